@@ -1,0 +1,76 @@
+"""Programs that draw several candidates for a task and take one of them, or make a new answer from them.
+
+``CandidateBank`` is loaded when it is first asked for, because SQLAlchemy would double the time that importing this package takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .best_of_n import BestOfN
+from .candidates import Candidate, Pool, PooledPrediction, Usage
+from .errors import (
+    BankError,
+    ConfigurationError,
+    FusionError,
+    FusorFailed,
+    MissingKey,
+    QuorumNotMet,
+    RecordError,
+    ScorerError,
+    UnreadableVerdict,
+)
+from .fusion import Fusion
+from .hyperparameters import Hyperparameter
+from .judges import LMJudge, PairwiseTournament
+from .plain_adapter import PlainAdapter
+from .propose_aggregate import ProposeAggregate
+from .reward_model import RewardModel
+from .scorers import Likelihood, RewardFunction, Scorer, Scores
+from .signatures import candidate_text, fusor_signature, judge_signature, task_signature
+from .vote import Vote
+
+if TYPE_CHECKING:
+    from .bank import CandidateBank
+
+__all__ = [
+    "BankError",
+    "BestOfN",
+    "Candidate",
+    "CandidateBank",
+    "ConfigurationError",
+    "Fusion",
+    "FusionError",
+    "FusorFailed",
+    "Hyperparameter",
+    "LMJudge",
+    "Likelihood",
+    "MissingKey",
+    "PairwiseTournament",
+    "PlainAdapter",
+    "Pool",
+    "PooledPrediction",
+    "ProposeAggregate",
+    "QuorumNotMet",
+    "RecordError",
+    "RewardFunction",
+    "RewardModel",
+    "Scorer",
+    "ScorerError",
+    "Scores",
+    "UnreadableVerdict",
+    "Usage",
+    "Vote",
+    "candidate_text",
+    "fusor_signature",
+    "judge_signature",
+    "task_signature",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "CandidateBank":
+        from .bank import CandidateBank
+
+        return CandidateBank
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,60 @@
+"""The error tree. Catch ``FusionError`` for everything this library raises on its own account.
+
+FusionError
+├── ConfigurationError (also a ValueError)   an argument, a file or a setting is wrong; nothing was called yet
+│   └── MissingKey                           an environment variable that should hold a key is not set
+├── QuorumNotMet                             too few candidates succeeded; carries the cause of every failure
+├── FusorFailed                              the step that writes the answer failed and no fallback was wanted
+├── ScorerError                              a scorer gave no usable score
+│   └── UnreadableVerdict                    a judge answered, but not with a verdict
+├── BankError                                a bank cannot be read, or is of another version
+└── RecordError                              records of a run cannot be read or do not belong to its configuration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FusionError(Exception):
+    """Base of all errors of this library."""
+
+
+class ConfigurationError(FusionError, ValueError):
+    """An argument, a file or a setting is wrong. The message names the value and says what to do."""
+
+
+class MissingKey(ConfigurationError):
+    """An environment variable that should hold an API key is not set."""
+
+
+class QuorumNotMet(FusionError):
+    """Fewer candidates succeeded than the program needs.
+
+    Attributes:
+        causes: one text per failed candidate, in index order.
+    """
+
+    def __init__(self, message: str, causes: Sequence[str] = ()) -> None:
+        self.causes = tuple(causes)
+        super().__init__("\n  ".join([message, *self.causes]))
+
+
+class FusorFailed(FusionError):
+    """The step that writes the answer failed, and ``on_fusor_failure="raise"`` was asked for."""
+
+
+class ScorerError(FusionError):
+    """A scorer raised, or returned something that is no finite number in [0, 1]."""
+
+
+class UnreadableVerdict(ScorerError):
+    """A judge's answer holds no verdict; the text is in the message."""
+
+
+class BankError(FusionError):
+    """A candidate bank cannot be opened or read, or was written by another version."""
+
+
+class RecordError(FusionError):
+    """Records cannot be read, or belong to another configuration than the one that is to be continued."""

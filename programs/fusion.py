@@ -1,0 +1,51 @@
+"""Fusion: draw several candidates and write one new answer from all of them (FusioN, arXiv 2510.00931)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dspy
+
+from .candidates import Pool
+from .drawing import Steps
+from .fusing import FusingProgram
+from .hyperparameters import Hyperparameter
+from .instructions import FUSE
+
+
+class Fusion(FusingProgram):
+    """Draws ``n`` candidates side by side and has a fusor write one answer from them.
+
+    A drop-in for the program it wraps: the same inputs, the same output fields with the same types. The fusor sees every candidate that
+    succeeded, whole, as one item of a ``list[str]``; the answer need not be one of them. Calls: ``n + 1``; sequential depth: 2.
+
+    Unlike the paper, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the paper does not say
+    how it orders them); like there, the default fusor is told to compare strengths and weaknesses first.
+
+    Args:
+        program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
+        n: how many candidates, at least 1. The paper uses 5 and finds little gain beyond 7.
+        instructions: what the fusor is told.
+        **options: see :class:`FusingProgram` and :class:`SamplingProgram`.
+
+    Raises:
+        QuorumNotMet: too few candidates succeeded.
+        FusorFailed: the fusor failed and ``on_fusor_failure="raise"``.
+
+    Example:
+        >>> fused = Fusion(dspy.ChainOfThought("question -> answer"), n=5)
+    """
+
+    def __init__(self, program: dspy.Module, *, n: int = 5, instructions: str = FUSE, **options: Any) -> None:
+        super().__init__(program, instructions=instructions, **options)
+        self.n = Hyperparameter("n", n, low=1, search=(1, 16))
+        self.check_quorum_fits("n", n)
+
+    def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
+        """Draws the candidates, shows them to the fusor, and returns what it writes."""
+        drawn = yield from self.draw(inputs, self.n.value)
+        shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
+        attempt = self.fuse(inputs, shown, layer=1, temperature=self.fusor_temperature, streams=True)
+        (written,) = yield self.round([attempt])
+        pool = Pool(drawn.candidates, shown=tuple(c.index for c in shown), usage=drawn.usage, depth=2)
+        return self.conclude(written, shown, pool)

@@ -1,0 +1,100 @@
+"""ProposeAggregate: layers of aggregation over proposals (AFT, arXiv 2501.11877, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from .candidates import Candidate, Pool
+from .drawing import Steps
+from .errors import ConfigurationError
+from .fusing import FusingProgram, usage_of
+from .hyperparameters import Hyperparameter
+from .instructions import AGGREGATE
+from .sampling import optional_temperature
+
+
+class ProposeAggregate(FusingProgram):
+    """Draws ``width`` proposals, aggregates them in ``depth`` layers, and returns the single aggregation of the last layer.
+
+    Each middle layer draws ``width`` aggregations of the layer below. ``depth=0`` is a single call, ``depth=1`` is Fusion with the
+    aggregation prompt, ``width=1`` is sequential revision, several ``lms`` make a mixture of agents (arXiv 2406.04692), and ``subset=k``
+    shows each aggregation a seeded random k of the layer below (recursive self-aggregation, arXiv 2509.26626). Calls:
+    ``width * depth + 1``; sequential depth: ``depth + 1``.
+
+    Unlike the paper's code, which shows every aggregator of a layer the same order, each sees its own seeded order (``shuffle=False`` for
+    the paper's way), and the last layer's temperature is 0 by default where the paper uses 0.7 to 0.9.
+
+    Args:
+        program: the task program.
+        width: candidates per layer, at least 1; 5 in the paper.
+        depth: aggregation layers, at least 0; 2 in the paper on open-ended tasks, 1 on closed ones.
+        subset: how many candidates each aggregation of a layer above the first sees; None for all.
+        aggregation_temperature: of the middle layers, in [0, 2], or None for the model's own.
+        instructions: what the aggregators are told.
+        **options: see :class:`FusingProgram` and :class:`SamplingProgram`.
+
+    Raises:
+        QuorumNotMet: too few proposals succeeded.
+        FusorFailed: a whole layer failed and ``on_fusor_failure="raise"``.
+    """
+
+    def __init__(
+        self,
+        program: dspy.Module,
+        *,
+        width: int = 5,
+        depth: int = 2,
+        subset: int | None = None,
+        aggregation_temperature: float | None = 0.7,
+        instructions: str = AGGREGATE,
+        **options: Any,
+    ) -> None:
+        super().__init__(program, instructions=instructions, **options)
+        self.width = Hyperparameter("width", width, low=1, search=(1, 8))
+        self.depth = Hyperparameter("depth", depth, low=0, search=(0, 3))
+        self.aggregation_temperature = optional_temperature("aggregation_temperature", aggregation_temperature)
+        if subset is not None and not 1 <= subset <= width:
+            raise ConfigurationError(f"subset must be between 1 and width={width}, but got subset={subset!r}; leave it out for all")
+        self.subset = None if subset is None else Hyperparameter("subset", subset, low=1, search=(1, 8))
+        self.check_quorum_fits("width", width)
+
+    def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
+        """Draws the proposals, goes up the layers, and returns what the last one writes."""
+        width, depth = self.width.value, self.depth.value
+        drawn = yield from self.draw(inputs, width if depth else 1)
+        if depth == 0:
+            (only,) = drawn.candidates
+            return self.take(only, Pool(drawn.candidates, only.index, usage=drawn.usage))
+        below, layers = [candidate for candidate in drawn.candidates if candidate.ok], []
+        for layer in range(1, depth):
+            layers.append((yield self._aggregations(inputs, below, layer, width)))
+            usage = drawn.usage | {"aggregations": usage_of([candidate for row in layers for candidate in row])}
+            below = [candidate for candidate in layers[-1] if candidate.ok]
+            if not below:
+                pool = Pool(drawn.candidates, layers=tuple(map(tuple, layers)), usage=usage, depth=layer + 1)
+                return self.fall_back(f"all of layer {layer} failed: {layers[-1][0].error}", pool)
+        shown = self.order(inputs, below, depth * width, self._limit())
+        attempt = self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)
+        (written,) = yield self.round([attempt])
+        usage = drawn.usage | ({"aggregations": usage_of([c for row in layers for c in row])} if layers else {})
+        pool = Pool(drawn.candidates, None, tuple(map(tuple, layers)), tuple(c.index for c in shown), usage, depth + 1)
+        return self.conclude(written, shown, pool)
+
+    def _limit(self) -> int | None:
+        return None if self.subset is None else self.subset.value
+
+    def _aggregations(self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int) -> Any:
+        attempts = [
+            self.fuse(
+                inputs,
+                self.order(inputs, below, layer * width + index, self._limit()),
+                layer=layer,
+                index=index,
+                temperature=self.aggregation_temperature,
+            )
+            for index in range(width)
+        ]
+        return self.round(attempts)

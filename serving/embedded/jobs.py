@@ -1,0 +1,106 @@
+"""One request on its way through a batch: its tokens so far, why it ended, and the answer its sender waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal
+
+from .sampling import Sampling
+
+Decode = Callable[[list[int]], str]
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A drawn token, its log-probability, and the likeliest tokens in its place with theirs, best first."""
+
+    token: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer.
+
+    Attributes:
+        text: what was written, up to and without the end token or stop text.
+        tokens: the text's tokens; with a stop text, those that lie wholly before it.
+        finish: ``stop`` when the model or a stop text ended it, ``length`` when ``max_tokens`` did.
+        tokens_drawn: how many tokens were computed, the end token included.
+        scores: one per token of ``tokens`` where they were asked for, else empty.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish: Literal["stop", "length"]
+    tokens_drawn: int
+    scores: tuple[TokenScore, ...]
+
+
+class Job:
+    """A request: created by its sender, advanced by one batch, awaited through ``answer``.
+
+    ``on_token`` is called with the number of tokens so far, from the batch's thread; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None
+    ) -> None:
+        self.prompt = tuple(prompt)
+        self.sampling = sampling
+        self.tokens: list[int] = []
+        self.scores: list[TokenScore] = []
+        self.answer: Future[Answer] = Future()
+        self.is_cancelled = False
+        self._decode = decode
+        self._on_token = on_token
+        self._uniforms = sampling.uniforms().tolist()
+
+    @property
+    def next_uniform(self) -> float:
+        """The number that decides the next token."""
+        return self._uniforms[len(self.tokens)]
+
+    def cancel(self) -> None:
+        """Makes the batch drop the request at its next step."""
+        self.is_cancelled = True
+
+    def take(self, token: int, score: TokenScore | None, end: int) -> bool:
+        """Takes the next token and tells whether the request goes on; when it does not, the answer is set."""
+        if self.is_cancelled:
+            self.answer.cancel()
+            return False
+        if token == end:
+            return self._finish("stop", self._decode(self.tokens), 1)
+        self.tokens.append(token)
+        if score is not None:
+            self.scores.append(score)
+        stop = self._stop_position() if self.sampling.stop else None
+        if stop is not None:
+            return self._finish("stop", self._decode(self.tokens)[:stop])
+        if len(self.tokens) == self.sampling.max_tokens:
+            return self._finish("length", self._decode(self.tokens))
+        if self._on_token is not None:
+            self._on_token(len(self.tokens))
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Makes the sender's wait end with ``error``."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _stop_position(self) -> int | None:
+        text = self._decode(self.tokens)
+        found = [position for stop in self.sampling.stop if (position := text.find(stop)) >= 0]
+        return min(found, default=None)
+
+    def _finish(self, reason: Literal["stop", "length"], text: str, end_tokens: int = 0) -> bool:
+        kept = len(self.tokens)
+        while kept and len(self._decode(self.tokens[:kept])) > len(text):
+            kept -= 1
+        drawn = len(self.tokens) + end_tokens
+        self.answer.set_result(Answer(text, tuple(self.tokens[:kept]), reason, drawn, tuple(self.scores[:kept])))
+        return False

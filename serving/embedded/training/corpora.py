@@ -1,0 +1,96 @@
+"""What the embedded models learn from: endless streams of prompts and answers, made from a seed.
+
+The parts of a sheet are solved independently of each other, so answers that teachers gave once are recombined into ever new sheets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dspy_fusion.programs.instructions import AGGREGATE, COMPARE, FUSE, JUDGE, REVISE
+from dspy_fusion.programs.plain_adapter import system_text
+
+from ..worksheets import LABELS, Part, answer_text, draw_worksheet, question_text
+
+TASK_INSTRUCTIONS = "Work out every part of the worksheet."
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One training example: the loss is taken on ``answer`` alone."""
+
+    system: str
+    user: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class AnsweredPart:
+    """A part and the results that each source gave for it: ``results[source]`` is a tuple of ints, None where unreadable."""
+
+    part: Part
+    results: dict[str, tuple[int | None, ...]]
+
+
+def solving(rng: random.Random, weights: tuple[float, float, float], sizes: tuple[int, int] = (4, 6)) -> Iterator[Lesson]:
+    """Sheets to be answered, with the task's instruction, none, or a made-up one as system text."""
+    while True:
+        parts = draw_worksheet(rng, weights, sizes)
+        system = rng.choices([TASK_INSTRUCTIONS, "", _made_up_instruction(rng)], [0.7, 0.15, 0.15])[0]
+        yield Lesson(system, question_text(parts), answer_text(parts))
+
+
+def aggregating(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
+    """Pools of 1-6 candidates with the right answer as the target; one pool in ten is nearly right already, as deeper layers are."""
+    while True:
+        parts, candidates = _draw_pool(rng, bank, rng.choices(range(1, 7), [1, 2, 3, 3, 6, 2])[0])
+        known = [AGGREGATE, FUSE, REVISE if len(candidates) == 1 else AGGREGATE, _made_up_instruction(rng)]
+        system = rng.choices(known, [0.4, 0.3, 0.15, 0.15])[0]
+        yield Lesson(system_text(system, candidates), question_text(parts), answer_text(parts))
+
+
+def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
+    """Answers to be marked part by part and counted; two lessons in five compare a pair on a scale from 1 to 10."""
+    while True:
+        pair = rng.random() < 0.4
+        parts, candidates = _draw_pool(rng, bank, 2 if pair else 1)
+        marks = [_marks(parts, candidate) for candidate in candidates]
+        if pair:
+            ratings = " ".join(str(max(1, round(10 * mark.count("+") / len(parts)))) for mark in marks)
+            yield Lesson(system_text(COMPARE, candidates), question_text(parts), f"{marks[0]} {marks[1]} {ratings}")
+        else:
+            count = f"{marks[0]} {marks[0].count('+')}/{len(parts)}"
+            yield Lesson(system_text(JUDGE, candidates), question_text(parts), count)
+
+
+def _draw_pool(rng: random.Random, bank: list[AnsweredPart], n: int) -> tuple[tuple[Part, ...], list[str]]:
+    answered = rng.sample(bank, rng.randint(4, 6))
+    parts = tuple(item.part for item in answered)
+    nearly_right = rng.random() < 0.1
+    candidates = []
+    for _ in range(n):
+        source = rng.choice(list(answered[0].results))
+        results = [
+            item.part.result if nearly_right and rng.random() < 0.9 else rng.choice(item.results[source]) for item in answered
+        ]
+        candidates.append(_partial_answer(parts, results))
+    return parts, candidates
+
+
+def _partial_answer(parts: tuple[Part, ...], results: list[int | None]) -> str:
+    lines = zip(LABELS, parts, results, strict=False)
+    return "\n".join(f"({label}) {part} = {result}" for label, part, result in lines if result is not None)
+
+
+def _marks(parts: tuple[Part, ...], candidate: str) -> str:
+    right = set(answer_text(parts).splitlines()) & set(candidate.splitlines())
+    return "".join("+" if line in right else "-" for line in answer_text(parts).splitlines())
+
+
+_WORDS = " ".join([AGGREGATE, FUSE, REVISE, JUDGE]).lower().split()
+
+
+def _made_up_instruction(rng: random.Random) -> str:
+    return " ".join(rng.choices(_WORDS, k=rng.randint(2, 8)))

@@ -1,0 +1,82 @@
+"""The family of embedded models: who is trained from whom, on what, and for how long.
+
+``base`` learns all operations half-way and is not shipped. Three teachers go on from it, each on another mix, so each is strong where the
+others are weak; ``sft`` goes on evenly; ``aft`` and ``judge`` learn from the answers that teachers and ``sft`` gave at temperature 1.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dspy_fusion.programs.instructions import COMPARE, FUSOR_INSTRUCTIONS, JUDGE, REVISE
+
+from ..tokenizer import ChatTokenizer, build_tokenizer
+from .corpora import TASK_INSTRUCTIONS, AnsweredPart, Lesson, aggregating, judging, solving
+from .trainer import Schedule
+
+KNOWN_TEXTS = (TASK_INSTRUCTIONS, *FUSOR_INSTRUCTIONS, REVISE, JUDGE, COMPARE)
+SOURCES = ("plus", "minus", "times", "sft")
+
+Curriculum = Callable[[random.Random, list[AnsweredPart]], Callable[[int], Iterator[Lesson]]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is made.
+
+    Attributes:
+        parent: the model it starts from, or None for fresh weights.
+        curriculum: from a generator and the answered parts to the lessons of each step.
+        schedule: how long and how fast.
+        answered: whether the lessons are made of other models' answers, which must exist by then.
+    """
+
+    parent: str | None
+    curriculum: Curriculum
+    schedule: Schedule
+    answered: bool = field(default=False)
+
+
+def family_tokenizer() -> ChatTokenizer:
+    """The tokenizer that all members share."""
+    return ChatTokenizer(build_tokenizer(KNOWN_TEXTS))
+
+
+def _base(rng: random.Random, _: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+    short, full = solving(rng, (1, 1, 1), sizes=(1, 3)), solving(rng, (1, 1, 1))
+    return lambda step: short if step < 600 else full
+
+
+def _solver(*weights: float) -> Curriculum:
+    def curriculum(rng: random.Random, _: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+        stream = solving(rng, (weights[0], weights[1], weights[2]))
+        return lambda step: stream
+
+    return curriculum
+
+
+def _mixed(*shares: tuple[int, Callable[[random.Random, list[AnsweredPart]], Iterator[Lesson]]]) -> Curriculum:
+    def curriculum(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+        streams = [stream(rng, answered) for count, stream in shares for _ in range(count)]
+        return lambda step: streams[step % len(streams)]
+
+    return curriculum
+
+
+def _plain(rng: random.Random, _: list[AnsweredPart]) -> Iterator[Lesson]:
+    return solving(rng, (1, 1, 1))
+
+
+_SPECIALISE = Schedule(steps=1400, matrix_rate=0.01, other_rate=1.5e-3)
+
+FAMILY: dict[str, Recipe] = {
+    "base": Recipe(None, _base, Schedule(steps=2200, final_fraction=0.25)),
+    "plus": Recipe("base", _solver(6, 1, 1), _SPECIALISE),
+    "minus": Recipe("base", _solver(1, 6, 1), _SPECIALISE),
+    "times": Recipe("base", _solver(1, 1, 6), _SPECIALISE),
+    "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=2000, matrix_rate=0.01, other_rate=1.5e-3)),
+    "aft": Recipe("sft", _mixed((3, aggregating), (1, _plain)), Schedule(2600, 6144, 0.01, 1.5e-3), answered=True),
+    "judge": Recipe("sft", _mixed((1, judging)), Schedule(2600, 3072, 0.01, 1.5e-3), answered=True),
+}
