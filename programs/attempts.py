@@ -1,4 +1,4 @@
-"""One attempt: a module called once, with its own seed and rollout id, its own trace and its own meter. Whatever happens becomes a Candidate.
+"""One attempt: a module called once, with its own seed, rollout id, trace and meter. Whatever happens becomes a Candidate.
 
 DSPy's settings carry the LM, so a module needs no copy; only where predictors have LMs of their own is the module copied for the call, and
 its trace rows are put down to the original predictors, which is where optimizers look for them.
@@ -83,7 +83,7 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 (a failed attempt is data)
             return self.failed(describe(error), meter.usage, time.monotonic() - started)
 
-    def failed(self, error: str, usage: Usage = Usage(), seconds: float = 0.0) -> Candidate:
+    def failed(self, error: str, usage: Usage, seconds: float) -> Candidate:
         """The candidate of this attempt when it did not succeed."""
         return Candidate(self.index, None, error, self.lm_name, self.layer, usage, seconds)
 
@@ -126,9 +126,11 @@ class Attempt:
         return self.layer * _LAYER_STRIDE + self.index
 
     def _sampling(self) -> dict[str, Any]:
-        """What is laid over the LM's own settings. At temperature 0 neither a rollout id nor a seed changes anything, so none is sent."""
+        """What is laid over the LM's own settings. At temperature 0 neither a rollout id nor a seed changes anything, so none is kept."""
         sampling: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
-        if self.temperature != 0:
+        if self.temperature == 0:
+            sampling["rollout_id"] = None
+        else:
             sampling["rollout_id"] = self._inherited(self._position)
             if self.seed is not None:
                 sampling["seed"] = (self.seed + self._inherited(self._position)) % 2**31

@@ -31,6 +31,9 @@ class Usage:
         return sum(usages, cls())
 
 
+NOTHING_USED = Usage()
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What one attempt left behind: an answer or an error, never both.
@@ -55,7 +58,7 @@ class Candidate:
     error: str | None = None
     lm: str = ""
     layer: int = 0
-    usage: Usage = Usage()
+    usage: Usage = NOTHING_USED
     seconds: float = 0.0
     logprob: float | None = None
     score: float | None = None

@@ -88,14 +88,14 @@ class FusingProgram(SamplingProgram):
         drawn = shown_order(len(candidates), seed=self.seed or 0, digest=f"{input_digest(inputs)} {place}", subset=subset)
         return [candidates[i] for i in (drawn if self.shuffle.value else sorted(drawn))]
 
-    def conclude(self, written: Candidate, shown: Sequence[Candidate], pool: Pool) -> dspy.Prediction:
+    def conclude(self, written: Candidate, sources: Sequence[Candidate], pool: Pool) -> dspy.Prediction:
         """The fused answer with its pool, or the fallback when the fusor failed.
 
-        The trace gets the steps of the candidates that were shown, once each, and then the fusor's.
+        The trace gets the steps of ``sources``, the candidates that the answer stands on, once each, and then the fusor's.
         """
         pool = replace(pool, usage={**pool.usage, "fusor": written.usage})
         if written.ok:
-            leave_trace([*shown, written])
+            leave_trace([*sources, written])
             return self.answer(written, pool)
         return self.fall_back(f"the fusor failed: {written.error}", pool)
 

@@ -22,7 +22,7 @@ class Hyperparameter(Parameter):
     Args:
         name: what it is called in messages.
         value: the initial value.
-        low: lowest allowed value, included (numbers only).
+        low: lowest allowed value, included (numbers only); an int makes it a whole number.
         high: highest allowed value, included, or None for no limit.
         choices: the allowed values, instead of bounds.
         search: the range ``(low, high)`` that an optimizer searches; defaults to the bounds.
@@ -50,7 +50,7 @@ class Hyperparameter(Parameter):
         self.name, self.low, self.high = name, low, high
         self.choices = None if choices is None else tuple(choices)
         self.search = search
-        self.integer = isinstance(value, int) and not isinstance(value, bool)
+        self.integer = isinstance(value if low is None else low, int)
         self._value: Value = self._checked(value)
         self.initial = self._value
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import dspy
 
-from .candidates import Candidate, Pool
-from .drawing import Steps
+from .candidates import Candidate, Pool, Usage
+from .drawing import Batch, Steps
 from .errors import ConfigurationError
 from .fusing import FusingProgram, usage_of
 from .hyperparameters import Hyperparameter
@@ -69,24 +69,25 @@ class ProposeAggregate(FusingProgram):
             (only,) = drawn.candidates
             return self.take(only, Pool(drawn.candidates, only.index, usage=drawn.usage))
         below, layers = [candidate for candidate in drawn.candidates if candidate.ok], []
+        sources, usage = list(below), dict(drawn.usage)
         for layer in range(1, depth):
-            layers.append((yield self._aggregations(inputs, below, layer, width)))
-            usage = drawn.usage | {"aggregations": usage_of([candidate for row in layers for candidate in row])}
-            below = [candidate for candidate in layers[-1] if candidate.ok]
+            made = yield self._aggregations(inputs, below, layer, width)
+            layers.append(tuple(made))
+            usage["aggregations"] = usage.get("aggregations", Usage()) + usage_of(made)
+            below = [candidate for candidate in made if candidate.ok]
             if not below:
-                pool = Pool(drawn.candidates, layers=tuple(map(tuple, layers)), usage=usage, depth=layer + 1)
-                return self.fall_back(f"all of layer {layer} failed: {layers[-1][0].error}", pool)
+                pool = Pool(drawn.candidates, layers=tuple(layers), usage=usage, depth=layer + 1)
+                return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool)
+            sources += below
         shown = self.order(inputs, below, depth * width, self._limit())
-        attempt = self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)
-        (written,) = yield self.round([attempt])
-        usage = drawn.usage | ({"aggregations": usage_of([c for row in layers for c in row])} if layers else {})
-        pool = Pool(drawn.candidates, None, tuple(map(tuple, layers)), tuple(c.index for c in shown), usage, depth + 1)
-        return self.conclude(written, shown, pool)
+        (written,) = yield self.round([self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)])
+        pool = Pool(drawn.candidates, None, tuple(layers), tuple(c.index for c in shown), usage, depth + 1)
+        return self.conclude(written, sources, pool)
 
     def _limit(self) -> int | None:
         return None if self.subset is None else self.subset.value
 
-    def _aggregations(self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int) -> Any:
+    def _aggregations(self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int) -> Batch:
         attempts = [
             self.fuse(
                 inputs,

@@ -105,7 +105,7 @@ class _RewardRequest(dspy.Module):
             return _READERS[self.path](json.loads(text))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             shown = " ".join(text.split())[:80]
-            raise ScorerError(f"the reward model at {self.url} answered {shown!r}, which holds no reward; check address and path") from error
+            raise ScorerError(f"the reward model at {self.url} answered {shown!r}, which holds no reward; check the address") from error
 
 
 def _pooled(answer: Any) -> float:

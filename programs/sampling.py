@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from .attempts import Attempt
-from .candidates import Candidate, Pool, PooledPrediction, Usage
+from .candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, Usage
 from .drawing import Batch, Steps, arun, run
 from .errors import ConfigurationError, QuorumNotMet
 from .hyperparameters import Hyperparameter
@@ -165,14 +165,14 @@ class Drawn:
     """A drawn pool: the candidates, what scoring them cost, and how many rounds of calls followed one another."""
 
     candidates: tuple[Candidate, ...]
-    scorer_usage: Usage = Usage()
+    scorer_usage: Usage = NOTHING_USED
     rounds: int = 1
 
     @property
     def usage(self) -> dict[str, Usage]:
         """Cost by role."""
         usage = {"candidates": Usage.total(candidate.usage for candidate in self.candidates)}
-        return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != Usage() else {})
+        return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != NOTHING_USED else {})
 
 
 def leave_trace(sources: Sequence[Candidate]) -> None:

@@ -69,7 +69,8 @@ class Vote(SamplingProgram):
         leave_trace([closest])
         answer = self.answer(closest, pool)
         if pool.chosen is None:
-            answer.update({name: source.prediction[name] for name, source in winners.items() if source.prediction is not None})
+            for name, source in winners.items():
+                answer[name] = source.prediction[name] if source.prediction is not None else None
         return answer
 
     def _winner(self, name: str, voters: list[Candidate]) -> Candidate:

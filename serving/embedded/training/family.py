@@ -69,13 +69,13 @@ def _plain(rng: random.Random, _: list[AnsweredPart]) -> Iterator[Lesson]:
     return solving(rng, (1, 1, 1))
 
 
-_SPECIALISE = Schedule(steps=1400, matrix_rate=0.01, other_rate=1.5e-3)
+_SPECIALISE = Schedule(steps=800, matrix_rate=0.01, other_rate=1.5e-3)
 
 FAMILY: dict[str, Recipe] = {
     "base": Recipe(None, _base, Schedule(steps=2200, final_fraction=0.25)),
-    "plus": Recipe("base", _solver(6, 1, 1), _SPECIALISE),
-    "minus": Recipe("base", _solver(1, 6, 1), _SPECIALISE),
-    "times": Recipe("base", _solver(1, 1, 6), _SPECIALISE),
+    "plus": Recipe("base", _solver(10, 0.4, 0.3), _SPECIALISE),
+    "minus": Recipe("base", _solver(0.4, 10, 0.3), _SPECIALISE),
+    "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
     "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=2000, matrix_rate=0.01, other_rate=1.5e-3)),
     "aft": Recipe("sft", _mixed((3, aggregating), (1, _plain)), Schedule(2600, 6144, 0.01, 1.5e-3), answered=True),
     "judge": Recipe("sft", _mixed((1, judging)), Schedule(2600, 3072, 0.01, 1.5e-3), answered=True),

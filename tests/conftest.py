@@ -1,0 +1,132 @@
+"""A scripted model behind DSPy's real LM and engine layers, and fresh settings for every test."""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+    os.environ.setdefault(_name, "true")
+for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import dspy
+import pytest
+from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events
+
+
+class ScriptedEngine:
+    """Answers by a function of the request; what it returns as a dict is written in DSPy's chat format."""
+
+    def __init__(self, answer: Callable[[Request], Any]) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+        self.lock = threading.Lock()
+
+    def complete(self, request: Request) -> Response:
+        with self.lock:
+            self.requests.append(request)
+        answer = self.answer(request)
+        if isinstance(answer, dict):
+            answer = "\n\n".join(f"[[ ## {key} ## ]]\n{value}" for key, value in {**answer, "completed": ""}.items())
+        return Response(
+            id=None,
+            model=request.model,
+            message=Message.assistant([TextPart(answer)]),
+            finish_reason="stop",
+            usage=Usage(input_tokens=10, output_tokens=3, total_tokens=13),
+        )
+
+    def stream(self, request: Request) -> Iterator[Any]:
+        """The answer in pieces of four characters."""
+        for event in response_to_events(self.complete(request)):
+            text = getattr(getattr(event, "delta", None), "text", None)
+            if text is None:
+                yield event
+            else:
+                yield from (replace(event, delta=replace(event.delta, text=text[i : i + 4])) for i in range(0, len(text), 4))
+
+    def close(self) -> None:
+        pass
+
+    def __deepcopy__(self, memo: dict) -> ScriptedEngine:
+        return self
+
+
+class AsyncScriptedEngine:
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self.engine = engine
+
+    async def complete(self, request: Request) -> Response:
+        return self.engine.complete(request)
+
+    async def stream(self, request: Request) -> Any:
+        for event in self.engine.stream(request):
+            yield event
+
+    async def aclose(self) -> None:
+        pass
+
+    def __deepcopy__(self, memo: dict) -> AsyncScriptedEngine:
+        return self
+
+
+class ScriptedLM(dspy.LM):
+    """A ``dspy.LM`` over a scripted engine; ``requests`` lists what was asked."""
+
+    def __init__(self, answer: Callable[[Request], Any], name: str = "scripted/model", **kwargs: Any) -> None:
+        self.script = ScriptedEngine(answer)
+        super().__init__(
+            name, engine=self.script, async_engine=AsyncScriptedEngine(self.script), cache=False, num_retries=0, **kwargs
+        )
+
+    @property
+    def requests(self) -> list[Request]:
+        return self.script.requests
+
+
+def is_fusor(request: Request) -> bool:
+    """Whether a request shows candidates."""
+    return "candidates ## ]]" in prompt_of(request)
+
+
+def prompt_of(request: Request) -> str:
+    """The last message of a request."""
+    return request.messages[-1].text or ""
+
+
+def system_of(request: Request) -> str:
+    """The system text of a request."""
+    system = request.system
+    return system if isinstance(system, str) else "".join(part.text for part in system or ())
+
+
+def answers(*texts: str, fused: str = "fused") -> Callable[[Request], dict[str, str]]:
+    """Candidate i answers ``texts[i]`` (by its seed), a fusor answers ``fused``."""
+
+    def answer(request: Request) -> dict[str, str]:
+        return {"answer": fused if is_fusor(request) else texts[(request.config.seed or 0) % len(texts)]}
+
+    return answer
+
+
+def slow(seconds: float, answer: Callable[[Request], Any], when: Callable[[Request], bool]) -> Callable[[Request], Any]:
+    """Waits before those answers for which ``when`` holds."""
+
+    def wait(request: Request) -> Any:
+        if when(request):
+            time.sleep(seconds)
+        return answer(request)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> None:
+    """No LM, no adapter, no callback, an empty trace, and no history."""
+    dspy.configure(lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True)
