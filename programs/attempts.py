@@ -41,6 +41,7 @@ class Attempt:
         seed: base of the attempt's seed; None sends none.
         logprobs: whether to ask the model for log-probabilities.
         streams: whether a listener may follow this call token by token.
+        banked: whether a bank may keep the result; not so for what a user's own function computes.
         key: where a bank keeps the result, or an empty string.
     """
 
@@ -54,6 +55,7 @@ class Attempt:
     seed: int | None = None
     logprobs: bool = False
     streams: bool = False
+    banked: bool = True
     key: str = field(default="", compare=False)
 
     @property

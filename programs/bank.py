@@ -1,7 +1,8 @@
 """CandidateBank: candidates kept on disk, drawn once and replayed by any program, strategy or trial.
 
-A candidate's key is the digest of everything its text depends on: the task program's state, the model (name, address, settings), the
-inputs, the temperature, the seed and its place. Answers and unparsable answers are kept, for both are draws; a lost connection is not.
+A candidate's key is the digest of what its text depends on: the module's class and state, the model (name, address, settings), the inputs,
+the temperature, the seed and its place; not the module's code. Answers and unparsable answers are kept, for both are draws; a lost
+connection is not. Aggregations, fused answers and verdicts are kept in the same way.
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ class CandidateBank:
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """The kept candidate of an attempt, or a new one, which is kept. Threads that want the same one wait for the first."""
         with self._drawing(attempt.key):
-            return self._find(attempt) or self._keep(attempt, attempt.make(meter))
+            return self._replay(attempt, meter) or self._keep(attempt, attempt.make(meter))
 
     async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """As :meth:`drawn_once`; tasks that want the same candidate at the same time may each draw it."""
-        found = await asyncio.to_thread(self._find, attempt)
+        found = await asyncio.to_thread(self._replay, attempt, meter)
         return found or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter))
 
     def fill(self, attempts: Sequence[Attempt], answers: Sequence[Mapping[str, Any]]) -> None:
@@ -125,6 +126,12 @@ class CandidateBank:
             yield
         with self._locks_guard:
             self._locks.pop(key, None)
+
+    def _replay(self, attempt: Attempt, meter: Meter) -> Candidate | None:
+        found = self._find(attempt)
+        if found is not None:
+            meter.add_replayed(found.usage)
+        return found
 
     def _find(self, attempt: Attempt) -> Candidate | None:
         with self._engine.connect() as connection:

@@ -26,6 +26,7 @@ class Hyperparameter(Parameter):
         high: highest allowed value, included, or None for no limit.
         choices: the allowed values, instead of bounds.
         search: the range ``(low, high)`` that an optimizer searches; defaults to the bounds.
+        step: the grid within that range; a coarse one lets trials share candidates. None for whole numbers and for any float.
 
     Raises:
         ConfigurationError: the value is of another type or out of bounds.
@@ -46,10 +47,11 @@ class Hyperparameter(Parameter):
         high: float | None = None,
         choices: Sequence[Value] | None = None,
         search: tuple[float, float] | None = None,
+        step: float | None = None,
     ) -> None:
         self.name, self.low, self.high = name, low, high
         self.choices = None if choices is None else tuple(choices)
-        self.search = search
+        self.search, self.step = search, step
         self.integer = isinstance(value if low is None else low, int)
         self._value: Value = self._checked(value)
         self.initial = self._value

@@ -20,7 +20,7 @@ _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
 
 
 class Meter(UsageTracker, BaseCallback):
-    """Counts the LM calls made and the tokens reported while it is active in ``dspy.context``.
+    """Counts the LM calls made and the tokens reported while it is active in ``dspy.context``, and apart from them what a bank replayed.
 
     Args:
         limited: whether each call waits for one of the 256 permits that all attempts of the process share. Only the outermost meter
@@ -32,12 +32,13 @@ class Meter(UsageTracker, BaseCallback):
         self.limited = limited
         self._outer: UsageTracker | None = dspy.settings.usage_tracker
         self._lock = threading.Lock()
-        self._usage = Usage()
+        self.spent = Usage()
+        self.replayed = Usage()
 
     @property
     def usage(self) -> Usage:
-        """What was counted so far."""
-        return self._usage
+        """What was counted so far: calls made now, and calls that a bank replayed at what they cost when they were made."""
+        return self.spent + self.replayed
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Counts a call, when it is made."""
@@ -58,9 +59,16 @@ class Meter(UsageTracker, BaseCallback):
         if self._outer is not None:
             self._outer.add_usage(lm, usage_entry)
 
+    def add_replayed(self, usage: Usage) -> None:
+        """Counts what a bank replayed, here and in the meters around this one."""
+        with self._lock:
+            self.replayed = self.replayed + usage
+        if isinstance(self._outer, Meter):
+            self._outer.add_replayed(usage)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
         return self  # dspy.Parallel copies the tracker; a copy would lose what its threads use
 
     def _add(self, usage: Usage) -> None:
         with self._lock:
-            self._usage = self._usage + usage
+            self.spent = self.spent + usage

@@ -64,12 +64,10 @@ class RewardModel(Scorer):
             raise ConfigurationError("RewardModel is not bound to a task; give it to a program as scorer=")
         asked = [inputs[name] for name in self.task.input_fields if name in inputs]
         question = "\n\n".join(value if isinstance(value, str) else json.dumps(plain(value)) for value in asked)
+        texts = [candidate_text(self.task, candidate.prediction) for candidate in candidates if candidate.prediction is not None]
         attempts = [
-            Attempt(
-                self.call, {"question": question, "answer": candidate_text(self.task, candidate.prediction)}, _REWARD, candidate.index
-            )
-            for candidate in candidates
-            if candidate.prediction is not None
+            Attempt(self.call, {"question": question, "answer": text}, _REWARD, candidate.index, banked=False)
+            for candidate, text in zip(candidates, texts, strict=True)
         ]
         verdicts = yield Batch(attempts)
         marked = [with_score(c, v, lambda answer: answer["reward"]) for c, v in zip(candidates, verdicts, strict=True)]

@@ -40,7 +40,7 @@ class SamplingProgram(dspy.Module):
         deadline_seconds: wall time for each round of calls; what is late is left behind and counts as failed.
         max_concurrency: how many calls of one input run at once; None for all.
         signature: the task's signature, needed only when the program has more than one predictor.
-        bank: where candidates are kept and replayed from.
+        bank: where every answer of a model (candidates, aggregations, fusions, verdicts) is kept and replayed from.
     """
 
     def __init__(
@@ -94,20 +94,23 @@ class SamplingProgram(dspy.Module):
             )
             for index in range(count)
         ]
-        if self.bank is None:
-            return made
-        from .bank import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
-
-        digest = program_digest(self.program)
-        return [replace(attempt, key=candidate_key(attempt, digest)) for attempt in made]
+        return self._keyed(made)
 
     def batch(self, attempts: Sequence[Attempt]) -> Batch:
         """Attempts with this program's deadline, concurrency and bank."""
-        return Batch(attempts, self.deadline_seconds, self.max_concurrency, self.bank)
+        return Batch(self._keyed(attempts), self.deadline_seconds, self.max_concurrency, self.bank)
 
-    def round(self, attempts: Sequence[Attempt]) -> Batch:
-        """Attempts that are not kept in the bank, with this program's deadline and concurrency."""
-        return Batch(attempts, self.deadline_seconds, self.max_concurrency)
+    def _keyed(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        if self.bank is None:
+            return list(attempts)
+        from .bank import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
+
+        modules = {id(attempt.module): attempt.module for attempt in attempts if attempt.banked}
+        digests = {place: program_digest(module) for place, module in modules.items()}
+        return [
+            replace(attempt, key=candidate_key(attempt, digests[id(attempt.module)])) if attempt.banked and not attempt.key else attempt
+            for attempt in attempts
+        ]
 
     def draw(self, inputs: Mapping[str, Any], count: int, scorer: Scorer | None = None) -> Steps[Drawn]:
         """Draws ``count`` candidates, checks the quorum and has a scorer score them.
@@ -130,7 +133,7 @@ class SamplingProgram(dspy.Module):
         try:
             batch = next(steps)
             while True:
-                batch = steps.send((yield self.round(batch.attempts)))
+                batch = steps.send((yield self.batch(batch.attempts)))
         except StopIteration as finished:
             return finished.value
 
@@ -194,7 +197,7 @@ def value_of(parameter: Hyperparameter | None) -> Any:
 
 def optional_temperature(name: str, value: float | None) -> Hyperparameter | None:
     """A temperature in [0, 2] as a hyperparameter, or None."""
-    return None if value is None else Hyperparameter(name, value * 1.0 if isinstance(value, int | float) else value, low=0.0, high=2.0)
+    return None if value is None else Hyperparameter(name, value, low=0.0, high=2.0, search=(0.1, 1.3), step=0.3)
 
 
 def _checked_lms(lms: Sequence[dspy.BaseLM]) -> list[dspy.BaseLM]:

@@ -69,7 +69,7 @@ class RewardFunction(Scorer):
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Calls the function for every candidate."""
         attempts = [
-            Attempt(self.call, {"args": dict(inputs), "answer": candidate.prediction}, _REWARD, candidate.index)
+            Attempt(self.call, {"args": dict(inputs), "answer": candidate.prediction}, _REWARD, candidate.index, banked=False)
             for candidate in candidates
         ]
         verdicts = yield Batch(attempts)

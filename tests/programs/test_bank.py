@@ -26,8 +26,7 @@ def test_a_larger_n_draws_only_what_is_missing(tmp_path: Path) -> None:
         vote(bank, n=3)(question="q")
         vote(bank, n=8)(question="q")
         Fusion(dspy.Predict("question -> answer"), n=5, bank=bank)(question="q")
-    assert len(bank) == 8
-    assert len(lm.requests) == 8 + 1
+    assert len(lm.requests) == len(bank) == 8 + 1
 
 
 @pytest.mark.parametrize("change", ["instructions", "temperature", "seed", "model", "setting", "input", "adapter"])
@@ -116,3 +115,12 @@ def test_a_torn_candidate_is_an_error_and_not_an_answer(tmp_path: Path) -> None:
             connection.execute("UPDATE candidates SET payload = '{\"answ'")
         with pytest.raises(BankError, match="cannot be read"):
             vote(bank, n=1)(question="q")
+
+
+def test_a_nested_replay_costs_what_it_cost_when_it_was_made(tmp_path: Path) -> None:
+    bank = CandidateBank(url(tmp_path))
+    with dspy.context(lm=ScriptedLM(answers("a", "b"))):
+        first = Vote(Fusion(dspy.Predict("question -> answer"), n=2, bank=bank), n=2)(question="q").pool
+        second = Vote(Fusion(dspy.Predict("question -> answer"), n=2, bank=bank), n=2)(question="q").pool
+    assert first.total == second.total
+    assert first.total.calls == 6
