@@ -22,6 +22,7 @@ from .errors import (
 )
 from .fusion import Fusion
 from .hyperparameters import Hyperparameter
+from .instructions import FUSOR_INSTRUCTIONS
 from .judges import LMJudge, PairwiseTournament
 from .plain_adapter import PlainAdapter
 from .propose_aggregate import ProposeAggregate
@@ -39,6 +40,7 @@ __all__ = [
     "Candidate",
     "CandidateBank",
     "ConfigurationError",
+    "FUSOR_INSTRUCTIONS",
     "Fusion",
     "FusionError",
     "FusorFailed",

@@ -98,8 +98,17 @@ class Attempt:
         rows = tuple((call.originals.get(id(row[0]), row[0]), *row[1:]) for row in call.trace or ())
         logprob = mean_logprob(answer.get("logprobs"))
         return Candidate(
-            self.index, answer, None, self.lm_name, self.layer, meter.usage, seconds, logprob, trace=rows
-        )  # fmt: skip
+            self.index,
+            answer,
+            None,
+            self.lm_name,
+            self.layer,
+            meter.usage,
+            seconds,
+            logprob,
+            by_model=meter.by_model,
+            trace=rows,
+        )
 
     @contextmanager
     def _scope(self, meter: Meter) -> Iterator[_Call]:

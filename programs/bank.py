@@ -130,7 +130,7 @@ class CandidateBank:
     def _replay(self, attempt: Attempt, meter: Meter) -> Candidate | None:
         found = self._find(attempt)
         if found is not None:
-            meter.add_replayed(found.usage)
+            meter.add_replayed(found.by_model or {found.lm: found.usage})
         return found
 
     def _find(self, attempt: Attempt) -> Candidate | None:
@@ -203,12 +203,12 @@ def _to_payload(attempt: Attempt, candidate: Candidate) -> dict[str, Any]:
         if id(row[0]) in names
     ]
     answer = None if candidate.prediction is None else plain({name: candidate.prediction[name] for name in attempt.signature.output_fields})
-    usage = candidate.usage
+    by_model = candidate.by_model or {candidate.lm: candidate.usage}
     return {
         "answer": answer,
         "error": candidate.error,
         "lm": candidate.lm,
-        "usage": [usage.calls, usage.tokens_in, usage.tokens_out],
+        "usage": {name: [usage.calls, usage.tokens_in, usage.tokens_out] for name, usage in by_model.items()},
         "seconds": candidate.seconds,
         "logprob": candidate.logprob,
         "trace": rows,
@@ -225,11 +225,21 @@ def _from_payload(attempt: Attempt, payload: dict[str, Any]) -> Candidate:
     )
     if not trace and answer is not None and isinstance(attempt.module, dspy.Predict):
         trace = ((attempt.module, dict(attempt.inputs), dspy.Prediction(**answer)),)  # drawn while nothing was traced, or recorded
+    by_model = {name: Usage(*counts) for name, counts in payload["usage"].items()}
     prediction = None if answer is None else dspy.Prediction(**typed(attempt.signature, answer))
     return Candidate(
-        attempt.index, prediction, payload["error"], payload["lm"], attempt.layer, Usage(*payload["usage"]),
-        payload["seconds"], payload["logprob"], replayed=True, trace=trace,
-    )  # fmt: skip
+        attempt.index,
+        prediction,
+        payload["error"],
+        payload["lm"],
+        attempt.layer,
+        Usage.total(by_model.values()),
+        payload["seconds"],
+        payload["logprob"],
+        by_model=by_model,
+        replayed=True,
+        trace=trace,
+    )
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

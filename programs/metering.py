@@ -7,13 +7,14 @@ passes usage on to the tracker around it, so ``dspy.track_usage()`` and nested p
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import dspy
 from dspy.utils.callback import BaseCallback
 from dspy.utils.usage_tracker import UsageTracker
 
-from .candidates import Usage
+from .candidates import NOTHING_USED, Usage
 
 _PROCESS_LIMIT = 256
 _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
@@ -32,19 +33,30 @@ class Meter(UsageTracker, BaseCallback):
         self.limited = limited
         self._outer: UsageTracker | None = dspy.settings.usage_tracker
         self._lock = threading.Lock()
-        self.spent = Usage()
-        self.replayed = Usage()
+        self._spent: dict[str, Usage] = {}
+        self._replayed: dict[str, Usage] = {}
+
+    @property
+    def spent(self) -> dict[str, Usage]:
+        """Calls made now, per model."""
+        return dict(self._spent)
+
+    @property
+    def by_model(self) -> dict[str, Usage]:
+        """Calls made now and calls that a bank replayed, the latter at what they cost when they were made, per model."""
+        names = [*self._spent, *(name for name in self._replayed if name not in self._spent)]
+        return {name: self._spent.get(name, NOTHING_USED) + self._replayed.get(name, NOTHING_USED) for name in names}
 
     @property
     def usage(self) -> Usage:
-        """What was counted so far: calls made now, and calls that a bank replayed at what they cost when they were made."""
-        return self.spent + self.replayed
+        """The sum over all models, replayed calls included."""
+        return Usage.total(self.by_model.values())
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Counts a call, when it is made."""
         if self.limited:
             _permits.acquire()
-        self._add(Usage(calls=1))
+        self._add(self._spent, {getattr(instance, "model", ""): Usage(calls=1)})
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: Exception | None = None) -> None:
         """Gives the call's permit back."""
@@ -55,20 +67,20 @@ class Meter(UsageTracker, BaseCallback):
         """Counts the tokens that a server reported, here and in the tracker around this one."""
         tokens_in = usage_entry.get("prompt_tokens") or usage_entry.get("input_tokens") or 0
         tokens_out = usage_entry.get("completion_tokens") or usage_entry.get("output_tokens") or 0
-        self._add(Usage(tokens_in=tokens_in, tokens_out=tokens_out))
+        self._add(self._spent, {lm: Usage(tokens_in=tokens_in, tokens_out=tokens_out)})
         if self._outer is not None:
             self._outer.add_usage(lm, usage_entry)
 
-    def add_replayed(self, usage: Usage) -> None:
+    def add_replayed(self, by_model: Mapping[str, Usage]) -> None:
         """Counts what a bank replayed, here and in the meters around this one."""
-        with self._lock:
-            self.replayed = self.replayed + usage
+        self._add(self._replayed, by_model)
         if isinstance(self._outer, Meter):
-            self._outer.add_replayed(usage)
+            self._outer.add_replayed(by_model)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
         return self  # dspy.Parallel copies the tracker; a copy would lose what its threads use
 
-    def _add(self, usage: Usage) -> None:
+    def _add(self, kind: dict[str, Usage], by_model: Mapping[str, Usage]) -> None:
         with self._lock:
-            self.spent = self.spent + usage
+            for name, usage in by_model.items():
+                kind[name] = kind.get(name, NOTHING_USED) + usage
