@@ -30,7 +30,7 @@ _DRAWN_ERRORS = ("AdapterParseError", "KeyError", "ValidationError")
 
 _metadata = sa.MetaData()
 _candidates = sa.Table(
-    "candidates",
+    "dspy_fusion_candidates",
     _metadata,
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("payload", sa.Text, nullable=False),
@@ -105,7 +105,7 @@ class CandidateBank:
 
     def _open(self) -> None:
         tables = set(sa.inspect(self._engine).get_table_names())
-        if tables and _about.name not in tables:
+        if self._engine.dialect.name == "sqlite" and tables and _about.name not in tables:
             raise BankError(f"{self.url!r} is a database but no candidate bank; give another URL")
         _metadata.create_all(self._engine)
         with self._engine.begin() as connection:

@@ -53,7 +53,7 @@ class FusingProgram(SamplingProgram):
             raise ConfigurationError(f"on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure={on_fusor_failure!r}")
         self.fusor = dspy.Predict(fusor_signature(self.signature, instructions)) if fusor is None else fusor
         self.fusor_lm = fusor_lm
-        self.fusor_temperature = optional_temperature("fusor_temperature", fusor_temperature)
+        self.fusor_temperature = optional_temperature("fusor_temperature", fusor_temperature, search=(0.0, 0.9))
         self.shuffle = Hyperparameter("shuffle", shuffle, choices=(True, False))
         self.on_fusor_failure = on_fusor_failure
 

@@ -195,9 +195,9 @@ def value_of(parameter: Hyperparameter | None) -> Any:
     return None if parameter is None else parameter.value
 
 
-def optional_temperature(name: str, value: float | None) -> Hyperparameter | None:
-    """A temperature in [0, 2] as a hyperparameter, or None."""
-    return None if value is None else Hyperparameter(name, value, low=0.0, high=2.0, search=(0.1, 1.3), step=0.3)
+def optional_temperature(name: str, value: float | None, *, search: tuple[float, float] = (0.1, 1.3)) -> Hyperparameter | None:
+    """A temperature in [0, 2] as a hyperparameter that is searched in steps of 0.3, or None."""
+    return None if value is None else Hyperparameter(name, value, low=0.0, high=2.0, search=search, step=0.3)
 
 
 def _checked_lms(lms: Sequence[dspy.BaseLM]) -> list[dspy.BaseLM]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ("programs", "serving", "experiments")  # each may import those before it
+LAYERS = ("programs", "optimizers", "serving", "experiments")  # each may import those before it
 HEAVY = {"mlflow": "experiments/tracking.py", "matplotlib": "experiments/plots.py"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

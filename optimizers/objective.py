@@ -1,0 +1,158 @@
+"""Objective: a program's score and cost on examples, in one shared order, remembered in the study's store."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any
+
+import dspy
+
+from dspy_fusion.programs import CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
+from dspy_fusion.programs.attempts import describe
+from dspy_fusion.programs.metering import Meter
+from dspy_fusion.programs.sampling import SamplingProgram
+from dspy_fusion.programs.signatures import plain
+
+from .budget import BudgetSpent, Ledger, Price, Spend
+from .study_store import Outcome, StudyStore
+
+Metric = Callable[..., Any]
+
+
+class MetricError(FusionError):
+    """The metric raised, or returned something that is no finite number."""
+
+
+class Objective:
+    """Scores programs on examples.
+
+    Args:
+        metric: ``metric(example, prediction)``, with DSPy's ``trace`` and GEPA's further arguments if it has them; it returns a number, a
+            bool, or a ``dspy.Prediction`` with ``score`` and perhaps ``feedback``.
+        price: what an answer costs.
+        store: where outcomes are kept.
+        bank: where every answer of a model is kept, under all trials.
+        ledger: what may be used up.
+        num_threads: examples at once.
+        failure_score: of an example on which the program fails.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        price: Price,
+        store: StudyStore,
+        bank: CandidateBank | None,
+        ledger: Ledger,
+        num_threads: int,
+        failure_score: float,
+    ) -> None:
+        self.metric, self.price, self.store, self.bank, self.ledger = metric, price, store, bank, ledger
+        self.num_threads, self.failure_score = num_threads, failure_score
+        self._extra = _further_arguments(metric)
+
+    def outcomes(self, program: dspy.Module, digest: str, examples: Sequence[dspy.Example]) -> list[Outcome]:
+        """What a program does on examples, in their order; what the store knows is not done again.
+
+        Raises:
+            BudgetSpent: before the next example, when the budget is used up; what was done is kept.
+            MetricError: the metric failed.
+        """
+        known = self.store.outcomes(digest)
+        wanted = [(example, example_digest(example)) for example in examples]
+        missing = [(example, key) for example, key in wanted if key not in known]
+        if missing:
+            ready = self._with_bank(program)
+            with ThreadPoolExecutor(min(self.num_threads, len(missing)), "objective") as threads:
+                jobs = [threads.submit(copy_context().run, self._one, ready, digest, example, key) for example, key in missing]
+                try:
+                    known |= {(outcome := job.result()).example: outcome for job in jobs}
+                finally:
+                    threads.shutdown(cancel_futures=True)
+        return [known[key] for _, key in wanted]
+
+    def keys(self, examples: Sequence[dspy.Example]) -> list[str]:
+        """The digests under which examples are kept, in their order."""
+        return [example_digest(example) for example in examples]
+
+    def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
+        self.ledger.check()
+        outcome = self._answer(program, example, key)
+        self.ledger.enter(outcome.spent, outcome.spent_cost)
+        self.store.keep(digest, outcome)
+        return outcome
+
+    def _answer(self, program: dspy.Module, example: dspy.Example, key: str) -> Outcome:
+        meter, started = Meter(limited=False), time.monotonic()
+        error: str | None = None
+        prediction = dspy.Prediction()
+        callbacks = [*(dspy.settings.callbacks or []), meter]
+        with dspy.context(usage_tracker=meter, callbacks=callbacks, trace=[], disable_history=True):
+            try:
+                prediction = program(**example.inputs())
+            except (BudgetSpent, ConfigurationError):
+                raise
+            except Exception as failure:  # noqa: BLE001 (a failed example is data)
+                error = describe(failure)
+        seconds = time.monotonic() - started
+        score, feedback = (self.failure_score, error) if error else self._judged(example, prediction)
+        outcome = Outcome(key, score, feedback=feedback, seconds=seconds, error=error, usage=meter.usage)
+        spent = Spend(meter.spent, seconds)
+        return replace(
+            outcome,
+            cost=self.price(Spend(meter.by_model, seconds)),
+            spent=spent.total,
+            spent_cost=self.price(spent),
+            answer=json.dumps(plain(prediction.toDict()), ensure_ascii=False)[:2000],
+            candidates=_shown(program, prediction),
+        )
+
+    def _judged(self, example: dspy.Example, prediction: dspy.Prediction) -> tuple[float, str]:
+        try:
+            said = self.metric(example, prediction, *self._extra)
+        except Exception as error:
+            raise MetricError(f"the metric raised {describe(error)}; mend the metric and run the same command again") from error
+        score = said.get("score") if isinstance(said, dspy.Prediction) else said
+        feedback = str(said.get("feedback") or "") if isinstance(said, dspy.Prediction) else ""
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            raise MetricError(f"the metric returned {said!r}; return a finite number, higher for better answers")
+        return float(score), feedback
+
+    def _with_bank(self, program: dspy.Module) -> dspy.Module:
+        for _, part in program.named_sub_modules(SamplingProgram):
+            if part.bank is None:
+                part.bank = self.bank
+        return program
+
+
+def example_digest(example: dspy.Example) -> str:
+    """The digest of an example's fields and of which of them are inputs."""
+    text = json.dumps([plain(example.toDict()), sorted(example.inputs().keys())], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _further_arguments(metric: Metric) -> list[None]:
+    """None for each required argument after the first two: DSPy's ``trace``, GEPA's ``trace, pred_name, pred_trace``."""
+    try:
+        parameters = inspect.signature(metric).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return [None] * max(0, len(required) - 2)
+
+
+def _shown(program: dspy.Module, prediction: dspy.Prediction) -> tuple[str, ...]:
+    pool = prediction.pool if isinstance(prediction, PooledPrediction) else None
+    signature = getattr(program, "signature", None)
+    if pool is None or signature is None:
+        return ()
+    return tuple(candidate_text(signature, c.prediction)[:1000] for c in pool.good if c.prediction is not None)
