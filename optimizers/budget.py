@@ -71,7 +71,10 @@ class BudgetSpent(FusionError):
 
 @dataclass(frozen=True)
 class Budget:
-    """Hard limits of a study; None sets none. Replayed calls are free; calls of earlier runs of the same study count.
+    """Hard limits of a study; None sets none. Replayed calls are free; calls of earlier runs and other workers of the same study count.
+
+    Limits are checked before every example. Examples that are being worked on by then are finished, so a study may go over a limit by
+    what ``num_threads`` of them take.
 
     Attributes:
         calls: LM calls.
@@ -108,6 +111,11 @@ class Ledger:
         """Adds what was used up."""
         with self._lock:
             self.used, self.cost = self.used + used, self.cost + cost
+
+    def match(self, used: Usage, cost: float) -> None:
+        """Takes over what the whole study has used up, other workers included."""
+        with self._lock:
+            self.used, self.cost = used, cost
 
     def check(self) -> None:
         """Raises ``BudgetSpent`` when a limit is reached."""

@@ -1,7 +1,7 @@
 """Where new fusor prompts come from: a model that knows the task and the pool, and rewrites that reflect on failures.
 
-The reflection follows GEPA (arXiv 2507.19457): the model sees what was given, what came out and what the metric said, and writes a new
-instruction. Unlike there, it is shown the candidates beside the fused answer, since a fusor's fault is in what it made of them.
+The reflection follows GEPA (arXiv 2507.19457): the model sees what went in, what came out and what the metric said, and writes anew.
+Unlike there, it is shown the candidates beside the fused answer, since a fusor's fault is in what it made of them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class GroundedProposal(dspy.Signature):
 class ReflectiveRewrite(dspy.Signature):
     """Improve an instruction for a language model that is shown several candidate answers to one task and writes the final answer.
 
-    Look at what went wrong: what the candidates said, what was made of them, and what the judgement was. Find what the instruction failed to
-    ask for, and write a better one that also keeps what worked. It must not name any example.
+    Look at what went wrong: what the candidates said, what was made of them, and what the judgement was. Find what the instruction failed
+    to ask for, and write a better one that also keeps what worked. It must not name any example.
     """
 
     instruction: str = dspy.InputField(desc="the present instruction")

@@ -15,7 +15,7 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.programs import CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
+from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
 from dspy_fusion.programs.attempts import describe
 from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.sampling import SamplingProgram
@@ -59,6 +59,7 @@ class Objective:
         self.metric, self.price, self.store, self.bank, self.ledger = metric, price, store, bank, ledger
         self.num_threads, self.failure_score = num_threads, failure_score
         self._extra = _further_arguments(metric)
+        self._known: tuple[str, dict[str, Outcome]] = ("", {})
 
     def outcomes(self, program: dspy.Module, digest: str, examples: Sequence[dspy.Example]) -> list[Outcome]:
         """What a program does on examples, in their order; what the store knows is not done again.
@@ -67,15 +68,17 @@ class Objective:
             BudgetSpent: before the next example, when the budget is used up; what was done is kept.
             MetricError: the metric failed.
         """
-        known = self.store.outcomes(digest)
+        known = self._of(digest)
         wanted = [(example, example_digest(example)) for example in examples]
         missing = [(example, key) for example, key in wanted if key not in known]
         if missing:
+            totals = self.store.totals()
+            self.ledger.match(totals.spent, totals.cost)
             ready = self._with_bank(program)
             with ThreadPoolExecutor(min(self.num_threads, len(missing)), "objective") as threads:
                 jobs = [threads.submit(copy_context().run, self._one, ready, digest, example, key) for example, key in missing]
                 try:
-                    known |= {(outcome := job.result()).example: outcome for job in jobs}
+                    known.update({(outcome := job.result()).example: outcome for job in jobs})
                 finally:
                     threads.shutdown(cancel_futures=True)
         return [known[key] for _, key in wanted]
@@ -83,6 +86,12 @@ class Objective:
     def keys(self, examples: Sequence[dspy.Example]) -> list[str]:
         """The digests under which examples are kept, in their order."""
         return [example_digest(example) for example in examples]
+
+    def _of(self, digest: str) -> dict[str, Outcome]:
+        """What is known of a program; between two looks at the same one nothing but this worker's own outcomes is new."""
+        if self._known[0] != digest:
+            self._known = (digest, self.store.outcomes(digest))
+        return self._known[1]
 
     def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
         self.ledger.check()
@@ -99,7 +108,7 @@ class Objective:
         with dspy.context(usage_tracker=meter, callbacks=callbacks, trace=[], disable_history=True):
             try:
                 prediction = program(**example.inputs())
-            except (BudgetSpent, ConfigurationError):
+            except (BankError, BudgetSpent, ConfigurationError):
                 raise
             except Exception as failure:  # noqa: BLE001 (a failed example is data)
                 error = describe(failure)
@@ -129,7 +138,7 @@ class Objective:
 
     def _with_bank(self, program: dspy.Module) -> dspy.Module:
         for _, part in program.named_sub_modules(SamplingProgram):
-            if part.bank is None:
+            if isinstance(part, SamplingProgram) and part.bank is None:
                 part.bank = self.bank
         return program
 

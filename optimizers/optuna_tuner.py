@@ -6,7 +6,6 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import dspy
@@ -32,8 +31,8 @@ class OptunaTuner(Teleprompter):
     """Tunes a program's prompts and numbers together, and says what the gain is and what it cost.
 
     The space is read off the program (see :class:`SearchSpace`). Trials share one bank, so a candidate is drawn once for all of them, and
-    examples in one order, so trials are compared example by example and dropped as soon as a paired test says they cannot win. Everything is
-    in the storage: the same call goes on after ``kill -9``, and several processes or machines with the same storage share one study.
+    examples in one order, so trials are compared example by example and dropped once a paired test says they cannot win. Everything is in
+    the storage: the same call goes on after ``kill -9``, and several processes or machines with the same storage share one study.
 
     Args:
         metric: see :class:`Objective`; higher is better.
@@ -109,10 +108,11 @@ class OptunaTuner(Teleprompter):
         self,
         student: dspy.Module,
         *,
-        trainset: Sequence[dspy.Example] | None = None,
+        trainset: list[dspy.Example] | None = None,
         teacher: dspy.Module | None = None,
-        valset: Sequence[dspy.Example] | None = None,
-        testset: Sequence[dspy.Example] | None = None,
+        valset: list[dspy.Example] | None = None,
+        testset: list[dspy.Example] | None = None,
+        **_: Any,
     ) -> dspy.Module:
         """Returns a tuned copy of a program, or a copy of the program as it is where nothing beat it; the program itself stays as it is.
 
@@ -183,7 +183,7 @@ class OptunaTuner(Teleprompter):
         kept_back = 0 if testset is not None else round(len(order) * self.holdout)
         scored_on = [shuffled[key] for key in order[: len(order) - kept_back]]
         if len(scored_on) < 2:
-            raise ConfigurationError(f"a study needs at least 2 examples to score trials on, but got {len(scored_on)}; give a larger valset")
+            raise ConfigurationError(f"a study needs at least 2 examples for its trials, but got {len(scored_on)}; give a larger valset")
         return scored_on, list(testset) if testset is not None else [shuffled[key] for key in order[len(order) - kept_back :]]
 
     def _conclude(self, run: TuningRun, name: str, held_out: list[dspy.Example], before: list[Outcome] | None) -> dspy.Module:
@@ -216,7 +216,7 @@ class OptunaTuner(Teleprompter):
             notes=tuple(run.notes + _complaints(run.proposer)),
         )
         result = made if keeps else run.program.deepcopy()
-        result.tuning_report = report
+        setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
         return result
 
 

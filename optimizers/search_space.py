@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import dspy
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
+from dspy_fusion.programs.signatures import CANDIDATES, VERDICT, signature_of
 
 INSTRUCTION, DEMOS = "instruction:", "demos:"
 Kind = Literal["int", "float", "choice", "instruction", "demos"]
@@ -25,9 +26,9 @@ Setting = Mapping[str, Any]
 class Suggests(Protocol):
     """What an Optuna trial offers to a space."""
 
-    def suggest_int(self, name: str, low: int, high: int) -> int: ...  # noqa: D102
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float: ...  # noqa: D102
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...  # noqa: D102
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -186,17 +187,17 @@ def _nearest(dimension: Dimension, value: Any) -> Any:
 
 
 def _texts(path: str, part: dspy.Predict, given: Sequence[str] | Mapping[str, Sequence[str]] | None, tune_task: bool) -> tuple[str, ...]:
-    own = part.signature.instructions
+    own = signature_of(part).instructions
     if isinstance(given, Mapping):
         return tuple(dict.fromkeys((own, *given.get(path, ()))))
     if not _shows_candidates(part):
         return (own,) if tune_task else ()
-    is_judge = "verdict" in part.signature.output_fields
+    is_judge = VERDICT in signature_of(part).output_fields
     return tuple(dict.fromkeys((own, *(() if is_judge else FUSOR_INSTRUCTIONS if given is None else given))))
 
 
 def _shows_candidates(part: Any) -> bool:
-    return isinstance(part, dspy.Predict) and "candidates" in part.signature.input_fields
+    return isinstance(part, dspy.Predict) and CANDIDATES in signature_of(part).input_fields
 
 
 def _excluded(path: str, exclude: Sequence[str]) -> bool:

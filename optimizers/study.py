@@ -1,62 +1,82 @@
 """The Optuna study: opened or continued, checked against the program's space, leftovers of dead workers taken up, trials asked and told.
 
-Ask and tell keep no heartbeat, so a killed worker leaves its trial RUNNING; it is marked as failed and its point is queued again, where the
-scores it had already got wait in the store.
+Ask and tell keep no heartbeat, so a killed worker leaves its trial RUNNING. Its point is queued again, where the scores that it had already
+got wait in the store, and then it is marked as failed: in this order, so that a second kill loses nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 
 from dspy_fusion.programs import ConfigurationError
 
-from .search_space import SearchSpace
-from .study_store import StudyStore
+from .opening import cause, listen, patiently
+from .workers import Workers
 
-SPACE, WORKER, DIGEST, RAN = "dspy_fusion_space", "worker", "program", "ran"
+BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
 DROPPED = "dropped"
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_CONTINUES = "continues"
 
 
-def open_study(url: str, name: str, *, space: SearchSpace, sampler: optuna.samplers.BaseSampler, objectives: int) -> optuna.Study:
+@dataclass(frozen=True)
+class Begun:
+    """What two runs of one study must have in common.
+
+    Attributes:
+        space: the dimensions, as :meth:`SearchSpace.describe` gives them.
+        program: digest of the program as it is.
+        examples: digests of the examples that trials are scored on.
+    """
+
+    space: Mapping[str, Any]
+    program: str
+    examples: tuple[str, ...]
+
+
+def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> optuna.Study:
     """Opens or continues a study.
 
     Args:
         url: of the storage.
         name: of the study.
-        space: the program's; a study that was begun with another one is refused.
-        sampler: proposes points.
+        begun: what it is a study of; one that was begun with something else is refused.
         objectives: 1 for quality alone, 2 for quality and cost.
 
     Raises:
-        ConfigurationError: the storage cannot be opened, or the study is of another space or number of objectives.
+        ConfigurationError: the storage cannot be opened, or the study is of another space, program, examples or number of objectives.
     """
-    directions = ["maximize", "minimize"][:objectives]
+    directions: list[Any] = ["maximize", "minimize"][:objectives]
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None)
-        study = optuna.create_study(study_name=name, storage=storage, sampler=sampler, directions=directions, load_if_exists=True)
+        storage = patiently(lambda: _storage(url))
+        study = patiently(lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True))
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"cannot open the study {name!r} in {url!r}: {reason}; give the URL of a study or a new file") from error
+        raise ConfigurationError(
+            f"cannot open the study {name!r} in {without_password(url)!r}: {cause(error)}; give the URL of a study or a new file"
+        ) from error
     if len(study.directions) != objectives:
-        raise ConfigurationError(f"the study {name!r} has {len(study.directions)} objectives, but {objectives} are wanted; give study= a new name")
-    _check_space(study, name, space)
+        found = len(study.directions)
+        raise ConfigurationError(f"the study {name!r} has {found} objectives, but {objectives} are wanted; give study= a new name")
+    _check_begun(study, name, begun)
     return study
 
 
-def take_up_leftovers(study: optuna.Study, store: StudyStore) -> int:
-    """Marks the trials of dead workers as failed and queues their points again; returns how many."""
-    taken = 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if not store.is_alive(str(trial.user_attrs.get(WORKER, ":"))) and _tell(study, trial.number, TrialState.FAIL):
-            study.enqueue_trial(dict(trial.params), user_attrs={"continues": trial.number})
-            taken += 1
-    return taken
+def take_up_leftovers(study: optuna.Study, workers: Workers) -> int:
+    """Queues the points of dead workers' trials again and marks those as failed; returns how many. Only within a worker's turn."""
+    leftovers = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if not workers.is_alive(str(trial.user_attrs.get(WORKER, ":")))
+    ]
+    for trial in leftovers:
+        give_back(study, trial)
+    return len(leftovers)
 
 
 def ask(study: optuna.Study, worker: str) -> optuna.Trial:
@@ -68,25 +88,23 @@ def ask(study: optuna.Study, worker: str) -> optuna.Trial:
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that ran to an end of their own: whole, dropped, or failed with a cause."""
-    return [trial for trial in study.get_trials(deepcopy=False, states=_FINISHED) if trial.user_attrs.get(RAN)]
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+    return [trial for trial in ended if trial.state != TrialState.FAIL or CAUSE in trial.user_attrs]
 
 
-def under_way(study: optuna.Study, store: StudyStore) -> int:
-    """How many trials living workers are at."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return sum(store.is_alive(str(trial.user_attrs.get(WORKER, ":"))) for trial in running)
+def under_way(study: optuna.Study) -> int:
+    """How many trials workers are at; once leftovers are taken up, all of those live."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
 def tell_whole(study: optuna.Study, trial: optuna.Trial, quality: float, cost: float) -> None:
     """Ends a trial that was scored on all examples."""
-    trial.set_user_attr(RAN, True)
     _constrain(trial, 0.0)
     study.tell(trial, [quality, cost][: len(study.directions)])
 
 
 def tell_dropped(study: optuna.Study, trial: optuna.Trial, quality: float, cost: float, scored: int) -> None:
     """Ends a trial that was dropped after ``scored`` examples: it counts as infeasible, so it teaches the sampler and is never the best."""
-    trial.set_user_attr(RAN, True)
     trial.set_user_attr(DROPPED, scored)
     _constrain(trial, 1.0)
     if len(study.directions) == 1:
@@ -98,37 +116,53 @@ def tell_dropped(study: optuna.Study, trial: optuna.Trial, quality: float, cost:
 
 def tell_failed(study: optuna.Study, trial: optuna.Trial, cause: str) -> None:
     """Ends a trial that failed, with its cause."""
-    trial.set_user_attr(RAN, True)
-    trial.set_user_attr("cause", cause)
+    trial.set_user_attr(CAUSE, cause)
     study.tell(trial, state=TrialState.FAIL)
 
 
-def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
-    """Ends a trial that was interrupted and queues its point again, so that another run goes on with it."""
-    if _tell(study, trial.number, TrialState.FAIL):
-        study.enqueue_trial(dict(trial.params), user_attrs={"continues": trial.number})
+def give_back(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
+    """Queues the point of a trial that was interrupted, so that another run goes on with it, and marks it as failed."""
+    found = study.get_trials(deepcopy=False)
+    (left,) = (other for other in found if other.number == trial.number)
+    queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in found)
+    if not queued and CAUSE not in left.user_attrs:
+        study.enqueue_trial({**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number})
+    if left.state == TrialState.RUNNING:
+        study.tell(left.number, state=TrialState.FAIL)
+
+
+def without_password(url: str) -> str:
+    """A URL that can be shown."""
+    return make_url(url).render_as_string(hide_password=True) if "://" in url else url
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None)
+    listen(storage.engine)
+    return storage
 
 
 def _constrain(trial: optuna.Trial, value: float) -> None:
     trial.set_constraint("dropped", value)
 
 
-def _tell(study: optuna.Study, number: int, state: TrialState) -> bool:
-    """Whether this process ended the trial; another one may have been faster."""
-    try:
-        study.tell(number, state=state)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_space(study: optuna.Study, name: str, space: SearchSpace) -> None:
-    ours = json.loads(json.dumps(space.describe()))
-    theirs = study.user_attrs.get(SPACE)
+def _check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
+    ours = {"space": begun.space, "program": begun.program, "examples": sorted(key[:12] for key in begun.examples)}
+    ours = json.loads(json.dumps(ours))
+    theirs = study.user_attrs.get(BEGUN)
     if theirs is None:
-        study.set_user_attr(SPACE, ours)
-    elif theirs != ours:
-        raise ConfigurationError(f"the study {name!r} was begun with another space: {_differences(theirs, ours)}; give study= a new name")
+        study.set_user_attr(BEGUN, ours)
+    elif theirs["space"] != ours["space"]:
+        changed = _differences(theirs["space"], ours["space"])
+        raise ConfigurationError(f"the study {name!r} was begun with another space: {changed}; give study= a new name")
+    elif theirs["examples"] != ours["examples"]:
+        counts = f"{len(theirs['examples'])} then, {len(ours['examples'])} now"
+        both = len(set(theirs["examples"]) & set(ours["examples"]))
+        raise ConfigurationError(f"the study {name!r} was begun with other examples ({counts}, {both} in both); give study= a new name")
+    elif theirs["program"] != ours["program"]:
+        raise ConfigurationError(
+            f"the study {name!r} was begun with other instructions, demos or values in the program itself; give study= a new name"
+        )
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

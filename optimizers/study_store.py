@@ -1,4 +1,4 @@
-"""StudyStore: what a study knows beyond Optuna's tables: every example's score, the instruction texts, and which workers are alive.
+"""StudyStore: what a study knows beyond Optuna's tables: every example's score and cost, and the instruction texts.
 
 It lies in the same database as the study, so several processes or machines share it and ``kill -9`` loses at most the examples in flight.
 """
@@ -6,18 +6,20 @@ It lies in the same database as the study, so several processes or machines shar
 from __future__ import annotations
 
 import json
-import os
-import socket
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from dspy_fusion.programs import ConfigurationError, Usage
+from dspy_fusion.programs import ConfigurationError, RecordError, Usage
 
+from .opening import cause, listen, patiently
+from .workers import Workers
+from .workers import tables as worker_tables
+
+_COUNTS = ("calls", "tokens_in", "tokens_out", "spent_calls", "spent_tokens_in", "spent_tokens_out")
 _metadata = sa.MetaData()
 _scores = sa.Table(
     "dspy_fusion_scores",
@@ -26,6 +28,8 @@ _scores = sa.Table(
     sa.Column("program", sa.String(64), primary_key=True),
     sa.Column("example", sa.String(64), primary_key=True),
     sa.Column("payload", sa.Text, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _COUNTS),
+    sa.Column("spent_cost", sa.Float, nullable=False),
 )
 _texts = sa.Table(
     "dspy_fusion_texts",
@@ -36,13 +40,6 @@ _texts = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("origin", sa.String(40), nullable=False),
 )
-_workers = sa.Table(
-    "dspy_fusion_workers",
-    _metadata,
-    sa.Column("worker", sa.String(200), primary_key=True),
-    sa.Column("beat", sa.Float, nullable=False),
-)
-BEAT_SECONDS, STALE_SECONDS = 5.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -110,13 +107,13 @@ class StudyStore:
     def __init__(self, url: str, study: str) -> None:
         self.study = study
         try:
-            self._engine = sa.create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            _metadata.create_all(self._engine)
-        except (sa.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
-            reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
-            raise ConfigurationError(f"cannot open the storage {url!r}: {reason}; give the URL of a study or of a new file") from error
+            self._engine = listen(sa.create_engine(url))
+            patiently(self._open)
+        except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(f"cannot open the storage {url!r}: {cause(error)}; give the URL of a study or of a new file") from error
+        self.workers = Workers(self._engine, study)
 
     def outcomes(self, program: str) -> dict[str, Outcome]:
         """What is known of a program, by example."""
@@ -127,17 +124,18 @@ class StudyStore:
 
     def keep(self, program: str, outcome: Outcome) -> None:
         """Keeps an outcome; where another process was faster, the first one stays."""
+        counts = [value for usage in (outcome.usage, outcome.spent) for value in (usage.calls, usage.tokens_in, usage.tokens_out)]
         values = {"study": self.study, "program": program, "example": outcome.example, "payload": outcome.to_json()}
-        self._insert(_scores, values)
+        self._insert(_scores, {**values, **dict(zip(_COUNTS, counts, strict=True)), "spent_cost": outcome.spent_cost})
 
     def totals(self) -> Totals:
         """What all workers of the study have used up and replayed so far."""
+        sums = [sa.func.coalesce(sa.func.sum(_scores.c[name]), 0) for name in (*_COUNTS, "spent_cost")]
         with self._engine.connect() as connection:
-            payloads = connection.scalars(sa.select(_scores.c.payload).where(_scores.c.study == self.study))
-            outcomes = [Outcome.from_json(payload) for payload in payloads]
-        spent, asked = (Usage.total(part) for part in ((o.spent for o in outcomes), (o.usage for o in outcomes)))
+            *counts, cost = connection.execute(sa.select(*sums).where(_scores.c.study == self.study)).one()
+        asked, spent = Usage(*map(int, counts[:3])), Usage(*map(int, counts[3:]))
         replayed = Usage(asked.calls - spent.calls, asked.tokens_in - spent.tokens_in, asked.tokens_out - spent.tokens_out)
-        return Totals(spent, replayed, sum(outcome.spent_cost for outcome in outcomes))
+        return Totals(spent, replayed, float(cost))
 
     def texts(self, predictor: str) -> list[tuple[str, str]]:
         """The instructions of a predictor in order, each with where it came from."""
@@ -156,21 +154,6 @@ class StudyStore:
                 row = {"study": self.study, "predictor": predictor, "place": len(known), "text": text, "origin": origin}
                 self._insert(_texts, row)
 
-    def beat(self, worker: str) -> None:
-        """Says that a worker is alive."""
-        with self._engine.begin() as connection:
-            connection.execute(_workers.delete().where(_workers.c.worker == worker))
-            connection.execute(_workers.insert().values(worker=worker, beat=time.time()))
-
-    def is_alive(self, worker: str) -> bool:
-        """Whether a worker's process runs on this machine, or has given a sign of life within a minute on another."""
-        host, _, process = worker.rpartition(":")
-        if host == socket.gethostname():
-            return _runs(process)
-        with self._engine.connect() as connection:
-            beat = connection.scalar(sa.select(_workers.c.beat).where(_workers.c.worker == worker))
-        return beat is not None and time.time() - beat < STALE_SECONDS
-
     def close(self) -> None:
         """Closes the connections."""
         self._engine.dispose()
@@ -179,52 +162,15 @@ class StudyStore:
         try:
             with self._engine.begin() as connection:
                 connection.execute(table.insert().values(**values))
-        except sa.exc.IntegrityError:
+        except IntegrityError:
             pass  # another process was first, and first is what everyone reads
+        except SQLAlchemyError as error:
+            raise RecordError(f"cannot write to the study's storage: {cause(error)}; what was completed before is safe") from error
 
-
-class Heartbeat:
-    """Says every five seconds that this process is alive, while the block runs."""
-
-    def __init__(self, store: StudyStore) -> None:
-        self.store, self.worker = store, worker_name()
-        self._stop = threading.Event()
-
-    def __enter__(self) -> str:
-        self.store.beat(self.worker)
-        threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
-        return self.worker
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-
-    def _beat(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
-            try:
-                self.store.beat(self.worker)
-            except sa.exc.OperationalError:
-                continue  # a busy database; the next beat is soon enough
-
-
-def worker_name() -> str:
-    """This process: host, process id and when it began, so that a reused id is not taken for it."""
-    return f"{socket.gethostname()}:{os.getpid()}-{_began(os.getpid())}"
-
-
-def _runs(process: str) -> bool:
-    number, _, began = process.partition("-")
-    return _began(int(number)) == began
-
-
-def _began(process: int) -> str:
-    """When a process began, in clock ticks since the machine did; an empty string where there is no such process."""
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return "" if not os.path.isdir("/proc") else "gone"
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
-        connection.execute(f"PRAGMA {pragma}")
+    def _open(self) -> None:
+        found = set(sa.inspect(self._engine).get_table_names())
+        if self._engine.dialect.name == "sqlite" and found and not found & {"studies", _scores.name}:
+            url = self._engine.url.render_as_string()
+            raise ConfigurationError(f"{url!r} is a database but holds no studies; give the URL of a study or of a new file")
+        _metadata.create_all(self._engine)
+        worker_tables.create_all(self._engine)

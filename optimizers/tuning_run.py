@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dspy_fusion.programs import ConfigurationError, Usage
+from dspy_fusion.programs.signatures import CANDIDATES, signature_of
 
 from . import intervals
 from .budget import BudgetSpent, Ledger
@@ -182,8 +183,9 @@ class TuningRun:
                 continue
             origins = [origin for _, origin in self.store.texts(path)]
             wanted = self.proposals - origins.count(GROUNDED)
-            if wanted > 0 and "candidates" in dict(self.program.named_parameters())[path].signature.input_fields:
-                task = dict(self.program.named_predictors())[path].signature.instructions
+            signature = signature_of(dict(self.program.named_predictors())[path])
+            if wanted > 0 and CANDIDATES in signature.input_fields:
+                task = signature.instructions
                 fresh = self.proposer.grounded(task, self.examples, describe_pool(baseline), texts, wanted)
                 self.store.add_texts(path, fresh, GROUNDED)
         self._read_texts()

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from .bank import CandidateBank
 
 __all__ = [
+    "FUSOR_INSTRUCTIONS",
     "BankError",
     "BestOfN",
     "Candidate",
     "CandidateBank",
     "ConfigurationError",
-    "FUSOR_INSTRUCTIONS",
     "Fusion",
     "FusionError",
     "FusorFailed",

@@ -174,7 +174,7 @@ def _with_own_lms(
     originals = {}
     for predictor, original in zip(copied.predictors(), module.predictors(), strict=True):
         originals[id(predictor)] = original
-        if predictor.lm is not None:
+        if original.lm is not None:
             predictor.lm = (lm or original.lm).copy(**sampling)
     return _Call(copied, originals, trace)
 

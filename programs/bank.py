@@ -17,12 +17,14 @@ from typing import Any
 
 import dspy
 import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from .attempts import Attempt, current_lineage
 from .candidates import Candidate, Usage
 from .errors import BankError
 from .metering import Meter
-from .signatures import plain, typed
+from .signatures import plain, signature_of, typed
 
 VERSION = 1
 _PASSING = frozenset({"rollout_id", "seed", "temperature", "logprobs", "api_key", "cache", "num_retries", "timeout"})
@@ -59,9 +61,9 @@ class CandidateBank:
         try:
             self._engine = sa.create_engine(url)
             if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+                event.listen(self._engine, "connect", _prepare_sqlite)
             self._open()
-        except (sa.exc.SQLAlchemyError, ImportError, OSError, ValueError) as error:
+        except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
             raise BankError(f"cannot open the bank {url!r}: {_cause(error)}; give the URL of a bank or of a new file") from error
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
@@ -151,9 +153,9 @@ class CandidateBank:
                 with self._engine.begin() as connection:
                     connection.execute(_candidates.delete().where(_candidates.c.key == attempt.key))
                     connection.execute(_candidates.insert().values(values))
-            except sa.exc.IntegrityError:
+            except IntegrityError:
                 return self._find(attempt) or candidate  # another process was first, and first is what everyone replays
-            except sa.exc.SQLAlchemyError as error:
+            except SQLAlchemyError as error:
                 raise BankError(f"cannot write to the bank {self.url!r}: {_cause(error)}; what was kept before is safe") from error
         return candidate
 
@@ -175,7 +177,7 @@ def candidate_key(attempt: Attempt, program_digest: str) -> str:
 def program_digest(program: dspy.Module) -> str:
     """The digest of a program's class, signatures with their types, and state (instructions, demos, hyperparameters)."""
     types = [
-        (name, [(key, str(field.annotation)) for key, field in predictor.signature.fields.items()], plain(predictor.config))
+        (name, [(key, str(field.annotation)) for key, field in signature_of(predictor).fields.items()], plain(predictor.config))
         for name, predictor in program.named_predictors()
     ]
     state = {name: {**plain(part.dump_state()), "train": [], "traces": []} for name, part in program.named_parameters()}

@@ -57,7 +57,7 @@ class BestOfN(SamplingProgram):
         seen: list[Candidate] = []
         usage, rounds = Usage(), 0
         for begin in range(0, len(attempts), size):
-            fresh = yield self.batch(attempts[begin : begin + size])
+            fresh = yield self.side_by_side(attempts[begin : begin + size])
             rounds += 1
             scores = yield from self.score(inputs, fresh, self.scorer)
             usage, rounds = usage + scores.usage, rounds + scores.rounds

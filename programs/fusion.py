@@ -46,6 +46,6 @@ class Fusion(FusingProgram):
         drawn = yield from self.draw(inputs, self.n.value)
         shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
         attempt = self.fuse(inputs, shown, layer=1, temperature=self.fusor_temperature, streams=True)
-        (written,) = yield self.batch([attempt])
+        (written,) = yield self.side_by_side([attempt])
         pool = Pool(drawn.candidates, shown=tuple(c.index for c in shown), usage=drawn.usage, depth=2)
         return self.conclude(written, shown, pool)

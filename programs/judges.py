@@ -17,7 +17,7 @@ from .drawing import Batch, Steps
 from .errors import ConfigurationError, UnreadableVerdict
 from .instructions import COMPARE, JUDGE
 from .scorers import Scorer, Scores, with_score
-from .signatures import CANDIDATES, VERDICT, candidate_text, judge_signature
+from .signatures import CANDIDATES, VERDICT, candidate_text, judge_signature, signature_of
 
 _FRACTION = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
@@ -33,7 +33,7 @@ class _Judge(Scorer):
     def __init__(self, lm: dspy.BaseLM | None, instructions: str, temperature: float, seed: int | None) -> None:
         super().__init__()
         self.lm, self.instructions, self.temperature, self.seed = lm, instructions, temperature, seed
-        self.judge: dspy.Module | None = None
+        self.judge: dspy.Predict | None = None
         self.task: type[dspy.Signature] | None = None
 
     def bound(self, task: type[dspy.Signature]) -> Scorer:
@@ -47,11 +47,10 @@ class _Judge(Scorer):
         if self.judge is None or self.task is None:
             raise ConfigurationError(f"{type(self).__name__} is not bound to a task; give it to a program as scorer=")
         texts = [candidate_text(self.task, candidate.prediction) for candidate in shown if candidate.prediction is not None]
-        signature = self.judge.signature
         given = {name: inputs[name] for name in self.task.input_fields if name in inputs}
-        return Attempt(
-            self.judge, {**given, CANDIDATES: texts}, signature, index, lm=self.lm, temperature=self.temperature, seed=self.seed
-        )  # fmt: skip
+        asked = {**given, CANDIDATES: texts}
+        signature = signature_of(self.judge)
+        return Attempt(self.judge, asked, signature, index, lm=self.lm, temperature=self.temperature, seed=self.seed)
 
 
 class LMJudge(_Judge):

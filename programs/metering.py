@@ -58,7 +58,7 @@ class Meter(UsageTracker, BaseCallback):
             _permits.acquire()
         self._add(self._spent, {getattr(instance, "model", ""): Usage(calls=1)})
 
-    def on_lm_end(self, call_id: str, outputs: Any, exception: Exception | None = None) -> None:
+    def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         """Gives the call's permit back."""
         if self.limited:
             _permits.release()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dspy
 from dspy.adapters.utils import parse_value
@@ -55,7 +55,7 @@ class PlainAdapter(dspy.Adapter):
             return {output: parse_value(completion.strip(), annotation)}
         except (ValueError, TypeError) as error:
             raise AdapterParseError(
-                adapter_name=type(self).__name__, signature=signature, lm_response=completion, message=str(error)
+                adapter_name=type(self).__name__, signature=cast("Any", signature), lm_response=completion, message=str(error)
             ) from error
 
 

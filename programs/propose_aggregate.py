@@ -80,7 +80,7 @@ class ProposeAggregate(FusingProgram):
                 return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool)
             sources += below
         shown = self.order(inputs, below, depth * width, self._limit())
-        (written,) = yield self.batch([self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)])
+        (written,) = yield self.side_by_side([self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)])
         pool = Pool(drawn.candidates, None, tuple(layers), tuple(c.index for c in shown), usage, depth + 1)
         return self.conclude(written, sources, pool)
 
@@ -98,4 +98,4 @@ class ProposeAggregate(FusingProgram):
             )
             for index in range(width)
         ]
-        return self.batch(attempts)
+        return self.side_by_side(attempts)

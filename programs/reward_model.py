@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
+from dspy.signatures.signature import make_signature
 
 from .attempts import Attempt
 from .candidates import Candidate, Usage
@@ -53,8 +55,7 @@ class RewardModel(Scorer):
 
     def bound(self, task: type[dspy.Signature]) -> Scorer:
         """A copy for a task's signature."""
-        made = RewardModel.__new__(RewardModel)
-        made.__dict__.update(self.__dict__)
+        made = copy.copy(self)
         made.task = task
         return made
 
@@ -118,4 +119,4 @@ def _classified(answer: Any) -> float:
 
 
 _READERS = {"/pooling": _pooled, "/classify": _classified}
-_REWARD = dspy.Signature("question, answer -> reward: float", "The reward of an answer.")
+_REWARD = make_signature("question, answer -> reward: float", "The reward of an answer.")

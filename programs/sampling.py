@@ -96,7 +96,7 @@ class SamplingProgram(dspy.Module):
         ]
         return self._keyed(made)
 
-    def batch(self, attempts: Sequence[Attempt]) -> Batch:
+    def side_by_side(self, attempts: Sequence[Attempt]) -> Batch:
         """Attempts with this program's deadline, concurrency and bank."""
         return Batch(self._keyed(attempts), self.deadline_seconds, self.max_concurrency, self.bank)
 
@@ -119,7 +119,7 @@ class SamplingProgram(dspy.Module):
             QuorumNotMet: fewer than ``quorum`` succeeded (or than ``count``, where that is less).
         """
         attempts = self.attempts(inputs, count, logprobs=scorer is not None and scorer.needs_logprobs)
-        candidates = yield self.batch(attempts)
+        candidates = yield self.side_by_side(attempts)
         self.check_quorum(candidates)
         if scorer is None:
             return Drawn(tuple(candidates))
@@ -133,7 +133,7 @@ class SamplingProgram(dspy.Module):
         try:
             batch = next(steps)
             while True:
-                batch = steps.send((yield self.batch(batch.attempts)))
+                batch = steps.send((yield self.side_by_side(batch.attempts)))
         except StopIteration as finished:
             return finished.value
 

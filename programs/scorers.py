@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
+from dspy.signatures.signature import make_signature
 
 from .attempts import Attempt
 from .candidates import Candidate, Usage
@@ -164,4 +165,4 @@ class _RewardCall(dspy.Module):
         return dspy.Prediction(reward=self.reward(args, answer))
 
 
-_REWARD = dspy.Signature("args -> reward: float", "The value of a reward function.")
+_REWARD = make_signature("args, answer -> reward: float", "The value of a reward function.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import dspy
 from pydantic import TypeAdapter
@@ -28,7 +28,7 @@ def task_signature(program: dspy.Module, signature: str | type[dspy.Signature] |
     """
     if not isinstance(program, dspy.Module):
         raise ConfigurationError(f"program must be a dspy.Module, but got {program!r}; pass an instance such as dspy.Predict(...)")
-    found = _find_signature(program) if signature is None else dspy.ensure_signature(signature)
+    found = _find_signature(program) if signature is None else cast("type[dspy.Signature]", dspy.ensure_signature(signature))
     for reserved in (CANDIDATES, VERDICT):
         if reserved in found.fields:
             raise ConfigurationError(
@@ -76,9 +76,14 @@ def plain(value: Any) -> Any:
 def typed(task: type[dspy.Signature], values: dict[str, Any]) -> dict[str, Any]:
     """Plain JSON data as the signature's types say: the inverse of :func:`plain` for output fields."""
     return {
-        name: TypeAdapter(field.annotation).validate_python(values[name], strict=False) if values[name] is not None else None
+        name: TypeAdapter(cast("Any", field.annotation)).validate_python(values[name]) if values[name] is not None else None
         for name, field in task.output_fields.items()
     }
+
+
+def signature_of(predictor: dspy.Predict) -> type[dspy.Signature]:
+    """A predictor's signature, which DSPy's annotations leave open."""
+    return cast("type[dspy.Signature]", predictor.signature)
 
 
 def _find_signature(program: dspy.Module) -> type[dspy.Signature]:
@@ -87,7 +92,7 @@ def _find_signature(program: dspy.Module) -> type[dspy.Signature]:
         return own
     predictors = program.named_predictors()
     if len(predictors) == 1:
-        return predictors[0][1].signature
+        return signature_of(predictors[0][1])
     names = ", ".join(name for name, _ in predictors) or "none"
     raise ConfigurationError(
         f"{type(program).__name__} has {len(predictors)} predictors ({names}), so its task is not clear; "

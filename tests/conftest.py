@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-
-for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-    os.environ.setdefault(_name, "true")
-for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
-    os.environ.setdefault(_name, "1")
-
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import dspy
-import pytest
-from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events
+for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+    os.environ.setdefault(_name, "true")
+for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
+
+import dspy  # noqa: E402 (the environment comes first)
+import pytest  # noqa: E402
+from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events  # noqa: E402
 
 
 class ScriptedEngine:

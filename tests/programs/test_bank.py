@@ -112,7 +112,7 @@ def test_a_torn_candidate_is_an_error_and_not_an_answer(tmp_path: Path) -> None:
     with dspy.context(lm=ScriptedLM(answers("a"))):
         vote(bank, n=1)(question="q")
         with sqlite3.connect(tmp_path / "bank.db") as connection:
-            connection.execute("UPDATE candidates SET payload = '{\"answ'")
+            connection.execute("UPDATE dspy_fusion_candidates SET payload = '{\"answ'")
         with pytest.raises(BankError, match="cannot be read"):
             vote(bank, n=1)(question="q")
 

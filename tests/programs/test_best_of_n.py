@@ -43,7 +43,7 @@ def test_rounds_end_when_one_is_good_enough() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "0.5"])
 def test_a_score_that_is_no_number_raises_and_names_it(value: Any) -> None:
-    with dspy.context(lm=ScriptedLM(growing)), pytest.raises(ScorerError, match="the scorer returned .*; return a finite number"):
+    with dspy.context(lm=ScriptedLM(growing)), pytest.raises(ScorerError, match=r"the scorer returned .*; return a finite number"):
         BestOfN(dspy.Predict("question -> answer"), n=2, scorer=lambda args, pred: value)(question="q")
 
 

@@ -121,7 +121,7 @@ def test_a_failing_fusor_raises_when_asked_to() -> None:
             raise ValueError("too long")
         return {"answer": "a"}
 
-    with dspy.context(lm=ScriptedLM(answer)), pytest.raises(FusorFailed, match="too long.*on_fusor_failure='best'"):
+    with dspy.context(lm=ScriptedLM(answer)), pytest.raises(FusorFailed, match=r"too long.*on_fusor_failure='best'"):
         Fusion(dspy.Predict("question -> answer"), n=3, on_fusor_failure="raise")(question="q")
 
 

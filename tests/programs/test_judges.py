@@ -75,7 +75,7 @@ def test_a_judge_that_never_answers_raises() -> None:
     def mumbles(request: Any) -> Any:
         return {"verdict": "hm"} if "verdict" in prompt_of(request) else {"answer": "a"}
 
-    with dspy.context(lm=ScriptedLM(mumbles)), pytest.raises(ScorerError, match="LMJudge scored none of 2 candidates.*'hm'"):
+    with dspy.context(lm=ScriptedLM(mumbles)), pytest.raises(ScorerError, match=r"LMJudge scored none of 2 candidates.*'hm'"):
         BestOfN(dspy.Predict("question -> answer"), n=2, scorer=LMJudge())(question="q")
 
 

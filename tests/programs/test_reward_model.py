@@ -60,7 +60,7 @@ def test_a_page_instead_of_a_reward_names_the_address(address: str) -> None:
 
 
 def test_a_dead_address_is_named() -> None:
-    with pytest.raises(ScorerError, match="reward model at http://127.0.0.1:9/pooling did not answer"):
+    with pytest.raises(ScorerError, match=r"reward model at http://127.0.0.1:9/pooling did not answer"):
         best(RewardModel("http://127.0.0.1:9", model="rm"))
 
 
