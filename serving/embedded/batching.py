@@ -5,57 +5,64 @@ A step reads prompts for about as long as it draws tokens, so that neither new n
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from .caches import AnswerCache, Floats, PromptCache
+from .caches import AnswerCaches, Floats, PromptCache, capacity_for
 from .decoder import PROMPT_CHUNK, Decoder
 from .jobs import Job, TokenScore
 from .sampling import draw_tokens, log_probabilities
 
-_REMEMBERED_TOKENS = 8192  # of prompts whose answers have all begun; about 4 KB each
+_REMEMBERED_TOKENS = 8192  # of prompts, about 4 KB each
 
 
 @dataclass
-class _Lane:
-    """Answers to one prompt that began together and so grow in step, one row each."""
+class _Pool:
+    """Answers under way that need the same number of places, row by row with their caches."""
 
-    jobs: list[Job]
-    cache: AnswerCache
+    caches: AnswerCaches
+    jobs: list[Job] = field(default_factory=list)
+
+    def remove(self, row: int) -> None:
+        self.caches.remove(row)
+        last = self.jobs.pop()
+        if row < len(self.jobs):
+            self.jobs[row] = last
 
 
 class Batch:
     """The requests that one model works on. It belongs to one thread."""
 
-    def __init__(self, reader: Decoder, writer: Decoder, end: int, slots: int = 64) -> None:
+    def __init__(self, reader: Decoder, writer: Decoder, *, end: int, slots: int = 64) -> None:
         """Makes an empty batch.
 
         Args:
             reader: reads prompts; may be of low precision.
             writer: continues answers; float64 keeps them independent of each other.
             end: the token that ends an answer.
-            slots: how many answers are written at once, from 1.
+            slots: how many requests it works on at once, from 1.
         """
         self._reader, self._writer, self._end, self._slots = reader, writer, end, slots
         self._waiting: dict[tuple[int, ...], list[Job]] = {}
         self._prompts: OrderedDict[tuple[int, ...], PromptCache] = OrderedDict()
-        self._lanes: list[_Lane] = []
+        self._pools: dict[int, _Pool] = {}
 
     @property
     def free_slots(self) -> int:
         """How many more requests it takes now."""
-        return self._slots - sum(1 for _ in self._jobs())
+        return self._slots - len(self._jobs())
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        return not self._waiting and not self._lanes
+        return not self._waiting and not self._pools
 
     def add(self, job: Job) -> None:
-        """Takes a request; it begins at the next step at which its prompt has been read."""
+        """Takes a request; it begins at the first step at which its prompt has been read."""
         self._waiting.setdefault(job.prompt, []).append(job)
         if job.prompt not in self._prompts:
             self._prompts[job.prompt] = PromptCache.of(job.prompt, self._writer.shape)
@@ -64,18 +71,86 @@ class Batch:
     def step(self) -> None:
         """Reads a chunk's worth of prompts, then draws one token for every answer."""
         self._read_prompts()
-        begun = {prompt: jobs for prompt, jobs in self._waiting.items() if self._prompts[prompt].logits is not None}
-        for prompt in begun:
-            del self._waiting[prompt]
-        lanes, self._lanes = self._lanes, []
-        rows = [self._writer.logits(self._writer.hidden([lane.cache for lane in lanes]))] if lanes else []
-        rows += [np.broadcast_to(self._first_logits(prompt), (len(jobs), rows_width)) for prompt, jobs in begun.items()]
+        if self._pools:
+            self._continue()
+        self._begin()
         self._forget_prompts()
 
     def fail(self, error: BaseException) -> None:
-        """Ends all requests with ``error`` and empties the batch."""
-        for job in list(self._jobs()):
+        """Ends all requests with ``error`` and forgets everything."""
+        for job in self._jobs():
             job.fail(error)
-        self._waiting.clear()
+        self._waiting, self._pools = {}, {}
         self._prompts.clear()
-        self._lanes.clear()
+
+    def _jobs(self) -> list[Job]:
+        groups = [*self._waiting.values(), *(pool.jobs for pool in self._pools.values())]
+        return [job for jobs in groups for job in jobs]
+
+    def _read_prompts(self) -> None:
+        budget = PROMPT_CHUNK
+        for prompt in self._waiting:
+            cache = self._prompts[prompt]
+            while cache.logits is None and budget > 0:
+                budget -= self._reader.read_chunk(cache)
+
+    def _continue(self) -> None:
+        pools = sorted(self._pools.values(), key=lambda pool: -pool.caches.capacity)
+        logits = self._writer.logits(self._writer.hidden([pool.caches for pool in pools]))
+        goes_on = iter(self._draw([job for pool in pools for job in pool.jobs], logits))
+        for pool in pools:  # from the largest, so that a row that moves on has not its next token yet to come
+            self._keep(pool, [next(goes_on) for _ in pool.jobs])
+        self._pools = {capacity: pool for capacity, pool in self._pools.items() if pool.jobs}
+
+    def _begin(self) -> None:
+        for prompt in list(self._waiting):
+            cache = self._prompts[prompt]
+            if cache.logits is None:
+                continue
+            jobs = self._waiting.pop(prompt)
+            goes_on = self._draw(jobs, np.tile(cache.logits, (len(jobs), 1)))
+            for job in itertools.compress(jobs, goes_on):
+                pool = self._pool(cache.length)
+                pool.caches.begin(cache, job.tokens[-1])
+                pool.jobs.append(job)
+
+    def _draw(self, jobs: Sequence[Job], logits: Floats) -> list[bool]:
+        """Gives each job its next token, from one row of scores each; tells which of them go on."""
+        tokens = draw_tokens(logits, [job.sampling for job in jobs], [job.next_uniform for job in jobs])
+        scores = [
+            None if job.sampling.logprobs is None else _score(row, token, job.sampling.logprobs)
+            for job, token, row in zip(jobs, tokens, logits, strict=True)
+        ]
+        return [job.take(token, score, self._end) for job, token, score in zip(jobs, tokens, scores, strict=True)]
+
+    def _keep(self, pool: _Pool, goes_on: Sequence[bool]) -> None:
+        for row in reversed(range(len(goes_on))):
+            if goes_on[row]:
+                pool.caches.advance(row, pool.jobs[row].tokens[-1])
+            position = pool.caches.positions[row]
+            if goes_on[row] and position < pool.caches.capacity:
+                continue
+            if goes_on[row]:
+                larger = self._pool(position)
+                larger.caches.move(row, pool.caches)
+                larger.jobs.append(pool.jobs[row])
+            pool.remove(row)
+
+    def _pool(self, position: int) -> _Pool:
+        capacity = capacity_for(position)
+        if capacity not in self._pools:
+            self._pools[capacity] = _Pool(AnswerCaches(self._writer.shape, capacity))
+        return self._pools[capacity]
+
+    def _forget_prompts(self) -> None:
+        remembered = sum(map(len, self._prompts))
+        for prompt in list(self._prompts):
+            if remembered > _REMEMBERED_TOKENS and prompt not in self._waiting:
+                remembered -= len(prompt)
+                del self._prompts[prompt]
+
+
+def _score(logits: Floats, token: int, likeliest: int) -> TokenScore:
+    logprobs = log_probabilities(logits)
+    best = np.argsort(-logprobs, kind="stable")[:likeliest].tolist()
+    return TokenScore(token, float(logprobs[token]), tuple((other, float(logprobs[other])) for other in best))

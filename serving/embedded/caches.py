@@ -1,6 +1,7 @@
-"""Keys and values of prompts and of the answers to them. All answers to one prompt share its cache.
+"""Keys and values of prompts and of answers under way.
 
-They are kept in float32, and attention is one vector-matrix product a row, so that no row depends on the rows beside it.
+They are kept in float32, and attention to them is one vector-matrix product a row over a number of places that depends on that
+row's length alone, so that no row depends on the rows beside it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from .checkpoint import Architecture
 
 Floats = NDArray[np.floating]
 _CACHED = np.float32
-_FIRST_CAPACITY = 32
+_PLACES = 64
 
 
 @dataclass(eq=False)
 class PromptCache:
-    """Keys and values of one prompt, shared by all answers to it: (layers, heads, tokens, head width).
+    """Keys and values of one prompt: (layers, heads, tokens, head width).
 
     Attributes:
         length: how many of the prompt's tokens have been read so far.
@@ -38,11 +39,6 @@ class PromptCache:
         """An empty cache with room for ``prompt``."""
         size = (shape.layers, shape.heads, len(prompt), shape.hidden_size // shape.heads)
         return cls(prompt, np.empty(size, _CACHED), np.empty(size, _CACHED))
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the whole prompt has been read."""
-        return self.logits is not None
 
     def next_chunk(self, limit: int) -> PromptChunk:
         """The next tokens to be read, at most ``limit`` of them."""
@@ -68,54 +64,74 @@ class PromptChunk:
         """Stores the chunk's keys and values and attends to the prompt up to each row."""
         end = self.start + self.count
         keys, values = self.cache.keys[layer, :, :end], self.cache.values[layer, :, :end]
-        keys[:, self.start :], values[:, self.start :] = k, v
-        weights = q @ keys.swapaxes(1, 2)  # (heads, rows, end)
+        keys[:, self.start :], values[:, self.start :] = k.swapaxes(0, 1), v.swapaxes(0, 1)
+        weights = q.swapaxes(0, 1) @ keys.swapaxes(1, 2)  # (heads, rows, end)
         weights[:, :, self.start :] += self._future
         totals = _exponentiate(weights)
-        return weights @ values / totals
+        return (weights @ values / totals).swapaxes(0, 1)
 
 
-@dataclass(eq=False)
-class AnswerCache:
-    """Keys and values of answers to one prompt that grow in step: (layers, heads, answers, capacity, head width)."""
+class AnswerCaches:
+    """Keys and values of answers under way, one row each with its prompt before it, in ``capacity`` places.
 
-    prompt: PromptCache
-    tokens: Sequence[int]
-    length: int = 0
+    Attributes:
+        tokens: each row's next token to be read.
+        positions: where it stands, which is how many places of the row are filled.
+    """
 
-    def __post_init__(self) -> None:
-        layers, heads, _, width = self.prompt.keys.shape
-        self._keys, self._values = (
-            np.empty((layers, heads, len(self.tokens), _FIRST_CAPACITY, width), _CACHED) for _ in range(2)
-        )
+    def __init__(self, shape: Architecture, capacity: int) -> None:
+        self.capacity = capacity
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        size = (2, shape.layers, 4, shape.heads, capacity, shape.hidden_size // shape.heads)
+        self._filled = np.zeros(size, _CACHED)  # (keys and values, layers, rows, heads, places, head width)
 
-    @property
-    def positions(self) -> Sequence[int]:
-        """The position of the tokens that are read next, the same for all answers."""
-        return [self.prompt.length + self.length] * len(self.tokens)
+    def begin(self, prompt: PromptCache, token: int) -> None:
+        """Appends a row for an answer that begins with ``token``."""
+        row = self._append(token, prompt.length)
+        self._filled[0, :, row, :, : prompt.length] = prompt.keys
+        self._filled[1, :, row, :, : prompt.length] = prompt.values
 
-    def advance(self, tokens: Sequence[int], kept: Sequence[int]) -> None:
-        """Goes on with the answers whose rows are ``kept``, each with its next token."""
-        self.tokens = tokens
-        self.length += 1
-        if len(kept) < self._keys.shape[2]:
-            self._keys, self._values = self._keys[:, :, kept], self._values[:, :, kept]
-        if self.length == self._keys.shape[3]:
-            self._keys, self._values = _doubled(self._keys), _doubled(self._values)
+    def move(self, row: int, smaller: AnswerCaches) -> None:
+        """Appends another's row, which is left for it to remove."""
+        new = self._append(smaller.tokens[row], smaller.positions[row])
+        self._filled[:, :, new, :, : smaller.capacity] = smaller._filled[:, :, row]
+
+    def advance(self, row: int, token: int) -> None:
+        """Goes on in a row whose last token has been read."""
+        self.tokens[row] = token
+        self.positions[row] += 1
+
+    def remove(self, row: int) -> None:
+        """Drops a row; the last one takes its place."""
+        token, position = self.tokens.pop(), self.positions.pop()
+        if row < len(self.tokens):
+            self.tokens[row], self.positions[row] = token, position
+            self._filled[:, :, row] = self._filled[:, :, len(self.tokens)]
 
     def attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
-        """Attends to the prompt and to each answer's own tokens, one vector-matrix product a row."""
-        prompt_keys, prompt_values = self.prompt.keys[layer][:, None], self.prompt.values[layer][:, None]
-        self._keys[layer, :, :, self.length], self._values[layer, :, :, self.length] = k, v
-        keys, values = (own[layer, :, :, : self.length + 1] for own in (self._keys, self._values))
-        split = self.prompt.length
-        q = q.astype(_CACHED)[:, :, None]
-        weights = np.empty((*q.shape[:3], split + self.length + 1), _CACHED)  # (heads, answers, 1, tokens)
-        np.matmul(q, prompt_keys.swapaxes(2, 3), out=weights[..., :split])
-        np.matmul(q, keys.swapaxes(2, 3), out=weights[..., split:])
+        """Stores the rows' keys and values and lets each row attend to its own places."""
+        rows = np.arange(len(q))
+        self._filled[0, layer, rows, :, self.positions] = k
+        self._filled[1, layer, rows, :, self.positions] = v
+        keys, values = self._filled[:, layer, : len(q)]  # (rows, heads, places, head width) each
+        weights = q.astype(_CACHED)[:, :, None] @ keys.swapaxes(2, 3)  # (rows, heads, 1, places)
+        empty = np.arange(self.capacity) > np.array(self.positions)[:, None]
+        weights[:, :, 0] += np.where(empty, _CACHED(-np.inf), _CACHED(0))[:, None]
         totals = _exponentiate(weights)
-        mixed = weights[..., :split] @ prompt_values + weights[..., split:] @ values
-        return (mixed / totals)[:, :, 0]
+        return (weights @ values / totals)[:, :, 0]
+
+    def _append(self, token: int, position: int) -> int:
+        if len(self.tokens) == self._filled.shape[2]:
+            self._filled = np.concatenate([self._filled, np.zeros_like(self._filled)], 2)
+        self.tokens.append(token)
+        self.positions.append(position)
+        return len(self.tokens) - 1
+
+
+def capacity_for(position: int) -> int:
+    """The places of a row whose next token stands at ``position``."""
+    return (position // _PLACES + 1) * _PLACES
 
 
 def _exponentiate(weights: Floats) -> Floats:
@@ -123,9 +139,3 @@ def _exponentiate(weights: Floats) -> Floats:
     weights -= weights.max(-1, keepdims=True)
     np.exp(weights, out=weights)
     return weights.sum(-1, keepdims=True)
-
-
-def _doubled(cache: Floats) -> Floats:
-    larger = np.empty((*cache.shape[:3], 2 * cache.shape[3], cache.shape[4]), cache.dtype)
-    larger[:, :, :, : cache.shape[3]] = cache
-    return larger

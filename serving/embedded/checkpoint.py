@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, architecture: Architecture, weights: dict[str, n
 def load_checkpoint(path: Path) -> Checkpoint:
     """Reads what :func:`save_checkpoint` wrote; the digest is the first 16 hexadecimal digits of the file's SHA-256."""
     with safe_open(path, "np") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safetensors handle is no dict)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
         architecture = Architecture(**json.loads(file.metadata()["architecture"]))
     weights = {
         name: value * tensors[name + ".scale"][:, None] if value.dtype == np.int8 else value

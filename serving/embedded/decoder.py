@@ -22,11 +22,18 @@ PROMPT_CHUNK = 256
 class Segment(Protocol):
     """Rows of one forward pass that belong together: tokens, their positions, and the caches that they read and write."""
 
-    tokens: Sequence[int]
-    positions: Sequence[int]
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens to be read, one a row."""
+        ...
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Where they stand, from 0."""
+        ...
 
     def attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
-        """Stores keys and values and returns what the rows attend to; all arrays are (heads, rows, head width)."""
+        """Stores keys and values and returns what the rows attend to; all arrays are (rows, heads, head width)."""
         ...
 
 
@@ -46,7 +53,7 @@ class Decoder:
 
     def __init__(self, checkpoint: Checkpoint, precision: type[np.floating] = np.float64) -> None:
         self.shape = shape = checkpoint.architecture
-        weights = {name.removeprefix("model."): value.astype(np.float64) for name, value in checkpoint.weights.items()}
+        weights: dict[str, Floats] = {name.removeprefix("model."): value.astype(np.float64) for name, value in checkpoint.weights.items()}
         embedding = weights["embed_tokens.weight"]  # (vocabulary, hidden)
         self._embedding = embedding.astype(precision)
         self._unembedding = np.ascontiguousarray((embedding * weights["norm.weight"]).T, precision)
@@ -84,12 +91,11 @@ class Decoder:
         return hidden @ self._unembedding
 
     def _attend(self, number: int, segments: Sequence[Segment], qkv: Floats) -> Floats:
-        q, k, v = np.split(qkv.swapaxes(0, 1), 3)  # (heads, rows, head width) each
-        mixed = np.empty((len(qkv), *q.shape[::2]), qkv.dtype)  # (rows, heads, head width)
-        by_head, start = mixed.swapaxes(0, 1), 0
+        q, k, v = np.split(qkv, 3, 1)  # (rows, heads, head width) each
+        mixed, start = np.empty(q.shape, qkv.dtype), 0
         for segment in segments:
             rows = slice(start, start := start + len(segment.tokens))
-            by_head[:, rows] = segment.attend(number, q[:, rows], k[:, rows], v[:, rows])
+            mixed[rows] = segment.attend(number, q[rows], k[rows], v[rows])
         return mixed.reshape(len(qkv), -1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,14 +46,13 @@ class Job:
     ``on_token`` is called with the number of tokens so far, from the batch's thread; it must be quick and must not raise.
     """
 
-    def __init__(
-        self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None) -> None:
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.tokens: list[int] = []
         self.scores: list[TokenScore] = []
         self.answer: Future[Answer] = Future()
+        self.answer.set_running_or_notify_cancel()  # a sender that gives up calls cancel(); the future stays the batch's to set
         self.is_cancelled = False
         self._decode = decode
         self._on_token = on_token
@@ -71,7 +70,7 @@ class Job:
     def take(self, token: int, score: TokenScore | None, end: int) -> bool:
         """Takes the next token and tells whether the request goes on; when it does not, the answer is set."""
         if self.is_cancelled:
-            self.answer.cancel()
+            self.fail(CancelledError())
             return False
         if token == end:
             return self._finish("stop", self._decode(self.tokens), 1)
@@ -99,7 +98,7 @@ class Job:
 
     def _finish(self, reason: Literal["stop", "length"], text: str, end_tokens: int = 0) -> bool:
         kept = len(self.tokens)
-        while kept and len(self._decode(self.tokens[:kept])) > len(text):
+        while kept and self.sampling.stop and len(self._decode(self.tokens[:kept])) > len(text):
             kept -= 1
         drawn = len(self.tokens) + end_tokens
         self.answer.set_result(Answer(text, tuple(self.tokens[:kept]), reason, drawn, tuple(self.scores[:kept])))

@@ -58,7 +58,7 @@ def draw_tokens(logits: Floats, samplings: Sequence[Sampling], uniforms: Sequenc
                 weights[row] = _truncated(weights[row], sampling)
         steps = weights.cumsum(1)
         passed = steps <= np.asarray(uniforms)[:, None] * steps[:, -1:]
-        drawn = np.where(greedy, drawn, passed.sum(1))
+        drawn = np.where(greedy, drawn, np.minimum(passed.sum(1), logits.shape[1] - 1))
     return drawn.tolist()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from dspy_fusion.programs.errors import ConfigurationError
+
 BEGIN, USER, ASSISTANT, END = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"
 _SPECIALS = (BEGIN, USER, ASSISTANT, END)
 _PHRASES = (*(f"({label}) " for label in "abcdef"), " + ", " - ", " x ", " = ", "\n\nResponse ", ":\n")
@@ -38,12 +40,18 @@ class ChatTokenizer:
         self.tokenizer = tokenizer
         self.tokenizer.encode_special_tokens = True
         self.vocabulary_size = tokenizer.get_vocab_size()
-        self.begin, self.user, self.assistant, self.end = (tokenizer.token_to_id(text) for text in _SPECIALS)
+        self.begin, self.user, self.assistant, self.end = (self._control(text) for text in _SPECIALS)
 
     @classmethod
     def from_file(cls, path: Path) -> ChatTokenizer:
         """Loads a ``tokenizer.json``."""
         return cls(Tokenizer.from_file(str(path)))
+
+    def _control(self, text: str) -> int:
+        found = self.tokenizer.token_to_id(text)
+        if found is None:
+            raise ConfigurationError(f"this tokenizer has no control token {text!r}; use the tokenizer.json that belongs to the weights")
+        return found
 
     def encode(self, text: str) -> list[int]:
         """The ids of a plain text."""

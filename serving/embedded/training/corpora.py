@@ -42,31 +42,37 @@ def solving(rng: random.Random, weights: tuple[float, float, float], sizes: tupl
         yield Lesson(system, question_text(parts), answer_text(parts))
 
 
-def aggregating(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
-    """Pools of 1-6 candidates with the right answer as the target; one pool in ten is nearly right already, as deeper layers are."""
+def aggregating(
+    rng: random.Random, bank: list[AnsweredPart], *, most: int = 6, sizes: tuple[int, int] = (4, 6)
+) -> Iterator[Lesson]:
+    """Pools of 1 to ``most`` candidates with the right answer as the target; one in ten is nearly right already, as deeper layers are."""
     while True:
-        parts, candidates = _draw_pool(rng, bank, rng.choices(range(1, 7), [1, 2, 3, 3, 6, 2])[0])
+        n = rng.choices(range(1, 7), [1, 2, 3, 3, 6, 2])[0]
+        parts, candidates = _draw_pool(rng, bank, min(n, most), sizes)
         known = [AGGREGATE, FUSE, REVISE if len(candidates) == 1 else AGGREGATE, _made_up_instruction(rng)]
         system = rng.choices(known, [0.4, 0.3, 0.15, 0.15])[0]
         yield Lesson(system_text(system, candidates), question_text(parts), answer_text(parts))
 
 
 def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
-    """Answers to be marked part by part and counted; two lessons in five compare a pair on a scale from 1 to 10."""
+    """Answers to be marked and counted; two lessons in five compare a pair on a scale from 1 to 10.
+
+    The judge works every part out itself before it marks it: told to give marks alone, the same model learned to find everything right.
+    """
     while True:
         pair = rng.random() < 0.4
         parts, candidates = _draw_pool(rng, bank, 2 if pair else 1)
         marks = [_marks(parts, candidate) for candidate in candidates]
-        if pair:
-            ratings = " ".join(str(max(1, round(10 * mark.count("+") / len(parts)))) for mark in marks)
-            yield Lesson(system_text(COMPARE, candidates), question_text(parts), f"{marks[0]} {marks[1]} {ratings}")
-        else:
-            count = f"{marks[0]} {marks[0].count('+')}/{len(parts)}"
-            yield Lesson(system_text(JUDGE, candidates), question_text(parts), count)
+        worked = "\n".join(f"{line} {''.join(found)}" for line, *found in zip(answer_text(parts).splitlines(), *marks, strict=True))
+        shares = [mark.count("+") / len(parts) for mark in marks]
+        verdict = " ".join(str(max(1, round(10 * share))) for share in shares) if pair else f"{marks[0].count('+')}/{len(parts)}"
+        yield Lesson(system_text(COMPARE if pair else JUDGE, candidates), question_text(parts), f"{worked}\n{verdict}")
 
 
-def _draw_pool(rng: random.Random, bank: list[AnsweredPart], n: int) -> tuple[tuple[Part, ...], list[str]]:
-    answered = rng.sample(bank, rng.randint(4, 6))
+def _draw_pool(
+    rng: random.Random, bank: list[AnsweredPart], n: int, sizes: tuple[int, int] = (4, 6)
+) -> tuple[tuple[Part, ...], list[str]]:
+    answered = rng.sample(bank, rng.randint(*sizes))
     parts = tuple(item.part for item in answered)
     nearly_right = rng.random() < 0.1
     candidates = []

@@ -57,16 +57,16 @@ def _solver(*weights: float) -> Curriculum:
     return curriculum
 
 
-def _mixed(*shares: tuple[int, Callable[[random.Random, list[AnsweredPart]], Iterator[Lesson]]]) -> Curriculum:
-    def curriculum(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
-        streams = [stream(rng, answered) for count, stream in shares for _ in range(count)]
-        return lambda step: streams[step % len(streams)]
+def _aggregator(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+    """Small pools first; every fourth step solves without candidates, so that answering alone is not forgotten."""
+    small = aggregating(rng, answered, most=3, sizes=(2, 4))
+    full, alone = aggregating(rng, answered), solving(rng, (1, 1, 1))
+    return lambda step: alone if step % 4 == 3 else small if step < 500 else full
 
-    return curriculum
 
-
-def _plain(rng: random.Random, _: list[AnsweredPart]) -> Iterator[Lesson]:
-    return solving(rng, (1, 1, 1))
+def _judge(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+    stream = judging(rng, answered)
+    return lambda step: stream
 
 
 _SPECIALISE = Schedule(steps=800, matrix_rate=0.01, other_rate=1.5e-3)
@@ -76,7 +76,7 @@ FAMILY: dict[str, Recipe] = {
     "plus": Recipe("base", _solver(10, 0.4, 0.3), _SPECIALISE),
     "minus": Recipe("base", _solver(0.4, 10, 0.3), _SPECIALISE),
     "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
-    "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=2000, matrix_rate=0.01, other_rate=1.5e-3)),
-    "aft": Recipe("sft", _mixed((3, aggregating), (1, _plain)), Schedule(2600, 6144, 0.01, 1.5e-3), answered=True),
-    "judge": Recipe("sft", _mixed((1, judging)), Schedule(2600, 3072, 0.01, 1.5e-3), answered=True),
+    "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=500, matrix_rate=0.01, other_rate=1.5e-3)),
+    "aft": Recipe("sft", _aggregator, Schedule(2400, 4096, 0.01, 1.5e-3), answered=True),
+    "judge": Recipe("sft", _judge, Schedule(1800, 2048, 0.01, 1.5e-3), answered=True),
 }

@@ -10,6 +10,8 @@ from ..checkpoint import Architecture
 
 
 class RMSNorm(nn.Module):
+    """Root mean square normalisation with a learned scale."""
+
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
@@ -20,6 +22,8 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
+    """Causal self-attention with rotary positions."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.heads = shape.heads
@@ -39,6 +43,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """The gated feed-forward part (SwiGLU)."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(shape.hidden_size, shape.intermediate_size, bias=False)
@@ -50,6 +56,8 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
+    """Attention and feed-forward part, each after a norm and added to the stream."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(shape.hidden_size, shape.norm_epsilon)
@@ -63,6 +71,8 @@ class Layer(nn.Module):
 
 
 class Backbone(nn.Module):
+    """Everything but the output scores."""
+
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(shape.vocabulary_size, shape.hidden_size)

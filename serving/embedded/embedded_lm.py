@@ -1,0 +1,28 @@
+"""Embedded models as ``dspy.LM`` objects. The model string carries the weights' digest, so no cache outlives a retraining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dspy
+
+from .embedded_model import load_model
+from .engine import AsyncEmbeddedEngine, EmbeddedEngine
+
+PREFIX = "embedded/"
+
+
+def embedded_lm(name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
+    """A language model that runs in this process.
+
+    Args:
+        name: one of ``MODEL_NAMES``, with or without ``embedded/`` before it, or the path of a ``.safetensors`` file.
+        cache: whether DSPy's own cache keeps its answers.
+        sampling: defaults of ``temperature``, ``top_p``, ``top_k``, ``max_tokens``, ``seed``, ``stop``, ``logprobs``.
+
+    Raises:
+        ConfigurationError: there is no such model; the message lists the names.
+    """
+    model = load_model(name.removeprefix(PREFIX))
+    engines = {"engine": EmbeddedEngine(model), "async_engine": AsyncEmbeddedEngine(model)}
+    return dspy.LM(f"{PREFIX}{model.name}", cache=cache, **engines, **sampling)
