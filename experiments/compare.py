@@ -12,22 +12,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dspy
 
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.bank import lm_fingerprint
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.serving.model_entry import Price
 
 from .config import CompareConfig
 from .measure import measure
 from .records import Record, RecordFile
-from .run_folder import RunFolder, open_run
+from .run_folder import RunFolder, default_folder, open_run
 from .strategies import Site, Strategy, build, model_names, planned
+from .tables import slug
 from .tasks import Task, load_task
 
 _FAILURES_TO_GIVE_UP = 12
+
+
+class Models(Protocol):
+    """Where models come from; the catalogue of ``serving`` is one."""
+
+    def lm(self, name: str) -> dspy.BaseLM:
+        """The model of a name, without DSPy's cache; ``ConfigurationError`` where there is none."""
+        ...
+
+    def price(self, name: str) -> Price:
+        """What its tokens cost."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,8 @@ class Comparison:
         task: its task.
         plan: the strategies, points of N curves included.
         examples: the task's examples.
-        lms: the models by name.
+        models: where the models come from, and what they cost.
+        lms: those of them that are asked, by name.
         folder: where it is written down.
         bank: where its candidates are kept.
         records: what has been written down so far.
@@ -50,6 +65,7 @@ class Comparison:
     task: Task
     plan: tuple[Strategy, ...]
     examples: tuple[dspy.Example, ...]
+    models: Models
     lms: Mapping[str, dspy.BaseLM]
     folder: RunFolder
     bank: CandidateBank
@@ -77,15 +93,13 @@ class Comparison:
         _Runner(self, on_record).run()
 
 
-def prepare(
-    config: CompareConfig, lms: Callable[[str], dspy.BaseLM], path: Path, *, retry_failed: bool = False
-) -> Comparison:
+def prepare(config: CompareConfig, models: Models, path: Path | None, *, retry_failed: bool = False) -> Comparison:
     """Checks a comparison and opens its folder.
 
     Args:
         config: what to compare.
-        lms: makes a model from its name.
-        path: folder of the run.
+        models: makes models from their names.
+        path: folder of the run; None takes one named after the configuration and the models, so that the same run is continued.
         retry_failed: whether to run strategies again on the examples on which they failed.
 
     Raises:
@@ -95,14 +109,15 @@ def prepare(
     """
     task = load_task(config.task)
     plan = planned(config)
-    models = {name: lms(name).copy(cache=False) for name in model_names(plan)}
     examples = tuple(task.examples(config.split, config.examples))
-    site = Site(task, config.instructions or task.instructions, models, None, 0, examples[0])
+    lms = {name: models.lm(name) for name in model_names(plan)}
+    site = Site(task, config.instructions or task.instructions, lms, None, 0, examples[0])
     programs = {strategy.name: build(strategy, site) for strategy in plan}
-    folder = open_run(path, config, {name: lm_fingerprint(lm) for name, lm in models.items()})
+    fingerprints = {name: lm_fingerprint(lm) for name, lm in lms.items()}
+    folder = open_run(path or default_folder(config, fingerprints), config, fingerprints)
     _keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
     bank = CandidateBank(config.bank or folder.bank_url)
-    return Comparison(config, task, plan, examples, models, folder, bank, RecordFile(folder.records), retry_failed)
+    return Comparison(config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed)
 
 
 class _Runner:
@@ -114,6 +129,7 @@ class _Runner:
         self.stop = threading.Event()
         self.succeeded = threading.Event()
         self.failures: list[str] = []
+        self.prices = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
 
     def run(self) -> None:
         jobs = list(self._jobs())
@@ -140,7 +156,7 @@ class _Runner:
             if self.stop.is_set():
                 return
             program = programs.get(strategy.name) or build(strategy, replace(self._site(seed), example=example))
-            record = measure(self.comparison.task, strategy, program, example, seed)
+            record = measure(self.comparison.task, strategy, program, example, seed, prices=self.prices)
             self.comparison.records.append(record)
             self.on_record(record)
             self._give_up_if_nothing_works(record)
@@ -175,5 +191,4 @@ def _raise_first(finished: set[Future[None]]) -> None:
 def _keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:
     for place, (name, program) in enumerate(programs.items()):
         state: dict[str, Any] = {"strategy": name, "program": type(program).__name__, "state": program.dump_state()}
-        slug = "".join(c if c.isalnum() else "_" for c in name)
-        (folder.programs / f"{place:02d}_{slug}.json").write_text(json.dumps(state, indent=1, default=str), encoding="utf-8")
+        (folder.programs / f"{place:02d}_{slug(name)}.json").write_text(json.dumps(state, indent=1, default=str), encoding="utf-8")

@@ -43,6 +43,8 @@ class StrategyConfig:
     """Whether it is also run with 1, 2, .. n-1 candidates, for the plot of quality against N."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the program as keyword arguments, which the program checks."""
+    scorer_options: Mapping[str, Any] = field(default_factory=dict)
+    """Handed to the scorer as keyword arguments, such as ``rounds`` for ``pairwise``."""
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dspy
 
 from dspy_fusion.programs.candidates import Candidate, Pool
 from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
+from dspy_fusion.programs.metering import Meter
+from dspy_fusion.serving.model_entry import Price
 
 from .records import CandidateRecord, PartRecord, Record
 from .strategies import Strategy
 from .tasks import Task
 
 
-def measure(task: Task, strategy: Strategy, program: dspy.Module, example: dspy.Example, seed: int) -> Record:
+def measure(
+    task: Task, strategy: Strategy, program: dspy.Module, example: dspy.Example, seed: int, *, prices: Mapping[str, Price]
+) -> Record:
     """Calls ``program`` on ``example`` and records what came of it; a failed strategy is a record with its error and score 0.
+
+    ``prices`` are by the models' own names, ``lm.model``; a model that is not in it costs nothing.
 
     Raises:
         ConfigurationError: the program cannot be run as it was asked to, which would fail on every example.
@@ -25,35 +32,41 @@ def measure(task: Task, strategy: Strategy, program: dspy.Module, example: dspy.
     """
     started = time.monotonic()
     inputs = dict(example.inputs().items())
-    common = {"task": task.name, "example": example.id, "strategy": strategy.name, "seed": seed, "inputs": inputs}
-    expected = task.answer_text(example.toDict())
-    try:
-        with dspy.context(adapter=task.adapter(), disable_history=True):
+    common: dict[str, Any] = {"task": task.name, "example": example.id, "strategy": strategy.name, "seed": seed, "inputs": inputs}
+    common["expected"] = task.answer_text(example.toDict())
+    meter = Meter(limited=False)
+    callbacks = [*(dspy.settings.callbacks or []), meter]
+    with dspy.context(adapter=task.adapter(), usage_tracker=meter, callbacks=callbacks, disable_history=True):
+        try:
             prediction = program(**inputs)
-    except (ConfigurationError, BankError):
-        raise
-    except FusionError as error:
-        text = " ".join(str(error).split())[:500]
-        return Record(
-            **common, score=0.0, expected=expected, error=f"{type(error).__name__}: {text}", seconds=time.monotonic() - started
-        )
+        except (ConfigurationError, BankError):
+            raise
+        except FusionError as error:
+            common |= {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "usage": {"failed": meter.usage}}
+            return Record(**common, **_spent(meter, prices), score=0.0, seconds=time.monotonic() - started)
     seconds = time.monotonic() - started
     pool: Pool = prediction.pool
     candidates = tuple(_candidate(task, strategy, example, candidate) for candidate in pool.candidates)
     answer = task.answer_text(prediction.toDict())
     return Record(
         **common,
+        **_spent(meter, prices),
         score=task.metric(example, prediction),
-        expected=expected,
         answer=answer,
         candidates=candidates,
         parts=_parts(task, example, answer, candidates),
         usage=dict(pool.usage),
         depth=pool.depth,
         seconds=seconds + max((c.seconds for c in pool.candidates if c.replayed), default=0.0),
-        replayed=sum(candidate.replayed for candidate in pool.candidates),
         fallback=pool.fallback,
     )
+
+
+def _spent(meter: Meter, prices: Mapping[str, Price]) -> dict[str, Any]:
+    """Calls made now, and what all calls cost, replayed ones included."""
+    billed = ((prices.get(model, Price()), usage) for model, usage in meter.by_model.items())
+    cost = sum(price.cost_usd(usage.tokens_in, usage.tokens_out) for price, usage in billed)
+    return {"calls_made": sum(usage.calls for usage in meter.spent.values()), "cost_usd": cost}
 
 
 def _candidate(task: Task, strategy: Strategy, example: dspy.Example, candidate: Candidate) -> CandidateRecord:

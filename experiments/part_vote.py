@@ -20,9 +20,7 @@ class PartVote(dspy.Module):
         rule: ``(inputs, candidates)``: the output fields that the candidates vote for.
     """
 
-    def __init__(
-        self, vote: Vote, rule: Callable[[Mapping[str, Any], Sequence[dspy.Prediction]], dict[str, Any]]
-    ) -> None:
+    def __init__(self, vote: Vote, rule: Callable[[Mapping[str, Any], Sequence[dspy.Prediction]], dict[str, Any]]) -> None:
         super().__init__()
         self.vote = vote
         self.rule = rule

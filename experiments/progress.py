@@ -46,11 +46,13 @@ class RunProgress:
         """Counts one more record; the first failure is shown at once."""
         with self._lock:
             self.done += 1
-            self.calls += max(0, record.total.calls - record.replayed)
-            self.replayed += record.replayed
+            self.calls += record.calls_made
+            self.replayed += record.total.calls - record.calls_made
             self.failed += record.error is not None
             if record.error and self.failed == 1:
-                self.console.print(f"first failure: {record.strategy}, {record.example}: {record.error}", style="yellow", markup=False)
+                self.console.print(
+                    f"first failure: {record.strategy}, {record.example}: {record.error}", style="yellow", markup=False, soft_wrap=True
+                )
             self._show()
 
     @property

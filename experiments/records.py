@@ -79,12 +79,14 @@ class Record:
     """The answer part by part, where the task has parts."""
     usage: Mapping[str, Usage] = field(default_factory=dict)
     """Cost by role; candidates that were replayed count as when they were drawn."""
+    cost_usd: float = 0.0
+    """What the tokens cost by the catalogue's prices; 0 where it has none."""
     depth: int = 0
     """Calls that followed one another on the longest path."""
     seconds: float = 0.0
-    """Wall time of the strategy, plus that of the slowest candidate that was replayed: what it takes without a bank."""
-    replayed: int = 0
-    """How many candidates came from the bank."""
+    """Wall time of the strategy, plus that of the slowest candidate that was replayed: about what it takes without a bank."""
+    calls_made: int = 0
+    """How many of the calls were made for this record; the others came from the bank."""
     fallback: str | None = None
     """Why the answer is not the fusor's, where it should have been."""
     error: str | None = None
@@ -99,6 +101,11 @@ class Record:
     def best_candidate(self) -> float | None:
         """The best score in the pool (the oracle's), or None where there is no pool."""
         return max((candidate.score for candidate in self.candidates), default=None)
+
+    @property
+    def right_candidates(self) -> int:
+        """How many candidates are right in full."""
+        return sum(candidate.score == 1 for candidate in self.candidates)
 
     @property
     def total(self) -> Usage:

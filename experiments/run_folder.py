@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -70,6 +71,12 @@ class Run:
     config: CompareConfig
     records: tuple[Record, ...]
     about: Mapping[str, Any]
+
+
+def default_folder(config: CompareConfig, models: Mapping[str, Any]) -> Path:
+    """The folder of a run that was given none: the same one for the same configuration and the same models."""
+    digest = hashlib.sha256(json.dumps([config.digest, models], sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"{config.task}-{digest[:10]}"
 
 
 def open_run(path: Path, config: CompareConfig, models: Mapping[str, Any]) -> RunFolder:

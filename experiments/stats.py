@@ -7,13 +7,16 @@ interval too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
 RESAMPLES = 5000
+Scores = Mapping[tuple[str, int], float]
+"""One score per (example, seed)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,7 @@ class Estimate:
     n: int
 
 
-def mean_interval(
-    scores: Mapping[tuple[Hashable, Hashable], float], *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
+def mean_interval(scores: Scores, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """The mean of scores in [0, 1] with a percentile bootstrap interval over examples.
 
     Where every score is 0, or every one is 1, resampling would give an interval of no width; the exact binomial bound stands in.
@@ -59,8 +60,8 @@ def mean_interval(
 
 
 def paired_difference(
-    scores: Mapping[tuple[Hashable, Hashable], float],
-    reference: Mapping[tuple[Hashable, Hashable], float],
+    scores: Scores,
+    reference: Scores,
     *,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
@@ -94,30 +95,32 @@ def pass_at(right: Sequence[Sequence[bool]]) -> tuple[float, ...]:
     """
     n = len(right[0])
     counts = [sum(row) for row in right]
-    return tuple(
-        float(np.mean([1 - math.comb(n - count, k) / math.comb(n, k) for count in counts])) for k in range(1, n + 1)
-    )
+    return tuple(float(np.mean([1 - math.comb(n - count, k) / math.comb(n, k) for count in counts])) for k in range(1, n + 1))
 
 
-def _clusters(scores: Mapping[tuple[Hashable, Hashable], float]) -> tuple[np.ndarray, np.ndarray]:
+def _clusters(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
     """Sum and number of the scores of each example, both (examples,)."""
     if not scores:
         raise ValueError("there is nothing to average: no scores")
-    sums: dict[Hashable, float] = {}
-    counts: dict[Hashable, int] = {}
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
     for (example, _), score in scores.items():
         sums[example] = sums.get(example, 0.0) + score
         counts[example] = counts.get(example, 0) + 1
     return np.array(list(sums.values())), np.array(list(counts.values()))
 
 
-def _bootstrap(
-    sums: np.ndarray, counts: np.ndarray, confidence: float, resamples: int, seed: int
-) -> tuple[float, float]:
+def _bootstrap(sums: np.ndarray, counts: np.ndarray, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
     n = len(sums)
     if n < 2:
         return math.nan, math.nan
-    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)  # (resamples, examples)
+    times = _resampled(n, resamples, seed)
     means = (times @ sums) / (times @ counts)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=1)
+def _resampled(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each example is drawn in each resample, (resamples, examples); kept, since most estimates of a run have the same n."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float32)

@@ -20,6 +20,7 @@ from dspy_fusion.programs import (
     PairwiseTournament,
     ProposeAggregate,
     RewardFunction,
+    Scorer,
     Vote,
     instructions,
 )
@@ -48,6 +49,7 @@ class Strategy:
     judge: str
     every_n: bool
     options: Mapping[str, Any]
+    scorer_options: Mapping[str, Any]
     curve_of: str = ""
     """Name of the strategy of which this is a point of the N curve."""
 
@@ -59,7 +61,7 @@ class Strategy:
     @property
     def needs_logprobs(self) -> bool:
         """Whether the candidates must be drawn with their log-probabilities."""
-        return self.program == "fresh_solve" and not self.scorer or self.scorer == "likelihood"
+        return (self.program == "fresh_solve" and not self.scorer) or self.scorer == "likelihood"
 
     @property
     def pool_key(self) -> tuple[object, ...]:
@@ -124,7 +126,7 @@ def _filled(config: CompareConfig, given: StrategyConfig) -> Strategy:
     if given.program == "best_of_n" and not given.scorer:
         raise ConfigurationError(f"{where}: best_of_n needs a scorer, one of: {', '.join(SCORERS)}")
     if given.scorer in ("judge", "pairwise") and not given.judge:
-        raise ConfigurationError(f"{where}: scorer {given.scorer!r} needs a model, such as judge = \"embedded/judge\"")
+        raise ConfigurationError(f'{where}: scorer {given.scorer!r} needs a model, such as judge = "embedded/judge"')
     models = config.pool_models(given.pool)
     fusor = given.fusor or models[0]
     fresh = given.program == "fresh_solve"
@@ -140,6 +142,7 @@ def _filled(config: CompareConfig, given: StrategyConfig) -> Strategy:
         judge=given.judge,
         every_n=given.every_n,
         options=given.options,
+        scorer_options=given.scorer_options,
     )
 
 
@@ -174,7 +177,7 @@ def _single(strategy: Strategy, site: Site) -> dspy.Module:
     return Vote(_task_program(site), n=1, **_common(strategy, site))
 
 
-def _vote(strategy: Strategy, site: Site) -> dspy.Module:
+def _vote(strategy: Strategy, site: Site) -> Vote:
     return Vote(_task_program(site), n=strategy.n, **_common(strategy, site))
 
 
@@ -185,7 +188,8 @@ def _part_vote(strategy: Strategy, site: Site) -> dspy.Module:
 
 
 def _best_of_n(strategy: Strategy, site: Site) -> dspy.Module:
-    scorer = SCORERS[strategy.scorer or "likelihood"](site.lms.get(strategy.judge))
+    make = SCORERS[strategy.scorer or "likelihood"]
+    scorer = make(**({"lm": site.lms[strategy.judge]} if strategy.judge else {}), **strategy.scorer_options)
     return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))
 
 
@@ -213,11 +217,7 @@ PROGRAMS: dict[str, Program] = {
     "propose_aggregate": Program("fuse", _propose_aggregate),
     "fresh_solve": Program("control", _best_of_n),
 }
-"""What ``program`` may be. ``fresh_solve`` draws n + 1 answers from the fusor alone and takes the likeliest: as many calls as fusion."""
+"""What ``program`` may be. ``fresh_solve`` draws n + 1 answers from the fusor alone, as many calls as fusion, and takes the likeliest."""
 
-SCORERS: dict[str, Callable[[Any], Any]] = {
-    "likelihood": lambda lm: Likelihood(),
-    "judge": lambda lm: LMJudge(lm=lm),
-    "pairwise": lambda lm: PairwiseTournament(lm=lm),
-}
+SCORERS: dict[str, Callable[..., Scorer]] = {"likelihood": Likelihood, "judge": LMJudge, "pairwise": PairwiseTournament}
 """What ``scorer`` may be."""

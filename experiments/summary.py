@@ -38,8 +38,10 @@ class Row:
     """Mean score minus the reference strategy's, paired; None for the reference itself."""
     usage: Mapping[str, MeanUsage]
     """Cost by role."""
+    cost_usd: float
+    """By the catalogue's prices."""
     depth: float
-    """Calls that follow one another."""
+    """Calls that follow one another, in answers that were made."""
     seconds: float
     """Wall time of one answer while the run's other answers were made too."""
     wins: int
@@ -57,9 +59,7 @@ class Row:
     def cost(self) -> MeanUsage:
         """The usage of all roles together."""
         roles = self.usage.values()
-        return MeanUsage(
-            sum(role.calls for role in roles), sum(role.tokens_in for role in roles), sum(role.tokens_out for role in roles)
-        )
+        return MeanUsage(sum(role.calls for role in roles), sum(role.tokens_in for role in roles), sum(role.tokens_out for role in roles))
 
     @property
     def tokens(self) -> float:
@@ -115,14 +115,7 @@ class Summary:
 
 
 def summarize(config: CompareConfig, records: Sequence[Record]) -> Summary:
-    """The numbers of a comparison, also of one that is not finished.
-
-    Example:
-        >>> from dspy_fusion.experiments.config import CompareConfig, StrategyConfig
-        >>> config = CompareConfig(task="worksheets", strategies=(StrategyConfig("a", "single", "m"),))
-        >>> summarize(config, []).found
-        0
-    """
+    """The numbers of a comparison, also of one that is not finished."""
     plan = planned(config)
     by_strategy: dict[str, list[Record]] = {strategy.name: [] for strategy in plan}
     for record in records:
@@ -146,7 +139,8 @@ def summarize(config: CompareConfig, records: Sequence[Record]) -> Summary:
 
 def _row(strategy: Strategy, records: list[Record], reference: Mapping[tuple[str, int], float], reference_name: str) -> Row:
     scores = _scores(records)
-    versus = [np.sign(record.score - record.best_candidate) for record in records if record.best_candidate is not None]
+    contested = [record for record in records if strategy.n > 1 and strategy.role != "oracle" and record.candidates]
+    versus = [np.sign(record.score - (record.best_candidate or 0.0)) for record in contested]
     comparable = strategy.name != reference_name and bool(scores.keys() & reference.keys())
     return Row(
         strategy=strategy,
@@ -155,7 +149,8 @@ def _row(strategy: Strategy, records: list[Record], reference: Mapping[tuple[str
         whole=mean_interval(_scores(records, lambda record: float(record.score == 1))),
         difference=paired_difference(scores, reference) if comparable else None,
         usage={role: _mean_usage(role, records) for role in sorted({role for record in records for role in record.usage})},
-        depth=float(np.mean([record.depth for record in records])),
+        cost_usd=float(np.mean([record.cost_usd for record in records])),
+        depth=float(np.mean([record.depth for record in records if record.error is None] or [0])),
         seconds=float(np.mean([record.seconds for record in records])),
         wins=versus.count(1),
         ties=versus.count(0),
@@ -169,7 +164,7 @@ def _pools(shown: Iterable[Strategy], by_strategy: Mapping[str, list[Record]]) -
     seen: set[tuple[object, ...]] = set()
     for strategy in shown:
         pooled = [record for record in by_strategy[strategy.name] if len(record.candidates) == strategy.n]
-        if strategy.n > 1 and not strategy.curve_of and strategy.pool_key not in seen and pooled:
+        if strategy.n > 1 and strategy.role != "control" and not strategy.curve_of and strategy.pool_key not in seen and pooled:
             seen.add(strategy.pool_key)
             yield _pool_facts(strategy, pooled)
 

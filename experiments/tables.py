@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from .stats import Estimate
+from .records import Record
+from .stats import Estimate, mean_interval
 from .summary import MeanUsage, Row, Summary
 
-ROLES = ("candidates", "aggregations", "fusor", "scorer")
+ROLES = ("candidates", "aggregations", "fusor", "scorer", "failed")
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,15 @@ class TextTable:
 
     def rich(self) -> Table:
         """For the terminal."""
-        table = Table(title=self.title, title_justify="left", title_style="bold", header_style="bold")
-        for place, head in enumerate(self.heads):
-            table.add_column(head, justify="right" if place else "left", no_wrap=bool(place), overflow="fold")
-        for row in self.rows:
-            table.add_row(*row)
+        style = {"title_justify": "left", "title_style": "bold", "header_style": "bold", "box": box.SIMPLE_HEAD}
+        table = Table(title=self.title, padding=(0, 1, 0, 0), show_edge=False, **style)
+        table.add_column(escape(self.heads[0]), overflow="fold")
+        for head in self.heads[1:]:
+            table.add_column(escape(head), justify="right", overflow="fold")
+        for name, *cells in self.rows:
+            table.add_row(
+                escape(name), *(escape(cell.replace(", ", ",")) for cell in cells)
+            )  # a narrow terminal then breaks before an interval
         return table
 
     def markdown(self) -> str:
@@ -41,7 +49,7 @@ class TextTable:
 
 def quality_table(summary: Summary) -> TextTable:
     """Scores with their intervals, differences to the reference, and the standing against the best candidate."""
-    heads = ("strategy", "n", "score % [95 %]", f"against {summary.config.reference_name}", "fully right %", "won-tied-lost")
+    heads = ("strategy", "n", "score % [95 %]", f"against {summary.config.reference_name}", "fully right %", "won, tied, lost")
     rows = [
         (
             _name(row),
@@ -57,10 +65,11 @@ def quality_table(summary: Summary) -> TextTable:
     return TextTable(title, heads, tuple(rows))
 
 
-def cost_table(summary: Summary) -> TextTable:
-    """Means per answer: calls, sequential depth, tokens in and out by role, and seconds."""
-    roles = [role for role in ROLES if any(role in row.usage for row in summary.rows)]
-    heads = ("strategy", "calls", "depth", "tokens in", "tokens out", *(f"{role} in/out" for role in roles), "seconds")
+def cost_table(summary: Summary, *, by_role: bool = True) -> TextTable:
+    """Means per answer: calls, sequential depth, tokens in and out (also by role), and seconds."""
+    roles = [role for role in ROLES if by_role and any(role in row.usage for row in summary.rows)]
+    money = ("USD",) if any(row.cost_usd for row in summary.rows) else ()
+    heads = ("strategy", "calls", "depth", "tokens in", "tokens out", *(f"{role} in/out" for role in roles), *money, "seconds")
     rows = [
         (
             row.strategy.name,
@@ -69,6 +78,7 @@ def cost_table(summary: Summary) -> TextTable:
             f"{row.cost.tokens_in:.0f}",
             f"{row.cost.tokens_out:.0f}",
             *(_in_out(row.usage.get(role)) for role in roles),
+            *(f"{row.cost_usd:.3g}" for _ in money),
             f"{row.seconds:.2f}",
         )
         for row in summary.rows
@@ -80,10 +90,41 @@ def pool_table(summary: Summary) -> TextTable:
     """What each pool allows: its candidates' mean, its oracle, and beta."""
     heads = ("pool", "N", "mean candidate % [95 %]", "oracle % [95 %]", "oracle fully right %", "beta (upper 95 %)")
     rows = [
-        (pool.name, str(pool.n), _percent(pool.single), _percent(pool.oracle), _percent(pool.oracle_whole), _beta(pool.beta, pool.beta_upper))
+        (
+            pool.name,
+            str(pool.n),
+            _percent(pool.single),
+            _percent(pool.oracle),
+            _percent(pool.oracle_whole),
+            _beta(pool.beta, pool.beta_upper),
+        )
         for pool in summary.pools
     ]
     return TextTable("Pools (the oracle uses the right answers; beta: no candidate fully right)", heads, tuple(rows))
+
+
+def pass_table(summary: Summary) -> TextTable:
+    """How often at least one of k candidates is fully right: what choosing among k could reach at best."""
+    most = max((pool.n for pool in summary.pools), default=0)
+    rows = [(pool.name, *(f"{100 * value:.1f}" for value in pool.pass_at), *[""] * (most - pool.n)) for pool in summary.pools]
+    return TextTable("At least one of k candidates fully right, %", ("pool", *(f"k={k}" for k in range(1, most + 1))), tuple(rows))
+
+
+def strata_table(summary: Summary, records: Sequence[Record]) -> TextTable:
+    """Scores by how many candidates of the pool are fully right: seeing candidates helps most where some are (arXiv 2608.18379)."""
+    heads = ("strategy", "none right", "one right", "several right")
+    rows = []
+    for row in summary.rows:
+        if row.strategy.n > 1 and row.strategy.role != "control":
+            own = [record for record in records if record.strategy == row.strategy.name and record.candidates]
+            strata = [[record for record in own if min(2, record.right_candidates) == stratum] for stratum in range(3)]
+            rows.append((_name(row), *(_stratum(stratum) for stratum in strata)))
+    return TextTable("Score % [95 %] by the number of fully right candidates in the pool (number of answers)", heads, tuple(rows))
+
+
+def slug(name: str) -> str:
+    """A name with nothing but letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_")
 
 
 def notes(summary: Summary) -> tuple[str, ...]:
@@ -101,7 +142,7 @@ def notes(summary: Summary) -> tuple[str, ...]:
 
 def to_markdown(summary: Summary, verdict: str) -> str:
     """All tables, the verdict and the notes as one Markdown text."""
-    tables = (quality_table(summary), cost_table(summary), pool_table(summary))
+    tables = (quality_table(summary), cost_table(summary), pool_table(summary), pass_table(summary))
     blocks = [f"**{verdict}**", *(f"{table.title}\n\n{table.markdown()}" for table in tables)]
     return "\n\n".join([*blocks, *notes(summary)]) + "\n"
 
@@ -123,7 +164,13 @@ def _flat(row: Row) -> dict[str, object]:
         for part in ("mean", "low", "high"):
             flat[f"{name}_{part}"] = getattr(estimate, part) if estimate else ""
     flat |= {"wins": row.wins, "ties": row.ties, "losses": row.losses, "failures": row.failures, "fallbacks": row.fallbacks}
-    flat |= {"calls": row.cost.calls, "depth": row.depth, "tokens_in": row.cost.tokens_in, "tokens_out": row.cost.tokens_out}
+    flat |= {
+        "calls": row.cost.calls,
+        "depth": row.depth,
+        "cost_usd": row.cost_usd,
+        "tokens_in": row.cost.tokens_in,
+        "tokens_out": row.cost.tokens_out,
+    }
     for role in ROLES:
         usage = row.usage.get(role, MeanUsage(0, 0, 0))
         flat |= {f"{role}_calls": usage.calls, f"{role}_tokens_in": usage.tokens_in, f"{role}_tokens_out": usage.tokens_out}
@@ -132,6 +179,12 @@ def _flat(row: Row) -> dict[str, object]:
 
 def _name(row: Row) -> str:
     return f"{row.strategy.name} (uses the answers)" if row.strategy.role == "oracle" else row.strategy.name
+
+
+def _stratum(records: Sequence[Record]) -> str:
+    if not records:
+        return "none such"
+    return f"{_percent(mean_interval({(record.example, record.seed): record.score for record in records}))} ({len(records)})"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -7,14 +7,15 @@ id. A store that fails is named once and then left alone; the records on disk ar
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from .run_folder import RunFolder
 
@@ -69,7 +70,7 @@ class Tracker:
             try:
                 step()
             except Exception as error:  # noqa: BLE001 (whatever a store does, the run goes on)
-                self._fail(" ".join(f"{type(error).__name__}: {error}".split())[:200])
+                self._fail(without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200])
 
         thread = threading.Thread(target=guarded, daemon=True, name="mlflow")
         thread.start()
@@ -86,6 +87,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         from mlflow import MlflowClient
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
         client = MlflowClient(tracking_uri=self.uri)
         self._run_id = self._continued(client) or self._created(client)
         self._client = client
@@ -114,12 +116,12 @@ class Tracker:
         return run_id
 
     def _write(self, tracked: Tracked) -> None:
-        from mlflow.entities import Metric, Param
-        from mlflow.utils.time import get_current_time_millis
-
         self._beginning.join()
         if self._client is None or self._failed.is_set():
             return
+        from mlflow.entities import Metric, Param  # not before the other thread has imported mlflow
+        from mlflow.utils.time import get_current_time_millis
+
         now = get_current_time_millis()
         parameters = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in tracked.parameters.items()]
         metrics = [Metric(key, value, now, 0) for key, value in tracked.metrics.items()]
@@ -140,10 +142,9 @@ def default_uri(folder: RunFolder) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder.path.parent / 'mlflow.db').resolve()}"
 
 
-def without_password(uri: str) -> str:
-    """The URI without user name and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+def without_password(text: str) -> str:
+    """The text with user names and passwords taken out of the URIs in it."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

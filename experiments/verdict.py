@@ -84,6 +84,9 @@ def _reason(fused: Row, contests: tuple[Contest, ...]) -> str:
     lost = [contest for contest in contests if contest.result == "worse"]
     if lost and all(contest.opponent.strategy.role == "parts" for contest in lost):
         text += " A vote per part needs answers whose parts can be compared; where they cannot, the other contests decide."
+    results = {contest.opponent.strategy.role: contest.result for contest in contests}
+    if results.get("select") == "better" and results.get("control", "better") != "better":
+        text += " What fusion gains on choosing, its fusor reaches without seeing a candidate: the candidates are not what helps here."
     if any(contest.result == "unclear" for contest in contests):
         text += " More examples would narrow the intervals."
     return text
@@ -94,7 +97,7 @@ def _sentence(contest: Contest) -> str:
     kind = {"select": "the best selector", "parts": "the vote within answers", "control": "solving afresh"}[role]
     verb = {"better": "ahead of", "worse": "behind", "unclear": "not told apart from"}[contest.result]
     interval = f"{_points(d.mean)} points [{_points(d.low)}, {_points(d.high)}], n={d.n}"
-    return f"{verb} {kind} ({contest.opponent.strategy.name}) by {interval}, at {contest.cost_ratio:.1f} times its tokens"
+    return f"{verb} {kind} ({contest.opponent.strategy.name}): {interval}, at {contest.cost_ratio:.1f} times its tokens"
 
 
 def _percent(value: float) -> str:

@@ -31,9 +31,9 @@ class Task:
     """An answer's fields as one text, for reports."""
     comparable: bool
     """Whether two answers can be found equal by comparing them; a vote means little where they cannot."""
-    kinds: tuple[str, ...] = ()
-    """The kinds of parts there are, in the order of the figures."""
     parts: Callable[[dspy.Example, str, Sequence[str | None]], tuple[PartRecord, ...]] | None = None
     """``(example, answer, candidates)``: the answer part by part, with the candidates (None: failed) that give the same."""
     vote_parts: Callable[[Mapping[str, Any], Sequence[dspy.Prediction]], dict[str, Any]] | None = None
     """``(inputs, candidates)``: output fields in which every part is what most candidates give; the control for fusion."""
+    right_lines: Callable[[str, str], list[bool]] | None = None
+    """``(expected, answer)``: whether each line of an answer is right, for reports."""

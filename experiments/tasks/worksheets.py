@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
+from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.plain_adapter import PlainAdapter
 from dspy_fusion.serving.embedded.training.corpora import TASK_INSTRUCTIONS
 from dspy_fusion.serving.embedded.worksheets import (
     LABELS,
-    OPERATIONS,
     answer_text,
     draw_worksheet,
     parse_question,
@@ -80,8 +80,14 @@ def vote_parts(inputs: Mapping[str, Any], candidates: Sequence[dspy.Prediction])
     return {"answers": "\n".join(lines)}
 
 
+def right_lines(expected: str, answer: str) -> list[bool]:
+    """Whether each line of an answer is a line of the right answer."""
+    right = set(expected.splitlines())
+    return [line.rstrip() in right for line in answer.splitlines()]
+
+
 def _program(instructions: str) -> dspy.Module:
-    return dspy.Predict(dspy.Signature("worksheet -> answers", instructions))
+    return dspy.Predict(make_signature("worksheet -> answers", instructions))
 
 
 WORKSHEETS = Task(
@@ -93,7 +99,7 @@ WORKSHEETS = Task(
     metric=share_right,
     answer_text=lambda outputs: str(outputs.get("answers", "")),
     comparable=True,
-    kinds=OPERATIONS,
     parts=part_records,
     vote_parts=vote_parts,
+    right_lines=right_lines,
 )

@@ -1,0 +1,148 @@
+"""What the commands do: compare, demo, report and models. Results go to standard output, progress and warnings to standard error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dspy_fusion.serving.model_entry import ModelEntry
+from dspy_fusion.serving.models import load_models
+
+from .compare import Comparison, prepare
+from .config import CompareConfig
+from .progress import RunProgress
+from .run_folder import read_run
+from .tables import cost_table, notes, pool_table, quality_table
+from .tracking import Tracker, default_uri
+from .views import Views, tracked, write_views
+
+INTERRUPTED = 130
+_WIDE = 140  # characters from which the cost table also shows the roles
+
+
+def compare(
+    config: CompareConfig, out: Path | None, *, tracking_uri: str | None, track: bool, retry_failed: bool, console: Console, log: Console
+) -> int:
+    """Runs or continues a comparison and shows it; returns the exit code."""
+    catalogue = load_models(config.models or None)
+    comparison = prepare(config, catalogue, out, retry_failed=retry_failed)
+    folder = comparison.folder
+    log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
+    uri = tracking_uri or default_uri(folder)
+    experiment = f"dspy-fusion {config.task}"
+    tracker = Tracker(uri, experiment=experiment, folder=folder, warn=_warner(log)) if track else None
+    interrupted = _run(comparison, log)
+    run = read_run(folder.path)
+    if not run.records:
+        return INTERRUPTED
+    views = write_views(run)
+    show(views, console)
+    tracking_id = tracker.finish(tracked(run, views)) if tracker else ""
+    _show_files(views, uri if tracking_id else "", console)
+    if interrupted:
+        log.print(f"interrupted at {views.summary.found} of {views.summary.expected} records; the same command goes on from there")
+    return INTERRUPTED if interrupted else 0
+
+
+def report(path: Path, *, console: Console) -> int:
+    """Makes a run's tables, figures and page again from its records; returns the exit code."""
+    views = write_views(read_run(path))
+    show(views, console)
+    _show_files(views, "", console)
+    return 0
+
+
+def models(path: Path | None, *, console: Console) -> int:
+    """Lists the model catalogue; returns the exit code."""
+    table = Table(title="Models", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for head in ("name", "model", "where", "USD per million tokens", "what it is"):
+        table.add_column(head, overflow="fold")
+    for name, entry in load_models(path).entries.items():
+        price = f"{entry.price.input:g} in, {entry.price.output:g} out" if entry.price.input or entry.price.output else ""
+        table.add_row(*map(escape, (name, entry.model, _where(entry), price, entry.about)))
+    console.print(table)
+    console.print(
+        "Any litellm model string, such as hosted_vllm/Qwen/Qwen3-8B, does as a name too; addresses and keys go into a models.toml."
+    )
+    return 0
+
+
+def _where(entry: ModelEntry) -> str:
+    key = f", key in {entry.key}{'' if os.environ.get(entry.key) else ' (not set)'}" if entry.key else ""
+    return ("this process" if entry.is_embedded else entry.address or "the provider") + key
+
+
+def show(views: Views, console: Console) -> None:
+    """Prints the tables, the notes and the verdict."""
+    wide = console.width >= _WIDE
+    for table in (quality_table(views.summary), cost_table(views.summary, by_role=wide), pool_table(views.summary)):
+        if table.rows:
+            console.print(table.rich())
+            console.print()
+    for note in notes(views.summary):
+        console.print(note, style="yellow", markup=False)
+    console.print(str(views.verdict), style="bold", markup=False, highlight=False)
+
+
+def _show_files(views: Views, uri: str, console: Console) -> None:
+    console.print("\nOpen next:", style="bold")
+    console.print(f"  {views.page}   the page with tables, figures and examples", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"  {views.tables[0]}, {views.tables[1]}   the tables", markup=False, highlight=False, soft_wrap=True)
+    if uri:
+        text = f"  mlflow ui --backend-store-uri {uri}   the MLflow run (the page of MLflow needs: pip install mlflow)"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(comparison: Comparison, log: Console) -> bool:
+    """Runs what is left; returns whether it was interrupted."""
+    done = len(comparison.done)
+    try:
+        with _second_interrupt_kills(log), _only_errors_logged(), RunProgress(log, total=comparison.total, done=done) as progress:
+            comparison.run(progress.add)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        comparison.records.close()
+    return False
+
+
+@contextmanager
+def _second_interrupt_kills(log: Console) -> Iterator[None]:
+    """The first Ctrl-C lets the calls in flight finish; the second ends the process, which costs no record that was written."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        log.print("stopping when the calls in flight are done; Ctrl-C again stops at once")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _only_errors_logged() -> Iterator[None]:
+    """Fallbacks and failures are counted in the records; a log line for each would bury the progress."""
+    logger = logging.getLogger("dspy_fusion")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _warner(log: Console) -> Callable[[str], None]:
+    return lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

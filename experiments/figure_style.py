@@ -1,0 +1,33 @@
+"""How figures look. A program has the same colour in every figure of every run, so figures can be laid side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .origins import ALL_AGREE, MISSING, NEW_RIGHT, NEW_WRONG
+
+COLORS = {
+    "single": "#7f7f7f",
+    "vote": "#2a9d8f",
+    "vote_parts": "#8a9a2b",
+    "best_of_n": "#3a6ea5",
+    "oracle": "#222222",
+    "fusion": "#d1495b",
+    "propose_aggregate": "#8e5aa8",
+    "fresh_solve": "#c98a1b",
+}
+MARKERS = {"single": "o", "select": "s", "parts": "D", "oracle": "*", "fuse": "o", "control": "^"}
+MODEL_COLORS = ("#4e79a7", "#f2a541", "#59a14f", "#b07aa1", "#76b7b2", "#9c755f", "#edc948", "#86bcb6")
+ORIGIN_COLORS = {ALL_AGREE: "#d9d9d9", NEW_RIGHT: "#d1495b", NEW_WRONG: "#5c1f28", MISSING: "#ffffff"}
+DARK = (ORIGIN_COLORS[NEW_RIGHT], ORIGIN_COLORS[NEW_WRONG], MODEL_COLORS[0])
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "axes.axisbelow": True,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "dspy-fusion",
+}

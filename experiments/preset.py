@@ -1,0 +1,51 @@
+"""The comparison that the command line makes of a list of models: what each does alone, what choosing gains, and what fusing gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .config import CompareConfig, StrategyConfig
+from .tasks import load_task
+
+
+def preset_config(
+    task: str, models: Sequence[str], *, fusor: str = "", judge: str = "", likelihood: bool = False, **settings: Any
+) -> CompareConfig:
+    """A comparison of everything that these models allow.
+
+    Args:
+        task: name of the task.
+        models: the pool; candidate i is drawn from model i modulo their number.
+        fusor: writes the fused answers; empty takes the first of the models.
+        judge: scores candidates; empty leaves out what needs a judge.
+        likelihood: whether the models report log-probabilities, which best of N by likelihood needs, and the fresh solve without a judge.
+        **settings: other fields of :class:`CompareConfig`.
+
+    Raises:
+        ConfigurationError: a value is not allowed.
+    """
+    pool, fusor = ("all", fusor or models[0]) if len(models) > 1 else (models[0], fusor or models[0])
+    pools: Mapping[str, tuple[str, ...]] = {"all": tuple(models)} if len(models) > 1 else {}
+    alone = dict.fromkeys([*models, fusor])
+    strategies = [StrategyConfig(f"single {name}", "single", name, temperature=0.0) for name in alone]
+    strategies.append(StrategyConfig("vote", "vote", pool, every_n=True))
+    if load_task(task).vote_parts is not None:
+        strategies.append(StrategyConfig("vote per part", "vote_parts", pool, every_n=True))
+    if likelihood:
+        strategies.append(StrategyConfig("best of N, likelihood", "best_of_n", pool, scorer="likelihood", every_n=True))
+    if judge:
+        strategies.append(StrategyConfig("best of N, judge", "best_of_n", pool, scorer="judge", judge=judge))
+        strategies.append(StrategyConfig("best of N, pairwise", "best_of_n", pool, scorer="pairwise", judge=judge))
+    strategies.append(StrategyConfig("oracle", "oracle", pool, every_n=True))
+    strategies.append(StrategyConfig("fusion", "fusion", pool, fusor=fusor, every_n=True))
+    if pool != fusor:
+        strategies.append(StrategyConfig("fusion of the fusor's own", "fusion", fusor, fusor=fusor))
+    for depth in (2, 3):
+        options = {"depth": depth}
+        strategies.append(StrategyConfig(f"propose-aggregate, depth {depth}", "propose_aggregate", pool, fusor=fusor, options=options))
+    if likelihood:
+        strategies.append(StrategyConfig("fresh solve", "fresh_solve", pool, fusor=fusor))
+    elif judge:
+        strategies.append(StrategyConfig("fresh solve", "fresh_solve", pool, fusor=fusor, scorer="judge", judge=judge))
+    return CompareConfig(task=task, strategies=tuple(strategies), pools=pools, **settings)
