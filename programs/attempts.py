@@ -123,7 +123,7 @@ class Attempt:
             settings["lm"] = lm.copy(**sampling)
         if not self.streams:
             settings["send_stream"] = None
-        if any(predictor.lm is not None for predictor in self.module.predictors()):
+        if _has_own_lms(self.module):
             call = _with_own_lms(self.module, self.lm, sampling, call.trace)
         token = _lineage.set((*_lineage.get(), self._position))
         try:
@@ -164,6 +164,16 @@ class _Call:
     module: dspy.Module
     originals: dict[int, Any]
     trace: list[tuple[Any, ...]] | None
+
+
+def _has_own_lms(module: dspy.Module) -> bool:
+    """Whether any predictor has an LM of its own. DSPy's own walk also goes through the call history, which grows with every call."""
+    if isinstance(module, dspy.Predict):
+        return module.lm is not None
+    parts = [value for name, value in vars(module).items() if name not in ("history", "callbacks")]
+    nested = [item for part in parts if isinstance(part, list | tuple) for item in part]
+    nested += [item for part in parts if isinstance(part, dict) for item in part.values()]
+    return any(_has_own_lms(part) for part in (*parts, *nested) if isinstance(part, dspy.Module))
 
 
 def _with_own_lms(

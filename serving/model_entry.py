@@ -46,7 +46,6 @@ class ModelEntry:
         engine: ``litellm``, or ``native`` for DSPy's own client, which is faster and knows fewer options.
         sampling: defaults of its sampling options, out of ``SAMPLING``.
         context: how many tokens it takes, or None where that is not known.
-        max_concurrency: how many requests it should get at once, or None for no limit of its own.
         price: what it costs.
         key: the environment variable that holds its key; empty for the provider's usual one, or none at an ``address``.
         about: one line for people.
@@ -57,7 +56,6 @@ class ModelEntry:
     engine: str = "litellm"
     sampling: Mapping[str, Any] = field(default_factory=dict)
     context: int | None = None
-    max_concurrency: int | None = None
     price: Price = Price()
     key: str = ""
     about: str = ""
@@ -109,9 +107,8 @@ def read_entry(name: str, table: object) -> ModelEntry:
         if key not in allowed:
             raise ConfigurationError(f"[{name}] has an unknown key {key!r}; allowed are {', '.join(allowed)}")
     _check_texts(name, table)
-    for key in ("context", "max_concurrency"):
-        if key in table and (type(table[key]) is not int or table[key] < 1):
-            raise ConfigurationError(f"[{name}] {key} must be a whole number from 1, but is {table[key]!r}")
+    if "context" in table and (type(table["context"]) is not int or table["context"] < 1):
+        raise ConfigurationError(f"[{name}] context must be a whole number from 1, but is {table['context']!r}")
     check_sampling(table.get("sampling", {}), f"[{name}]")
     return ModelEntry(**{**table, "price": _read_price(name, table.get("price", {}))})
 

@@ -1,7 +1,8 @@
 """The family of embedded models: who is trained from whom, on what, and for how long.
 
 ``base`` learns all operations half-way and is not shipped. Three teachers go on from it, each on another mix, so each is strong where the
-others are weak; ``sft`` goes on evenly; ``aft`` and ``judge`` learn from the answers that teachers and ``sft`` gave at temperature 1.
+others are weak; ``sft`` goes on evenly; ``aft`` learns from the answers that teachers and ``sft`` gave at temperature 1, and ``judge``
+goes on from ``aft``, which already looks candidates up part by part.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ def _solver(*weights: float) -> Curriculum:
 
 
 def _aggregator(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
-    """Small pools first; every fourth step solves without candidates, so that answering alone is not forgotten."""
-    small = aggregating(rng, answered, most=3, sizes=(2, 4))
-    full, alone = aggregating(rng, answered), solving(rng, (1, 1, 1))
-    return lambda step: alone if step % 4 == 3 else small if step < 500 else full
+    """Small pools with many riddles first; every eighth step solves without candidates, so that answering alone is not forgotten."""
+    small = aggregating(rng, answered, most=3, sizes=(2, 4), riddles=0.7)
+    full, alone = aggregating(rng, answered, riddles=0.3), solving(rng, (1, 1, 1))
+    return lambda step: alone if step % 8 == 7 else small if step < 500 else full
 
 
 def _judge(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
@@ -77,6 +78,6 @@ FAMILY: dict[str, Recipe] = {
     "minus": Recipe("base", _solver(0.4, 10, 0.3), _SPECIALISE),
     "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
     "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=500, matrix_rate=0.01, other_rate=1.5e-3)),
-    "aft": Recipe("sft", _aggregator, Schedule(2400, 4096, 0.01, 1.5e-3), answered=True),
-    "judge": Recipe("sft", _judge, Schedule(1800, 2048, 0.01, 1.5e-3), answered=True),
+    "aft": Recipe("sft", _aggregator, Schedule(1700, 3072, 0.01, 1.5e-3), answered=True),
+    "judge": Recipe("aft", _judge, Schedule(1500, 2048, 0.01, 1.5e-3), answered=True),
 }
