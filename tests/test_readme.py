@@ -37,12 +37,12 @@ def test_every_command_exists(command: str) -> None:
 
 
 def test_the_tree_is_the_tree() -> None:
-    block = next(block for block in re.findall(r"```\n(.*?)```", README, re.DOTALL) if block.startswith("programs/"))
+    tree = next(block for block in README.split("```")[1::2] if block.startswith("\nprograms/"))
     folder, missing = "", []
-    for line in block.splitlines():
-        name = line.split("  ")[0] if not line.startswith("  ") else line.split()[0]
-        folder = name if not line.startswith("  ") else folder
-        path = ROOT / (name if not line.startswith("  ") else folder + name)
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith("  ") else name
+        path = ROOT / folder / name if line.startswith("  ") else ROOT / name
         missing += [] if path.exists() else [str(path)]
     assert missing == []
 

@@ -43,19 +43,24 @@ def solving(rng: random.Random, weights: tuple[float, float, float], sizes: tupl
 
 
 def aggregating(
-    rng: random.Random, bank: list[AnsweredPart], *, most: int = 6, sizes: tuple[int, int] = (4, 6), riddles: float = 0.0
+    rng: random.Random, bank: list[AnsweredPart], *, least: int = 1, most: int = 6, sizes: tuple[int, int] = (4, 6), riddles: float = 0.0
 ) -> Iterator[Lesson]:
-    """Pools of 1 to ``most`` candidates with the right answer as the target; one in ten is nearly right already, as deeper layers are.
+    """Pools of ``least`` to ``most`` candidates with the right answer as the target; one in ten is nearly right already, as deeper layers are.
 
     ``riddles`` is the share of parts that nobody can work out, whose answer can only be looked up in the candidates. Without them a model
     that can solve a part does so and never learns to look: it then answers as well with candidates as without.
     """
     while True:
         n = rng.choices(range(1, 7), [1, 2, 3, 3, 6, 2])[0]
-        parts, candidates = _draw_pool(rng, bank, min(n, most), sizes, riddles)
+        parts, candidates = _draw_pool(rng, bank, min(max(n, least), most), sizes, riddles)
         known = [AGGREGATE, FUSE, REVISE if len(candidates) == 1 else AGGREGATE, _made_up_instruction(rng)]
         system = rng.choices(known, [0.4, 0.3, 0.15, 0.15])[0]
         yield Lesson(system_text(system, candidates), question_text(parts), answer_text(parts))
+
+
+def hard_parts(bank: list[AnsweredPart], source: str) -> list[AnsweredPart]:
+    """The parts that a source got wrong at least once, and every fourth of the others."""
+    return [item for place, item in enumerate(bank) if place % 4 == 0 or any(r != item.part.result for r in item.results[source])]
 
 
 def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
