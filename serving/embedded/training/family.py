@@ -86,6 +86,7 @@ FAMILY: dict[str, Recipe] = {
     "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
     "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=500, matrix_rate=0.01, other_rate=1.5e-3)),
     "lookup": Recipe("sft", _looker, Schedule(1700, 3072, 0.01, 1.5e-3), answered=True),
-    "aft": Recipe("lookup", _aggregator, Schedule(1400, 3072, 0.01, 1.5e-3), answered=True),
+    "aggregate": Recipe("lookup", _aggregator, Schedule(1400, 3072, 0.01, 1.5e-3), answered=True),
+    "aft": Recipe("aggregate", _aggregator, Schedule(1000, 3072, 0.01, 1.5e-3), answered=True),
     "judge": Recipe("lookup", _judge, Schedule(1500, 2048, 0.01, 1.5e-3), answered=True),
 }
