@@ -1,4 +1,4 @@
-"""The command line: ``dspy-fusion compare | demo | report | models``, which is also ``python -m dspy_fusion.experiments``."""
+"""The command line: ``dspy-fusion compare | demo | tune | sync | report | models``, which is also ``python -m dspy_fusion.experiments``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FILE_WIDTH = 160  # characters a line where output goes into a file, so that tables are whole
 USAGE_ERROR, INTERRUPTED = 2, 130  # the latter as shells have it
@@ -51,12 +54,43 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return commands.report(arguments.run, console=console)
     if arguments.command == "models":
         return commands.models(arguments.models_file, console=console)
+    if arguments.command in ("tune", "sync"):
+        return _tune(arguments, console, log)
     return commands.compare(
         _config(arguments),
         arguments.out,
         tracking_uri=arguments.tracking_uri,
         track=not arguments.no_tracking,
         retry_failed=arguments.retry_failed,
+        console=console,
+        log=log,
+    )
+
+
+def _tune(arguments: argparse.Namespace, console: Console, log: Console) -> int:
+    from dataclasses import replace
+
+    from dspy_fusion.programs.errors import ConfigurationError
+
+    from .tune import sync, tune, work
+    from .tuning_config import read_tuning_config
+
+    if arguments.command == "sync":
+        return sync(arguments.run, tracking_uri=arguments.tracking_uri, console=console)
+    if arguments.worker:
+        return work(arguments.config)
+    if arguments.workers < 1:
+        raise ConfigurationError(f"--workers must be at least 1, but got {arguments.workers}")
+    names = ("trials", "examples", "held_out", "storage", "max_concurrency")
+    settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if arguments.models_file is not None:
+        settings["models"] = str(arguments.models_file)
+    return tune(
+        replace(read_tuning_config(arguments.config), **settings),
+        arguments.out,
+        workers=arguments.workers,
+        tracking_uri=arguments.tracking_uri,
+        track=not arguments.no_tracking,
         console=console,
         log=log,
     )
@@ -109,7 +143,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dspy-fusion", description="Compare ways of making one answer from many candidates.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="compare | demo | report | models")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="compare | demo | tune | sync | report | models")
     compare = commands.add_parser("compare", help="compare strategies on a task", description="Compare strategies on a task.")
     compare.add_argument("config", nargs="?", type=Path, help="a TOML file; or leave it out and give --task and --models")
     compare.add_argument("--task", help="name of the task, such as worksheets")
@@ -124,9 +158,29 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, help="the run's folder")
     models = commands.add_parser("models", help="list the models", description="List the model catalogue.")
     models.add_argument("--models-file", type=Path, help="a models.toml")
-    for command in (compare, demo, report, models):
+    tune = commands.add_parser("tune", help="tune a program's prompts and numbers", description="Tune a program's prompts and numbers.")
+    tune.add_argument("config", type=Path, help="a TOML file")
+    _add_tune_options(tune)
+    sync = commands.add_parser("sync", help="write to MLflow what is missing there", description="Write to MLflow what is missing.")
+    sync.add_argument("run", type=Path, help="the study's folder")
+    sync.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)")
+    for command in (compare, demo, tune, sync, report, models):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _add_tune_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=int, default=1, help="how many processes work on the study (default: 1)")
+    command.add_argument("--out", type=Path, help="folder of the run (default: runs/tune-TASK-PROGRAM-DIGEST); a study there goes on")
+    command.add_argument("--trials", type=int, help="how many trials the study is to have")
+    command.add_argument("--examples", type=int, help="how many examples trials are scored on")
+    command.add_argument("--held-out", type=int, help="how many examples no trial sees")
+    command.add_argument("--storage", help="SQLAlchemy URL of the study, such as postgresql://... for several machines")
+    command.add_argument("--max-concurrency", type=int, help="examples worked on at a time")
+    command.add_argument("--models-file", type=Path, help="a models.toml")
+    command.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)")
+    command.add_argument("--no-tracking", action="store_true", help="write nothing to MLflow")
+    command.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)  # how tune starts further processes
 
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:

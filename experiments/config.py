@@ -110,13 +110,17 @@ def read_config(path: Path) -> CompareConfig:
     Raises:
         ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
     """
+    return parse_config(read_toml(path), where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises ``ConfigurationError`` where it cannot be read or is none."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from error
-    return parse_config(table, where=str(path))
 
 
 def parse_config(table: Mapping[str, Any], *, where: str = "configuration") -> CompareConfig:
@@ -129,14 +133,14 @@ def parse_config(table: Mapping[str, Any], *, where: str = "configuration") -> C
     listed = table.pop("strategy", [])
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise ConfigurationError(f"{where}: strategies are written as [[strategy]] tables")
-    strategies = tuple(_read(StrategyConfig, item, f"{where}, strategy {item.get('name', '?')!r}") for item in listed)
+    strategies = tuple(read_fields(StrategyConfig, item, f"{where}, strategy {item.get('name', '?')!r}") for item in listed)
     pools = table.get("pools", {})
     if not isinstance(pools, dict) or not all(_is_names(models) for models in pools.values()):
         raise ConfigurationError(f"{where}: [pools] maps each name to a list of at least one model name")
     given = {**table, "pools": {name: tuple(models) for name, models in pools.items()}, "strategies": strategies}
     if "strategies" in table:
         raise ConfigurationError(f"{where}: unknown key 'strategies'; strategies are written as [[strategy]] tables")
-    return _read(CompareConfig, given, where)
+    return read_fields(CompareConfig, given, where)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -151,7 +155,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
     return found
 
 
-def _read(cls: type, given: Mapping[str, Any], where: str) -> Any:
+def read_fields(cls: type, given: Mapping[str, Any], where: str) -> Any:
+    """A dataclass of a table; raises ``ConfigurationError`` for a key that is unknown or missing, or a value of another type."""
     allowed = {item.name: item for item in fields(cls)}
     for key in given:
         if key not in allowed:

@@ -52,7 +52,7 @@ def draw_plots(summary: Summary, records: Sequence[Record], folder: Path) -> tup
 
 
 def _quality_against_tokens(summary: Summary, folder: Path) -> Plot:
-    figure, axes = _figure(9.0, 5.8)
+    figure, axes = new_figure(9.0, 5.8)
     rows = [row for row in summary.rows if row.tokens]  # where a server reports none, there is no place on the axis
     xs = _set_apart([row.tokens for row in rows])
     for x, row in zip(xs, rows, strict=True):
@@ -73,11 +73,11 @@ def _quality_against_tokens(summary: Summary, folder: Path) -> Plot:
         "The hollow star is the oracle, which uses the right answers."
     )
     data = [_point(row) for row in rows]
-    return _save(figure, axes, folder / "quality_against_tokens", "Quality against tokens", caption, data)
+    return save_figure(figure, folder / "quality_against_tokens", "Quality against tokens", caption, data)
 
 
 def _quality_against_n(summary: Summary, folder: Path) -> Plot:
-    figure, axes = _figure(8.2, 5.0)
+    figure, axes = new_figure(8.2, 5.0)
     lines: dict[str, list[Any]] = {}
     for point in summary.curve:
         lines.setdefault(point.strategy.curve_of or point.strategy.name, []).append(point)
@@ -97,7 +97,7 @@ def _quality_against_n(summary: Summary, folder: Path) -> Plot:
     _label_ends(figure, axes, ends)
     caption = f"Mean score with the first N candidates of the same pool. {_basis(summary)} Bands are the intervals."
     data = [_curve_point(name, point) for name, points in lines.items() for point in points]
-    return _save(figure, axes, folder / "quality_against_n", "Quality against the number of candidates", caption, data)
+    return save_figure(figure, folder / "quality_against_n", "Quality against the number of candidates", caption, data)
 
 
 def _origins(summary: Summary, records: Sequence[Record], folder: Path) -> list[Plot]:
@@ -122,7 +122,7 @@ def _origins(summary: Summary, records: Sequence[Record], folder: Path) -> list[
         "share counts in fractions. 'New' parts are in no candidate. The number at the right is the share of parts that is right."
     )
     data = [_share(name, item, key) for name, found in shares.items() for item in found for key in item.shares]
-    return [_save(figure, panels[0], folder / "origin_of_parts", "Where the parts of the answers come from", caption, data)]
+    return [save_figure(figure, folder / "origin_of_parts", "Where the parts of the answers come from", caption, data)]
 
 
 def _stack(axes: Axes, kind: str, items: Mapping[str, OriginShares], colors: Mapping[str, str]) -> None:
@@ -196,7 +196,8 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[str, int, float
         axes.annotate(name, (x, y), xytext=(8, 0), textcoords="offset points", color=color, fontsize=9, va="center", annotation_clip=False)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches, which no window will ever show."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
@@ -212,7 +213,8 @@ def _basis(summary: Summary) -> str:
     return f"{n} examples{seeds}; 95 % intervals resample the examples."
 
 
-def _save(figure: Figure, axes: Axes, stem: Path, title: str, caption: str, data: Sequence[Mapping[str, Any]]) -> Plot:
+def save_figure(figure: Figure, stem: Path, title: str, caption: str, data: Sequence[Mapping[str, Any]]) -> Plot:
+    """Writes a figure as PNG and SVG and its data as CSV, under one name."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     plot = Plot(title, caption, *(stem.with_suffix(suffix) for suffix in (".png", ".svg", ".csv")))
     figure.savefig(plot.png, dpi=180)

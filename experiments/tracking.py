@@ -1,7 +1,7 @@
 """MLflow as a view of a run: parameters, metrics, tables, figures, records and program states, one MLflow run per comparison.
 
-Only this file imports mlflow, and only in a thread of its own: making a new database takes seconds. Everything is written by explicit run
-id. A store that fails is named once and then left alone; the records on disk are the truth and do not depend on it.
+Only this file and ``study_tracking`` import mlflow, and only in a thread of its own: making a new database takes seconds. Everything is
+written by explicit run id. A store that fails is named once and then left alone; the records on disk are the truth and do not depend on it.
 """
 
 from __future__ import annotations
@@ -82,13 +82,7 @@ class Tracker:
             self._warn(f"not tracked in MLflow ({without_password(self.uri)}): {reason}")
 
     def _begin(self) -> None:
-        # With MLflow's defaults each call to a dead server blocks for minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
-        client = MlflowClient(tracking_uri=self.uri)
+        client = connect(self.uri)
         self._run_id = self._continued(client) or self._created(client)
         self._client = client
 
@@ -107,9 +101,7 @@ class Tracker:
             return ""  # the run was deleted or the file is damaged: a new one is begun
 
     def _created(self, client: MlflowClient) -> str:
-        found = client.get_experiment_by_name(self.experiment)
-        artifacts = (self.folder.path.parent / "mlartifacts").resolve().as_uri() if self.uri.startswith("sqlite") else None
-        experiment = found.experiment_id if found else client.create_experiment(self.experiment, artifact_location=artifacts)
+        experiment = experiment_id(client, self.uri, self.experiment, self.folder.path)
         run_id = client.create_run(experiment, run_name=self.folder.path.name).info.run_id
         known = {"uri": without_password(self.uri), "experiment": self.experiment, "run_id": run_id}
         self.folder.tracking.write_text(json.dumps(known), encoding="utf-8")
@@ -135,6 +127,23 @@ class Tracker:
             elif path.exists():
                 self._client.log_artifact(self._run_id, str(path))
         self._client.set_terminated(self._run_id, "FINISHED" if tracked.finished else "KILLED")
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client that gives up on a dead server within seconds; with MLflow's defaults each call blocks for minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
+    return MlflowClient(tracking_uri=uri)
+
+
+def experiment_id(client: MlflowClient, uri: str, name: str, run: Path) -> str:
+    """The id of an experiment, which is made where it does not exist; a local store keeps its artifacts beside the run's folder."""
+    found = client.get_experiment_by_name(name)
+    artifacts = (run.parent / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
+    return found.experiment_id if found else client.create_experiment(name, artifact_location=artifacts)
 
 
 def default_uri(folder: RunFolder) -> str:

@@ -8,8 +8,7 @@ from .intervals import Interval
 from .objective import MetricError
 from .optuna_tuner import OptunaTuner
 from .search_space import Dimension, SearchSpace
-from .tuning_report import TrialReport, TuningReport
-from .tuning_run import Progress
+from .tuning_report import Progress, TrialReport, TuningReport
 
 __all__ = [
     "Budget",

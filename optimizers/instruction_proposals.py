@@ -13,7 +13,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.attempts import describe
-from dspy_fusion.programs.signatures import plain
+from dspy_fusion.programs.signatures import plain, signature_of
 
 from .study_store import Outcome
 
@@ -79,7 +79,8 @@ class InstructionProposer:
         lm = self.lm or dspy.settings.lm
         config = {"temperature": self.temperature, "rollout_id": place + 1, "seed": self.seed + place}
         try:
-            text = str(predictor(**inputs, lm=lm, config=config)[output] or "").strip()
+            with dspy.context(adapter=dspy.ChatAdapter()):  # not the task's, which may know its own fields only
+                text = str(predictor(**inputs, lm=lm, config=config)[output] or "").strip()
         except Exception as error:  # noqa: BLE001 (a model that cannot propose must not end a study; the report says so)
             self.failures.append(describe(error))
             logger.warning("no instruction proposed: %s", self.failures[-1])
@@ -88,6 +89,14 @@ class InstructionProposer:
             self.failures.append(f"a proposal of {len(text)} characters was not taken")
             return []
         return [text]
+
+
+def describe_task(program: dspy.Module, path: str) -> str:
+    """What the task program beside a fusor is told to do; the fusor's own instruction where there is none."""
+    predictors = dict(program.named_predictors())
+    beside = f"{path.rpartition('.')[0]}.program".lstrip(".")
+    tasks = [signature_of(part) for name, part in predictors.items() if name == beside or name.startswith(f"{beside}.")]
+    return "\n".join(task.instructions for task in tasks) or signature_of(predictors[path]).instructions
 
 
 def describe_pool(outcomes: Sequence[Outcome]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import dspy
+import numpy as np
 
 from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
 from dspy_fusion.programs.attempts import describe
@@ -25,6 +27,9 @@ from .budget import BudgetSpent, Ledger, Price, Spend
 from .study_store import Outcome, StudyStore
 
 Metric = Callable[..., Any]
+_UNJUDGED = "unjudged"
+_WAIT_SECONDS = 0.2  # for which outcomes that took no call may wait to be kept together
+_MATCH_SECONDS = 1.0  # between two looks at what other workers used up
 
 
 class MetricError(FusionError):
@@ -60,6 +65,9 @@ class Objective:
         self.num_threads, self.failure_score = num_threads, failure_score
         self._extra = _further_arguments(metric)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
+        self._keys: dict[int, tuple[dspy.Example, str]] = {}
+        self._waiting: list[Outcome] = []
+        self._lock, self._kept, self._matched = threading.Lock(), time.monotonic(), 0.0
 
     def outcomes(self, program: dspy.Module, digest: str, examples: Sequence[dspy.Example]) -> list[Outcome]:
         """What a program does on examples, in their order; what the store knows is not done again.
@@ -69,11 +77,10 @@ class Objective:
             MetricError: the metric failed.
         """
         known = self._of(digest)
-        wanted = [(example, example_digest(example)) for example in examples]
+        wanted = list(zip(examples, self.keys(examples), strict=True))
         missing = [(example, key) for example, key in wanted if key not in known]
         if missing:
-            totals = self.store.totals()
-            self.ledger.match(totals.spent, totals.cost)
+            self._match_ledger()
             ready = self._with_bank(program)
             with ThreadPoolExecutor(min(self.num_threads, len(missing)), "objective") as threads:
                 jobs = [threads.submit(copy_context().run, self._one, ready, digest, example, key) for example, key in missing]
@@ -81,11 +88,15 @@ class Objective:
                     known.update({(outcome := job.result()).example: outcome for job in jobs})
                 finally:
                     threads.shutdown(cancel_futures=True)
+                    self._keep(digest)
         return [known[key] for _, key in wanted]
 
     def keys(self, examples: Sequence[dspy.Example]) -> list[str]:
         """The digests under which examples are kept, in their order."""
-        return [example_digest(example) for example in examples]
+        for example in examples:
+            if id(example) not in self._keys:
+                self._keys[id(example)] = (example, example_digest(example))  # with the example, so that its id stays its own
+        return [self._keys[id(example)][1] for example in examples]
 
     def _of(self, digest: str) -> dict[str, Outcome]:
         """What is known of a program; between two looks at the same one nothing but this worker's own outcomes is new."""
@@ -93,14 +104,35 @@ class Objective:
             self._known = (digest, self.store.outcomes(digest))
         return self._known[1]
 
+    def _match_ledger(self) -> None:
+        if time.monotonic() - self._matched > _MATCH_SECONDS:
+            totals, self._matched = self.store.totals(), time.monotonic()
+            self.ledger.match(totals.spent, totals.cost)
+
     def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
         self.ledger.check()
-        outcome = self._answer(program, example, key)
+        prediction, outcome = self._answer(program, example, key)
         self.ledger.enter(outcome.spent, outcome.spent_cost)
-        self.store.keep(digest, outcome)
+        if outcome.error is None:
+            try:
+                score, feedback = self._judged(example, prediction)
+            except MetricError:
+                self.store.keep(_UNJUDGED, replace(outcome, example=f"{key}-{time.time_ns():x}"))  # its calls count all the same
+                raise
+            outcome = replace(outcome, score=score, feedback=feedback)
+        with self._lock:
+            self._waiting.append(outcome)
+        if outcome.spent.calls or time.monotonic() - self._kept > _WAIT_SECONDS:
+            self._keep(digest)
         return outcome
 
-    def _answer(self, program: dspy.Module, example: dspy.Example, key: str) -> Outcome:
+    def _keep(self, digest: str) -> None:
+        """Keeps what waits: an outcome that took a call at once, others, which cost next to nothing to make again, a few at a time."""
+        with self._lock:
+            waiting, self._waiting, self._kept = self._waiting, [], time.monotonic()
+        self.store.keep(digest, *waiting)
+
+    def _answer(self, program: dspy.Module, example: dspy.Example, key: str) -> tuple[dspy.Prediction, Outcome]:
         meter, started = Meter(limited=False), time.monotonic()
         error: str | None = None
         prediction = dspy.Prediction()
@@ -113,16 +145,19 @@ class Objective:
             except Exception as failure:  # noqa: BLE001 (a failed example is data)
                 error = describe(failure)
         seconds = time.monotonic() - started
-        score, feedback = (self.failure_score, error) if error else self._judged(example, prediction)
-        outcome = Outcome(key, score, feedback=feedback, seconds=seconds, error=error, usage=meter.usage)
         spent = Spend(meter.spent, seconds)
-        return replace(
-            outcome,
+        return prediction, Outcome(
+            key,
+            self.failure_score,
             cost=self.price(Spend(meter.by_model, seconds)),
+            usage=meter.usage,
             spent=spent.total,
             spent_cost=self.price(spent),
+            seconds=seconds,
+            feedback=error or "",
             answer=json.dumps(plain(prediction.toDict()), ensure_ascii=False)[:2000],
             candidates=_shown(program, prediction),
+            error=error,
         )
 
     def _judged(self, example: dspy.Example, prediction: dspy.Prediction) -> tuple[float, str]:
@@ -132,8 +167,9 @@ class Objective:
             raise MetricError(f"the metric raised {describe(error)}; mend the metric and run the same command again") from error
         score = said.get("score") if isinstance(said, dspy.Prediction) else said
         feedback = str(said.get("feedback") or "") if isinstance(said, dspy.Prediction) else ""
-        if not isinstance(score, int | float) or not math.isfinite(score):
-            raise MetricError(f"the metric returned {said!r}; return a finite number, higher for better answers")
+        if not isinstance(score, int | float | np.number | np.bool_) or not math.isfinite(score):
+            shown = " ".join(repr(said).split())[:200]
+            raise MetricError(f"the metric returned {shown}; return a finite number, higher for better answers")
         return float(score), feedback
 
     def _with_bank(self, program: dspy.Module) -> dspy.Module:

@@ -32,6 +32,11 @@ def with_driver(url: str) -> str:
     return f"postgresql+psycopg{mark}{rest}" if scheme in ("postgresql", "postgres") else url
 
 
+def without_password(url: str) -> str:
+    """A URL that can be shown."""
+    return sa.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+
+
 def cause(error: BaseException) -> str:
     """A database's error in one line."""
     return " ".join(str(getattr(error, "orig", None) or error).split())[:200]

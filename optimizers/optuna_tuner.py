@@ -11,20 +11,22 @@ from typing import Any, Literal
 import dspy
 import optuna
 from dspy.teleprompt import Teleprompter
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
-from dspy_fusion.programs import CandidateBank, ConfigurationError, Usage
+from dspy_fusion.programs import CandidateBank, ConfigurationError, RecordError, Usage
 
-from . import intervals
-from .budget import Budget, BudgetSpent, Ledger, Price, tokens
+from .budget import Budget, Ledger, Price, tokens
+from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
 from .objective import Metric, Objective, example_digest
+from .opening import cause, patiently, with_driver, without_password
+from .prompt_writing import PromptWriter
 from .search_space import SearchSpace, setting_digest
-from .study import open_study
-from .study_store import Outcome, StudyStore
-from .tuning_report import TrialReport, TuningReport
-from .tuning_run import Progress, TuningRun
-
-_LEAST_HELD_OUT = 2
+from .study import Begun, open_study
+from .study_store import StudyStore
+from .tuning_report import Progress
+from .tuning_run import TuningRun
 
 
 class OptunaTuner(Teleprompter):
@@ -45,7 +47,8 @@ class OptunaTuner(Teleprompter):
         proposals: how many grounded instructions to ask for at the beginning, per fusor.
         reflect_every: after how many trials to rewrite the best instruction in view of its failures; 0 for never.
         objectives: ``("quality", "cost")``, or ``("quality",)`` to search for quality alone.
-        tolerance: how much quality to give up for a lower cost: of the trials within it of the best, the cheapest is chosen.
+        tolerance: how much quality to give up for a lower cost: of the trials within it of the best, the cheapest is chosen, and a trial
+            that will hardly be better than a cheaper one by as much is dropped.
         price: what an answer costs; by default its tokens.
         budget: hard limits.
         sampler: any Optuna sampler; by default TPE with this seed.
@@ -63,6 +66,7 @@ class OptunaTuner(Teleprompter):
         ConfigurationError: an argument is wrong, there is nothing to tune, or the stored study is of another space.
         MetricError: the metric fails on the program as it is.
         BudgetSpent: the budget does not suffice for scoring the program as it is.
+        RecordError: the storage cannot be written any more, for example because the disk is full.
     """
 
     def __init__(
@@ -127,41 +131,54 @@ class OptunaTuner(Teleprompter):
             A program with a :class:`TuningReport` as ``tuning_report``.
         """
         scored_on, held_out = self._split(valset or trainset or (), testset)
-        space = self._space(student)
+        run = self._run(student, scored_on, held_out)
+        try:
+            run.run()
+            run.ledger.set_aside(Usage(), 0.0)
+            with run.store.workers.at_work(), run.store.workers.turn():
+                return conclude(run, storage=without_password(self.storage), tolerance=self.tolerance)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise RecordError(
+                f"the storage {without_password(self.storage)!r} failed: {cause(error)}; what was completed before is safe, and the same "
+                "call goes on with it"
+            ) from error
+        finally:
+            run.store.close()
+
+    def _run(self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]) -> TuningRun:
+        space, url = self._space(student), with_driver(self.storage)
         name = self.study or _study_name(student, space, scored_on)
-        store = StudyStore(self.storage, name)
+        begun = Begun(space.describe(), setting_digest(student), tuple(example_digest(example) for example in scored_on))
+        store = StudyStore(url, name)
+        study = open_study(url, name, begun=begun, objectives=len(self.objectives))
         totals = store.totals()
         ledger = Ledger(self.budget, totals.spent, totals.cost)
         objective = Objective(
             self.metric,
             price=self.price,
             store=store,
-            bank=self.bank or CandidateBank(_bank_url(self.storage)),
+            bank=self.bank or patiently(lambda: CandidateBank(_bank_url(url))),
             ledger=ledger,
             num_threads=self.num_threads,
             failure_score=self.failure_score,
         )
-        study = open_study(self.storage, name, space=space, sampler=self._sampler(), objectives=len(self.objectives))
-        run = TuningRun(
-            student,
-            space,
-            study,
-            store,
-            objective,
-            ledger,
-            scored_on,
-            self.trials,
-            self.racing_error,
-            self.proposer,
-            self.proposals,
-            self.reflect_every,
-            self.on_progress,
+        return TuningRun(
+            program=student,
+            space=space,
+            study=study,
+            store=store,
+            objective=objective,
+            ledger=ledger,
+            writer=PromptWriter(student, store, self.proposer, scored_on, self.proposals, self.price),
+            examples=scored_on,
+            held_out=held_out,
+            trials=self.trials,
+            sampler=self._sampler,
+            racing_error=self.racing_error,
+            tolerance=self.tolerance,
+            reflect_every=self.reflect_every,
+            on_progress=self.on_progress,
         )
-        before = _held_out(run, student, held_out)
-        ledger.set_aside(Usage.total(outcome.usage for outcome in before or ()), sum(outcome.cost for outcome in before or ()))
-        run.run()
-        ledger.set_aside(Usage(), 0.0)
-        return self._conclude(run, name, held_out, before)
 
     def _space(self, student: dspy.Module) -> SearchSpace:
         space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
@@ -171,111 +188,26 @@ class OptunaTuner(Teleprompter):
             space = space.with_demos(path, sets)
         return space
 
-    def _sampler(self) -> optuna.samplers.BaseSampler:
-        return self.sampler or optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=max(5, self.trials // 5), constant_liar=True)
+    def _sampler(self, place: str) -> optuna.samplers.BaseSampler:
+        seed = int(hashlib.sha256(f"{self.seed} {place}".encode()).hexdigest()[:8], 16)
+        startup = max(5, self.trials // 5)
+        return self.sampler or optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)
 
     def _split(
         self, examples: Sequence[dspy.Example], testset: Sequence[dspy.Example] | None
     ) -> tuple[list[dspy.Example], list[dspy.Example]]:
-        shuffled = {example_digest(example): example for example in examples}
-        order = sorted(shuffled)
+        by_key = {example_digest(example): example for example in examples}
+        order = sorted(by_key)
         random.Random(self.seed).shuffle(order)
         kept_back = 0 if testset is not None else round(len(order) * self.holdout)
-        scored_on = [shuffled[key] for key in order[: len(order) - kept_back]]
+        scored_on = [by_key[key] for key in order[: len(order) - kept_back]]
         if len(scored_on) < 2:
-            raise ConfigurationError(f"a study needs at least 2 examples for its trials, but got {len(scored_on)}; give a larger valset")
-        return scored_on, list(testset) if testset is not None else [shuffled[key] for key in order[len(order) - kept_back :]]
-
-    def _conclude(self, run: TuningRun, name: str, held_out: list[dspy.Example], before: list[Outcome] | None) -> dspy.Module:
-        reports = run.reports()
-        baseline_outcomes = run.outcomes(setting_digest(run.program))
-        baseline = intervals.of_mean([outcome.score for outcome in baseline_outcomes])
-        best = _choose(reports, baseline.mean, _mean_cost(baseline_outcomes), self.tolerance)
-        made = run.space.apply(run.program, best.setting) if best else run.program.deepcopy()
-        after = _final(run, made, held_out) if best and before else None
-        gain = intervals.of_difference([o.score for o in after], [o.score for o in before]) if after and before else None
-        keeps = best is not None and (gain is None or gain.mean >= -self.tolerance)
-        totals = run.store.totals()
-        report = TuningReport(
-            study=name,
-            storage=_without_password(self.storage),
-            trials=tuple(reports),
-            chosen=best.number if best and keeps else None,
-            baseline=baseline,
-            pareto=_pareto(reports),
-            before=intervals.of_mean([o.score for o in before]) if before else None,
-            after=intervals.of_mean([o.score for o in after]) if after else None,
-            gain=gain,
-            cost_before=_mean_cost(before or baseline_outcomes),
-            cost_after=_mean_cost(after) if after else (best.cost if best else 0.0),
-            instructions={path: tuple(run.store.texts(path)) for path in run.space.instructions},
-            spent=totals.spent,
-            replayed=totals.replayed,
-            spent_cost=totals.cost,
-            verdict=_verdict(best, keeps, gain),
-            notes=tuple(run.notes + _complaints(run.proposer)),
-        )
-        result = made if keeps else run.program.deepcopy()
-        setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
-        return result
-
-
-def _held_out(run: TuningRun, program: dspy.Module, held_out: list[dspy.Example]) -> list[Outcome] | None:
-    if len(held_out) < _LEAST_HELD_OUT:
-        run.notes.append("no examples were held out, so the gain is not measured on unseen ones; give a testset or a larger valset")
-        return None
-    return run.objective.outcomes(program, "held-out " + setting_digest(program), held_out)
-
-
-def _final(run: TuningRun, program: dspy.Module, held_out: list[dspy.Example]) -> list[Outcome] | None:
-    try:
-        return _held_out(run, program, held_out)
-    except BudgetSpent as spent:
-        run.notes.append(f"{spent}, so the best trial was not scored on the held-out examples")
-        return None
-
-
-def _choose(reports: Sequence[TrialReport], quality: float, cost: float, tolerance: float) -> TrialReport | None:
-    """The cheapest whole trial within ``tolerance`` of the best, or None where that is the baseline."""
-    whole = [r for r in reports if r.state == "whole" and r.quality is not None]
-    top = max([quality, *(r.quality.mean for r in whole if r.quality)])
-    near = [r for r in whole if r.quality and r.quality.mean >= top - tolerance]
-    best = min(near, key=lambda r: (r.cost, -(r.quality.mean if r.quality else 0.0), r.number), default=None)
-    if best is None or best.quality is None:
-        return None
-    as_good = quality >= top - tolerance
-    return None if as_good and (cost, -quality) <= (best.cost, -best.quality.mean) else best
-
-
-def _pareto(reports: Sequence[TrialReport]) -> tuple[int, ...]:
-    whole = [(r.number, r.quality.mean, r.cost) for r in reports if r.state == "whole" and r.quality]
-    return tuple(
-        number
-        for number, quality, cost in whole
-        if not any(q >= quality and c <= cost and (q > quality or c < cost) for _, q, c in whole)
-    )
-
-
-def _verdict(best: TrialReport | None, keeps: bool, gain: intervals.Interval | None) -> str:
-    if best is None:
-        return "nothing beat the baseline: the program is returned as it was"
-    if gain is None:
-        return "the best trial is returned; its gain was not measured on unseen examples"
-    if not keeps:
-        return f"the best trial did not hold on unseen examples ({gain}): the program is returned as it was"
-    if gain.low > 0:
-        return f"better on unseen examples by {gain}"
-    return f"no clear difference on unseen examples ({gain}); the best trial is returned"
-
-
-def _complaints(proposer: InstructionProposer | None) -> list[str]:
-    if proposer is None or not proposer.failures:
-        return []
-    return [f"{len(proposer.failures)} instruction(s) could not be proposed, the last: {proposer.failures[-1]}"]
-
-
-def _mean_cost(outcomes: Sequence[Outcome]) -> float:
-    return sum(outcome.cost for outcome in outcomes) / max(1, len(outcomes))
+            raise ConfigurationError(f"a study scores its trials on at least 2 examples, but got {len(scored_on)}; give a larger valset")
+        if testset is None:
+            return scored_on, [by_key[key] for key in order[len(order) - kept_back :]]
+        if both := sum(example_digest(example) in by_key for example in testset):
+            raise ConfigurationError(f"{both} example(s) of the testset are in the valset too; take them out of one of them")
+        return scored_on, list(testset)
 
 
 def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:
@@ -287,12 +219,6 @@ def _bank_url(storage: str) -> str:
     if storage.startswith("sqlite:///") and storage.endswith(".db"):
         return f"{storage.removesuffix('.db')}-bank.db"
     return f"{storage}-bank" if storage.startswith("sqlite") else storage
-
-
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True)
 
 
 def _check(*, trials: int, objectives: tuple[str, ...], tolerance: float, racing_error: float, holdout: float, threads: int) -> None:

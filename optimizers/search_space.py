@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import dspy
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
-from dspy_fusion.programs.signatures import CANDIDATES, VERDICT, signature_of
+from dspy_fusion.programs.signatures import CANDIDATES, VERDICT, plain, signature_of
 
 INSTRUCTION, DEMOS = "instruction:", "demos:"
 Kind = Literal["int", "float", "choice", "instruction", "demos"]
@@ -137,9 +137,7 @@ class SearchSpace:
     def read(self, program: dspy.Module) -> dict[str, Any]:
         """The point at which a program stands; a value outside the searched range is moved to its nearest grid point in the study only."""
         parameters = dict(program.named_parameters())
-        return {
-            d.name: 0 if d.kind in ("instruction", "demos") else _nearest(d, parameters[d.name].value) for d in self.dimensions
-        }
+        return {d.name: 0 if d.kind in ("instruction", "demos") else _nearest(d, parameters[d.name].value) for d in self.dimensions}
 
     def apply(self, program: dspy.Module, setting: Setting) -> dspy.Module:
         """A copy of a program at a point of the space."""
@@ -158,8 +156,12 @@ class SearchSpace:
         return made
 
     def describe(self) -> dict[str, Any]:
-        """What two runs of one study must have in common, as plain data: the dimensions, without the growing lists."""
-        return {dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"} for dimension in self.dimensions}
+        """What two runs of one study must have in common, as plain data: the dimensions and demo sets, without the growing texts."""
+        described = {dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"} for dimension in self.dimensions}
+        for path, sets in self.demos.items():
+            text = json.dumps([[plain(dict(demo)) for demo in demos] for demos in sets], sort_keys=True, default=str)
+            described[DEMOS + path]["sets"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return described
 
 
 def setting_digest(program: dspy.Module) -> str:

@@ -7,17 +7,16 @@ got wait in the store, and then it is marked as failed: in this order, so that a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import make_url
 
 from dspy_fusion.programs import ConfigurationError
 
-from .opening import cause, listen, patiently
+from .opening import cause, listen, patiently, without_password
 from .workers import Workers
 
 BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
@@ -69,11 +68,8 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> optuna.
 
 def take_up_leftovers(study: optuna.Study, workers: Workers) -> int:
     """Queues the points of dead workers' trials again and marks those as failed; returns how many. Only within a worker's turn."""
-    leftovers = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if not workers.is_alive(str(trial.user_attrs.get(WORKER, ":")))
-    ]
+    running = under_way(all_trials(study))
+    leftovers = [trial for trial in running if not workers.is_alive(str(trial.user_attrs.get(WORKER, ":")))]
     for trial in leftovers:
         give_back(study, trial)
     return len(leftovers)
@@ -86,15 +82,25 @@ def ask(study: optuna.Study, worker: str) -> optuna.Trial:
     return trial
 
 
-def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that ran to an end of their own: whole, dropped, or failed with a cause."""
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+def all_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials of all workers at one moment; each look takes the database some milliseconds."""
+    return study.get_trials(deepcopy=False)
+
+
+def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that ran to an end of their own: whole, dropped, or failed with a cause."""
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)]
     return [trial for trial in ended if trial.state != TrialState.FAIL or CAUSE in trial.user_attrs]
 
 
-def under_way(study: optuna.Study) -> int:
-    """How many trials workers are at; once leftovers are taken up, all of those live."""
-    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+def under_way(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that workers are at; once leftovers are taken up, all of those live."""
+    return [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+
+def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that were scored on all examples."""
+    return [trial for trial in trials if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs]
 
 
 def tell_whole(study: optuna.Study, trial: optuna.Trial, quality: float, cost: float) -> None:
@@ -122,18 +128,13 @@ def tell_failed(study: optuna.Study, trial: optuna.Trial, cause: str) -> None:
 
 def give_back(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
     """Queues the point of a trial that was interrupted, so that another run goes on with it, and marks it as failed."""
-    found = study.get_trials(deepcopy=False)
+    found = all_trials(study)
     (left,) = (other for other in found if other.number == trial.number)
     queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in found)
     if not queued and CAUSE not in left.user_attrs:
         study.enqueue_trial({**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number})
     if left.state == TrialState.RUNNING:
         study.tell(left.number, state=TrialState.FAIL)
-
-
-def without_password(url: str) -> str:
-    """A URL that can be shown."""
-    return make_url(url).render_as_string(hide_password=True) if "://" in url else url
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:

@@ -6,16 +6,17 @@ It lies in the same database as the study, so several processes or machines shar
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import ConfigurationError, RecordError, Usage
 
-from .opening import cause, listen, patiently
+from .opening import cause, listen, patiently, without_password
 from .workers import Workers
 from .workers import tables as worker_tables
 
@@ -112,7 +113,9 @@ class StudyStore:
         except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
             if isinstance(error, ConfigurationError):
                 raise
-            raise ConfigurationError(f"cannot open the storage {url!r}: {cause(error)}; give the URL of a study or of a new file") from error
+            raise ConfigurationError(
+                f"cannot open the storage {without_password(url)!r}: {cause(error)}; give the URL of a study or a new file"
+            ) from error
         self.workers = Workers(self._engine, study)
 
     def outcomes(self, program: str) -> dict[str, Outcome]:
@@ -122,11 +125,15 @@ class StudyStore:
             found = [Outcome.from_json(payload) for payload in connection.scalars(query)]
         return {outcome.example: outcome for outcome in found}
 
-    def keep(self, program: str, outcome: Outcome) -> None:
-        """Keeps an outcome; where another process was faster, the first one stays."""
+    def keep(self, program: str, *outcomes: Outcome) -> None:
+        """Keeps outcomes; where another process was faster, the first one stays."""
+        if outcomes:
+            self._insert(_scores, [self._row(program, outcome) for outcome in outcomes])
+
+    def _row(self, program: str, outcome: Outcome) -> dict[str, Any]:
         counts = [value for usage in (outcome.usage, outcome.spent) for value in (usage.calls, usage.tokens_in, usage.tokens_out)]
         values = {"study": self.study, "program": program, "example": outcome.example, "payload": outcome.to_json()}
-        self._insert(_scores, {**values, **dict(zip(_COUNTS, counts, strict=True)), "spent_cost": outcome.spent_cost})
+        return {**values, **dict(zip(_COUNTS, counts, strict=True)), "spent_cost": outcome.spent_cost}
 
     def totals(self) -> Totals:
         """What all workers of the study have used up and replayed so far."""
@@ -152,18 +159,18 @@ class StudyStore:
         for text in dict.fromkeys(added):
             while text not in (known := [found for found, _ in self.texts(predictor)]):
                 row = {"study": self.study, "predictor": predictor, "place": len(known), "text": text, "origin": origin}
-                self._insert(_texts, row)
+                self._insert(_texts, [row])
 
     def close(self) -> None:
         """Closes the connections."""
         self._engine.dispose()
 
-    def _insert(self, table: sa.Table, values: Mapping[str, Any]) -> None:
+    def _insert(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Where another process was first, its row stays: first is what everyone reads."""
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         try:
             with self._engine.begin() as connection:
-                connection.execute(table.insert().values(**values))
-        except IntegrityError:
-            pass  # another process was first, and first is what everyone reads
+                connection.execute(insert(table).on_conflict_do_nothing(), rows)
         except SQLAlchemyError as error:
             raise RecordError(f"cannot write to the study's storage: {cause(error)}; what was completed before is safe") from error
 
@@ -171,6 +178,6 @@ class StudyStore:
         found = set(sa.inspect(self._engine).get_table_names())
         if self._engine.dialect.name == "sqlite" and found and not found & {"studies", _scores.name}:
             url = self._engine.url.render_as_string()
-            raise ConfigurationError(f"{url!r} is a database but holds no studies; give the URL of a study or of a new file")
+            raise ConfigurationError(f"{url!r} is a database but holds no studies; give the URL of a study or a new file")
         _metadata.create_all(self._engine)
         worker_tables.create_all(self._engine)

@@ -40,6 +40,33 @@ class TrialReport:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where a study stands, after a trial ended.
+
+    Attributes:
+        trial: the one that ended.
+        finished: how many have ended.
+        wanted: how many the study is to have.
+        best: highest mean score of a whole trial so far; NaN before the first.
+        dropped: how many the race has dropped.
+        spent: calls and tokens of the whole study.
+        replayed: calls and tokens that the bank replayed instead.
+        budget_left: in words.
+        instructions: per predictor path, the text that the trial used.
+    """
+
+    trial: TrialReport
+    finished: int
+    wanted: int
+    best: float
+    dropped: int
+    spent: Usage
+    replayed: Usage
+    budget_left: str
+    instructions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class TuningReport:
     """The result of a study.
 
@@ -81,6 +108,12 @@ class TuningReport:
     verdict: str
     notes: tuple[str, ...] = ()
     version: int = field(default=VERSION)
+
+    @property
+    def chosen_instructions(self) -> dict[str, str]:
+        """Per predictor path, the text of the program that was returned."""
+        chosen = next((trial.setting for trial in self.trials if trial.number == self.chosen), {})
+        return {path: texts[int(chosen.get(f"instruction:{path}", 0))][0] for path, texts in self.instructions.items() if texts}
 
     def save(self, path: str | Path) -> None:
         """Writes the report as JSON."""

@@ -1,27 +1,28 @@
-"""One worker's run of a study: the baseline, the trials with their races, new instructions in between, and the conclusion."""
+"""One worker's run of a study: the baseline, the trials with their races, and new instructions in between."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import dspy
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dspy_fusion.programs import ConfigurationError, Usage
-from dspy_fusion.programs.signatures import CANDIDATES, signature_of
 
 from . import intervals
 from .budget import BudgetSpent, Ledger
-from .instruction_proposals import InstructionProposer, describe_pool
 from .objective import MetricError, Objective
-from .racing import is_hopeless, looks
+from .prompt_writing import PromptWriter
+from .racing import Race, looks, means
 from .search_space import INSTRUCTION, SearchSpace, setting_digest
 from .study import (
+    CAUSE,
     DIGEST,
     DROPPED,
+    all_trials,
     ask,
     finished,
     give_back,
@@ -30,26 +31,13 @@ from .study import (
     tell_failed,
     tell_whole,
     under_way,
+    whole,
 )
-from .study_store import Heartbeat, Outcome, StudyStore
-from .tuning_report import TrialReport
+from .study_store import Outcome, StudyStore
+from .tuning_report import Progress, TrialReport
+from .workers import POLL_SECONDS
 
-OWN, LIBRARY, GROUNDED, REFLECTED = "own", "given", "grounded", "reflected"
-_WORST = 4  # examples that a reflection looks at
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a study stands, after a trial ended."""
-
-    trial: TrialReport
-    finished: int
-    wanted: int
-    best: float
-    dropped: int
-    spent: Usage
-    replayed: Usage
-    budget_left: str
+_HELD_OUT, _LEAST_HELD_OUT, _ROUNDS = "held-out ", 2, "reflections"
 
 
 @dataclass
@@ -58,18 +46,22 @@ class TuningRun:
 
     Attributes:
         program: the student, never changed.
-        space: its space; texts that other workers add are read before each trial.
+        space: its space, with the texts as they were kept when the last trial began.
         study: the Optuna study.
         store: the study's store.
         objective: scores programs.
         ledger: what may be used up.
+        writer: keeps the instruction lists.
         examples: what trials are scored on, in their shared order.
+        held_out: what no trial sees.
         trials: how many trials the study is to have.
-        racing_error: see ``is_hopeless``.
-        proposer: where new instructions come from, or None.
-        proposals: how many grounded ones to ask for.
+        sampler: from a text that differs from trial to trial to the sampler that proposes it.
+        racing_error: see :class:`Race`.
+        tolerance: how much more quality a dearer trial has to promise.
         reflect_every: after how many trials to reflect; 0 for never.
         on_progress: called after each trial.
+        before: the program as it is on the held-out examples, once that is known.
+        notes: what the reader of the report should know.
     """
 
     program: dspy.Module
@@ -78,69 +70,122 @@ class TuningRun:
     store: StudyStore
     objective: Objective
     ledger: Ledger
+    writer: PromptWriter
     examples: Sequence[dspy.Example]
+    held_out: Sequence[dspy.Example]
     trials: int
+    sampler: Callable[[str], optuna.samplers.BaseSampler]
     racing_error: float
-    proposer: InstructionProposer | None
-    proposals: int
+    tolerance: float
     reflect_every: int
     on_progress: Callable[[Progress], None]
+    before: list[Outcome] | None = None
     notes: list[str] = field(default_factory=list)
+    _whole: dict[str, list[Outcome]] = field(default_factory=dict)
+    _reports: dict[int, TrialReport] = field(default_factory=dict)
+    _ended: list[FrozenTrial] = field(default_factory=list)  # whole trials, when the present one began
+    _twinless: int = -1  # a trial beside which no other was under way when it began
 
     def run(self) -> None:
         """Runs trials until the study has as many as it is to have, or the budget is used up."""
-        with Heartbeat(self.store) as worker:
-            if leftovers := take_up_leftovers(self.study, self.store):
-                self.notes.append(f"{leftovers} trial(s) of workers that were killed were taken up again")
-            baseline = self._baseline()
-            self._first_texts(baseline)
-            self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
+        with self.store.workers.at_work() as worker:
+            with self.store.workers.turn():
+                self._begin()
             try:
-                while len(finished(self.study)) + under_way(self.study, self.store) < self.trials:
-                    self._trial(worker)
-                    self._reflect()
+                while prepared := self._next(worker):
+                    self._try(*prepared)
             except BudgetSpent as spent:
                 self.notes.append(str(spent))
 
+    def held_out_outcomes(self, program: dspy.Module) -> list[Outcome] | None:
+        """What a program does on the held-out examples, or None where there are too few of them."""
+        if len(self.held_out) < _LEAST_HELD_OUT:
+            return None
+        return self.objective.outcomes(program, _HELD_OUT + setting_digest(program), self.held_out)
+
     def outcomes(self, digest: str) -> list[Outcome]:
         """What is known of a program on the trials' examples, in their order, up to the first that is missing."""
+        if digest in self._whole:
+            return self._whole[digest]
         known, found = self.store.outcomes(digest), []
         for key in self.objective.keys(self.examples):
             if key not in known:
-                break
+                return found
             found.append(known[key])
+        self._whole[digest] = found  # complete, so it never changes
         return found
 
     def reports(self) -> list[TrialReport]:
         """All trials that ran to an end of their own."""
-        return [self.report(trial) for trial in finished(self.study)]
+        return [self.report(trial) for trial in finished(all_trials(self.study))]
 
     def report(self, trial: FrozenTrial) -> TrialReport:
-        """What there is to say of a trial."""
+        """What there is to say of a finished trial."""
+        if trial.number not in self._reports:
+            self._reports[trial.number] = self._reported(trial)
+        return self._reports[trial.number]
+
+    def _reported(self, trial: FrozenTrial) -> TrialReport:
         setting = {name: round(value, 6) if isinstance(value, float) else value for name, value in trial.params.items()}
         if trial.state == TrialState.FAIL:
-            return TrialReport(trial.number, "failed", setting, None, 0.0, 0, str(trial.user_attrs.get("cause", "")))
+            return TrialReport(trial.number, "failed", setting, None, 0.0, 0, str(trial.user_attrs[CAUSE]))
         scored = trial.user_attrs.get(DROPPED)
         outcomes = self.outcomes(trial.user_attrs[DIGEST])[:scored]
         quality = intervals.of_mean([outcome.score for outcome in outcomes])
-        cost = sum(outcome.cost for outcome in outcomes) / max(1, len(outcomes))
-        return TrialReport(trial.number, "whole" if scored is None else "dropped", setting, quality, cost, len(outcomes))
+        return TrialReport(trial.number, "whole" if scored is None else "dropped", setting, quality, means(outcomes)[1], len(outcomes))
 
-    def _baseline(self) -> list[Outcome]:
+    def _begin(self) -> None:
+        """What one worker does and all others find done: leftovers, the baseline, the first texts, and the first trial's point."""
+        self._take_up()
         try:
-            return self.objective.outcomes(self.program, setting_digest(self.program), self.examples)
+            self.before = self.held_out_outcomes(self.program)
+            baseline = self.objective.outcomes(self.program, setting_digest(self.program), self.examples)
         except BudgetSpent as spent:
-            raise BudgetSpent(
-                f"{spent} before the program as it is was scored on all {len(self.examples)} examples; give more, or fewer examples"
-            ) from spent
+            count = len(self.examples) + len(self.held_out)
+            raise BudgetSpent(f"{spent} before the program as it is was scored on all {count} examples; give more of it") from spent
+        if self.before is None:
+            self.notes.append("no examples were held out, so the gain is not measured on unseen ones; give a testset or a larger valset")
+        else:
+            self.ledger.set_aside(Usage.total(o.usage for o in self.before), sum(o.cost for o in self.before))
+        self.writer.begin(self.space, baseline)
+        if self.writer.proposer is None and self.space.instructions:
+            self.notes.append("no proposing model was given: the search went over the given instructions alone")
+        self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
 
-    def _trial(self, worker: str) -> None:
-        self.ledger.check()
-        self._read_texts()
+    def _take_up(self) -> None:
+        if leftovers := take_up_leftovers(self.study, self.store.workers):
+            self.notes.append(f"{leftovers} trial(s) of workers that were killed were taken up again")
+
+    def _next(self, worker: str) -> tuple[optuna.Trial, dspy.Module] | None:
+        """The next trial and its program as soon as there is one to be had, or None when the study has all of its trials."""
+        while True:
+            with self.store.workers.turn():
+                self._take_up()
+                trials = all_trials(self.study)
+                done, others = len(finished(trials)), len(under_way(trials))
+                self._ended = whole(trials)
+                if done >= self.trials:
+                    return None
+                if done + others < self.trials:
+                    self.ledger.check()
+                    self._reflect(done)
+                    self.space = self.writer.current(self.space)
+                    # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have had.
+                    self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))
+                    return self._asked(worker, alone=not others)
+            time.sleep(POLL_SECONDS)
+
+    def _asked(self, worker: str, *, alone: bool) -> tuple[optuna.Trial, dspy.Module]:
         trial = ask(self.study, worker)
+        program = self.space.apply(self.program, self.space.suggest(trial))
+        trial.set_user_attr(DIGEST, setting_digest(program))
+        if alone:
+            self._twinless = trial.number
+        return trial, program
+
+    def _try(self, trial: optuna.Trial, program: dspy.Module) -> None:
         try:
-            program = self.space.apply(self.program, self.space.suggest(trial))
-            trial.set_user_attr(DIGEST, setting_digest(program))
+            self._await_twin(trial)
             self._race(trial, program)
         except (MetricError, ConfigurationError) as failure:
             tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
@@ -149,87 +194,53 @@ class TuningRun:
             raise
         self._tell_progress(trial.number)
 
+    def _await_twin(self, trial: optuna.Trial) -> None:
+        """Waits while another worker is at the same program: its scores need not be made twice."""
+        if self._twinless == trial.number:
+            return
+        digest = trial.user_attrs[DIGEST]
+        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(all_trials(self.study))):
+            time.sleep(POLL_SECONDS)
+            with self.store.workers.turn():
+                self._take_up()
+
     def _race(self, trial: optuna.Trial, program: dspy.Module) -> None:
         outcomes: list[Outcome] = []
+        rivals, race = self._rivals(), Race(len(self.examples), self.racing_error)
         for length in looks(len(self.examples)):
             outcomes = self.objective.outcomes(program, trial.user_attrs[DIGEST], self.examples[:length])
-            if self._cannot_win(outcomes):
-                tell_dropped(self.study, trial, *_means(outcomes), scored=length)
+            by_cost = len(self.study.directions) > 1
+            if race.is_lost(outcomes, rivals, tolerance=self.tolerance if by_cost else 0.0, by_cost=by_cost):
+                tell_dropped(self.study, trial, *means(outcomes), scored=length)
                 return
-        tell_whole(self.study, trial, *_means(outcomes))
-
-    def _cannot_win(self, outcomes: list[Outcome]) -> bool:
-        """Whether some whole trial, no dearer on the same examples where cost counts, is out of reach."""
-        scores, total, cost = [outcome.score for outcome in outcomes], len(self.examples), _means(outcomes)[1]
-        for rival in self._rivals():
-            same = rival[: len(outcomes)]
-            if (len(self.study.directions) == 1 or _means(same)[1] <= cost) and is_hopeless(
-                scores, [outcome.score for outcome in same], total=total, error=self.racing_error
-            ):
-                return True
-        return False
+        tell_whole(self.study, trial, *means(outcomes))
 
     def _rivals(self) -> list[list[Outcome]]:
         """The outcomes of the baseline and of every whole trial; where only quality counts, of the best of them."""
-        digests = {setting_digest(self.program)} | {t.user_attrs[DIGEST] for t in finished(self.study) if _is_whole(t)}
+        digests = {setting_digest(self.program)} | {trial.user_attrs[DIGEST] for trial in self._ended}
         known = [outcomes for digest in sorted(digests) if len(outcomes := self.outcomes(digest)) == len(self.examples)]
-        return [max(known, key=lambda outcomes: _means(outcomes)[0])] if len(self.study.directions) == 1 else known
+        return [max(known, key=lambda outcomes: means(outcomes)[0])] if len(self.study.directions) == 1 else known
 
-    def _first_texts(self, baseline: list[Outcome]) -> None:
-        for path, texts in self.space.instructions.items():
-            self.store.add_texts(path, texts[:1], OWN)
-            self.store.add_texts(path, texts[1:], LIBRARY)
-            if self.proposer is None:
-                continue
-            origins = [origin for _, origin in self.store.texts(path)]
-            wanted = self.proposals - origins.count(GROUNDED)
-            signature = signature_of(dict(self.program.named_predictors())[path])
-            if wanted > 0 and CANDIDATES in signature.input_fields:
-                task = signature.instructions
-                fresh = self.proposer.grounded(task, self.examples, describe_pool(baseline), texts, wanted)
-                self.store.add_texts(path, fresh, GROUNDED)
-        self._read_texts()
-        if self.proposer is None and self.space.instructions:
-            self.notes.append("no proposing model was given: the search went over the given instructions alone")
-
-    def _read_texts(self) -> None:
-        for path in self.space.instructions:
-            self.space = self.space.with_texts(path, [text for text, _ in self.store.texts(path)])
-
-    def _reflect(self) -> None:
+    def _reflect(self, done: int) -> None:
         """Every few trials, rewrites the best trial's instructions in view of its worst results and queues the rewrite."""
-        ended = len(finished(self.study))
-        if self.proposer is None or not self.reflect_every or ended % self.reflect_every:
+        rounds = done // self.reflect_every if self.reflect_every and self.writer.proposer else 0
+        if not rounds or not self._ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
             return
-        whole = [trial for trial in finished(self.study) if _is_whole(trial)]
-        if not whole:
-            return
-        best = max(whole, key=lambda trial: _means(self.outcomes(trial.user_attrs[DIGEST]))[0])
-        by_score = sorted(zip(self.examples, self.outcomes(best.user_attrs[DIGEST]), strict=True), key=lambda pair: pair[1].score)
-        for path in self.space.instructions:
-            place = best.params.get(INSTRUCTION + path, 0)
-            text = self.space.instructions[path][place]
-            fresh = self.proposer.reflective(text, by_score[:_WORST], ended)
-            self.store.add_texts(path, fresh, REFLECTED)
-            self._read_texts()
-            for added in fresh:
-                index = self.space.instructions[path].index(added)
-                self.study.enqueue_trial({**best.params, INSTRUCTION + path: index}, skip_if_exists=True)
+        best = max(self._ended, key=lambda trial: means(self.outcomes(trial.user_attrs[DIGEST]))[0])
+        found = self.writer.rewrite(self.writer.current(self.space), best.params, self.outcomes(best.user_attrs[DIGEST]), done)
+        texts = self.writer.current(self.space).instructions
+        for name, text in found:
+            place = texts[name.partition(":")[2]].index(text)
+            self.study.enqueue_trial({**best.params, name: place}, skip_if_exists=True)
+        self.study.set_user_attr(_ROUNDS, rounds)
 
     def _tell_progress(self, number: int) -> None:
-        ended = finished(self.study)
-        report = self.report(next(trial for trial in ended if trial.number == number))
-        reports = [self.report(trial) for trial in ended if _is_whole(trial)]
-        best = max([r.quality.mean for r in reports if r.quality] or [float("nan")])
-        dropped = sum(DROPPED in trial.user_attrs for trial in ended)
+        reports = self.reports()
+        report = next(report for report in reports if report.number == number)
+        best = max([r.quality.mean for r in reports if r.state == "whole" and r.quality] or [float("nan")])
         totals = self.store.totals()
-        self.on_progress(Progress(report, len(ended), self.trials, best, dropped, totals.spent, totals.replayed, self.ledger.left))
-
-
-def _is_whole(trial: Any) -> bool:
-    return trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs
-
-
-def _means(outcomes: Sequence[Outcome]) -> tuple[float, float]:
-    count = max(1, len(outcomes))
-    return sum(outcome.score for outcome in outcomes) / count, sum(outcome.cost for outcome in outcomes) / count
+        self.ledger.match(totals.spent, totals.cost)
+        dropped = sum(r.state == "dropped" for r in reports)
+        places = {path: report.setting.get(INSTRUCTION + path, 0) for path in self.space.instructions}
+        texts = {path: self.space.instructions[path][place] for path, place in places.items()}
+        self.on_progress(Progress(report, len(reports), self.trials, best, dropped, totals.spent, totals.replayed, self.ledger.left, texts))

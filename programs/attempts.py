@@ -11,7 +11,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -113,18 +113,24 @@ class Attempt:
     @contextmanager
     def _scope(self, meter: Meter) -> Iterator[_Call]:
         call = _Call(self.module, {}, None if dspy.settings.trace is None else [])
-        settings: dict[str, Any] = {
-            "usage_tracker": meter,
-            "callbacks": [*(dspy.settings.callbacks or []), meter],
-            "trace": call.trace,
-        }
+        settings: dict[str, Any] = {"usage_tracker": meter, "trace": call.trace}
+        alone = isinstance(self.module, dspy.Predict)
+        if not alone:
+            settings["callbacks"] = [*(dspy.settings.callbacks or []), meter]
         sampling = self._sampling()
+
+        def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:
+            copied = lm.copy(**sampling)
+            if alone:  # only this LM will be called, and a callback of its own spares DSPy those of everything around it
+                copied.callbacks.append(meter)
+            return copied
+
         if (lm := self.lm or dspy.settings.lm) is not None:
-            settings["lm"] = lm.copy(**sampling)
+            settings["lm"] = prepared(lm)
         if not self.streams:
             settings["send_stream"] = None
         if _has_own_lms(self.module):
-            call = _with_own_lms(self.module, self.lm, sampling, call.trace)
+            call = _with_own_lms(self.module, lambda own: prepared(self.lm or own), call.trace)
         token = _lineage.set((*_lineage.get(), self._position))
         try:
             with dspy.context(**settings):
@@ -177,15 +183,15 @@ def _has_own_lms(module: dspy.Module) -> bool:
 
 
 def _with_own_lms(
-    module: dspy.Module, lm: dspy.BaseLM | None, sampling: dict[str, Any], trace: list[tuple[Any, ...]] | None
+    module: dspy.Module, prepared: Callable[[dspy.BaseLM], dspy.BaseLM], trace: list[tuple[Any, ...]] | None
 ) -> _Call:
-    """A copy of the module whose predictors' own LMs carry the sampling; an ``lm`` for the whole attempt takes their place."""
+    """A copy of the module whose predictors' own LMs are prepared for the attempt."""
     copied = copy.copy(module) if isinstance(module, dspy.Predict) else module.deepcopy()
     originals = {}
     for predictor, original in zip(copied.predictors(), module.predictors(), strict=True):
         originals[id(predictor)] = original
         if original.lm is not None:
-            predictor.lm = (lm or original.lm).copy(**sampling)
+            predictor.lm = prepared(original.lm)
     return _Call(copied, originals, trace)
 
 
