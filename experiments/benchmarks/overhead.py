@@ -112,7 +112,6 @@ def _hanging(repeats: int) -> None:
     seconds = _side_by_side(row, repeats)["hanging"]
     good = len(fusion(question="q").pool.good)
     print(f"one of {N} hangs, quorum 5, deadline 1 s: pool of {good}, whole answer after {seconds:.3f} s, fusion included;")
-    print("  without the fusor's own call: see BestOfN below")
     best = BestOfN(dspy.Predict(TASK), n=N, scorer=lambda a, p: 0.5, quorum=5, deadline_seconds=1.0, seed=HANGING_SEED - 3)
     seconds = _side_by_side({"best": lambda: best(question="q")}, repeats)["best"]
     print(f"  BestOfN returns after {seconds:.3f} s   target: within 1.2 s")

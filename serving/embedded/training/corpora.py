@@ -45,8 +45,9 @@ def solving(rng: random.Random, weights: tuple[float, float, float], sizes: tupl
 def aggregating(
     rng: random.Random, bank: list[AnsweredPart], *, least: int = 1, most: int = 6, sizes: tuple[int, int] = (4, 6), riddles: float = 0.0
 ) -> Iterator[Lesson]:
-    """Pools of ``least`` to ``most`` candidates with the right answer as the target; one in ten is nearly right already, as deeper layers are.
+    """Pools of ``least`` to ``most`` candidates with the right answer as the target.
 
+    One pool in ten is nearly right already, as deeper layers are.
     ``riddles`` is the share of parts that nobody can work out, whose answer can only be looked up in the candidates. Without them a model
     that can solve a part does so and never learns to look: it then answers as well with candidates as without.
     """

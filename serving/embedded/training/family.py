@@ -1,8 +1,8 @@
 """The family of embedded models: who is trained from whom, on what, and for how long.
 
 ``base`` learns all operations half-way and is not shipped. Three teachers go on from it, each on another mix, so each is strong where the
-others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out; ``aft`` and ``judge`` go
-on from it, all three with the answers that teachers and ``sft`` gave at temperature 1.
+others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out; ``aft``, by way of
+``aggregate`` (not shipped), and ``judge`` go on from it, all with the answers that teachers and ``sft`` gave at temperature 1.
 """
 
 from __future__ import annotations
