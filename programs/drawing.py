@@ -16,6 +16,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import dspy
+
 from .attempts import Attempt, current_lineage
 from .candidates import Candidate
 from .metering import Meter
@@ -32,7 +34,8 @@ class Batch:
 
     Attributes:
         attempts: what is called; candidates come back in this order, whatever order they arrive in.
-        deadline_seconds: wall time after which unfinished attempts are left behind and count as failed; None waits for all.
+        deadline_seconds: wall time after which unfinished attempts are left behind and count as failed; None waits for all. A call
+            that is being streamed is waited for.
         max_concurrency: how many run at once; None for all of them.
         bank: where finished candidates are looked up first and kept.
     """
@@ -68,8 +71,8 @@ async def arun(steps: Steps[T]) -> T:
 
 def _make_all(batch: Batch) -> list[Candidate]:
     meters = [Meter(limited=not current_lineage()) for _ in batch.attempts]
-    if len(batch.attempts) == 1 and (batch.deadline_seconds is None or batch.attempts[0].streams):
-        return [_make(batch, batch.attempts[0], meters[0])]  # in this thread: only here can DSPy stream
+    if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
+        return [_make(batch, batch.attempts[0], meters[0])]  # in this thread, the only one in which DSPy can stream
     waiting = deque(
         (i, copy_context(), attempt, meter) for i, (attempt, meter) in enumerate(zip(batch.attempts, meters, strict=True))
     )
@@ -92,6 +95,10 @@ def _make_all(batch: Batch) -> list[Candidate]:
         return _collect(batch, arrived, meters)
     finally:
         waiting.clear()  # what has not begun by the deadline never begins
+
+
+def _is_streaming(attempt: Attempt) -> bool:
+    return attempt.streams and dspy.settings.send_stream is not None
 
 
 def _collect(

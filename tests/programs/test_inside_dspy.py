@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import dspy
 import pytest
-from conftest import ScriptedLM, answers, is_fusor, prompt_of, system_of
+from conftest import ScriptedLM, answers, is_fusor, prompt_of, slow, system_of
 
 from dspy_fusion.programs import Fusion, ProposeAggregate, Vote
 
@@ -111,6 +112,16 @@ def test_a_failing_fusor_falls_back_and_says_so(caplog: Any) -> None:
     assert (pool.chosen, pool.usage["fusor"].calls) == (1, 1)
     assert "too long" in pool.fallback
     assert "too long" in caplog.text
+
+
+def test_a_hanging_fusor_falls_back_at_the_deadline() -> None:
+    lm = ScriptedLM(slow(5, answers("a", "b", "b"), is_fusor))
+    started = time.monotonic()
+    with dspy.context(lm=lm):
+        prediction = Fusion(dspy.Predict("question -> answer"), n=3, deadline_seconds=0.5)(question="q")
+    assert time.monotonic() - started < 4
+    assert prediction.answer == "b"
+    assert "DeadlineExceeded: no answer within 0.5 s" in prediction.pool.fallback
 
 
 def test_a_failing_fusor_raises_when_asked_to() -> None:
