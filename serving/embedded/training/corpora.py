@@ -114,7 +114,7 @@ def _draw_riddle(rng: random.Random, like: AnsweredPart) -> AnsweredPart:
     """A riddle, answered by the same sources as another part; three answers in four are right."""
     asked, value = draw_part(rng), draw_part(rng).result
     riddle = _Riddle(asked.left, "#", asked.right, value)
-    results = {
+    results: dict[str, tuple[int | None, ...]] = {
         source: tuple(riddle.result if rng.random() < 0.75 else draw_part(rng).result for _ in given)
         for source, given in like.results.items()
     }
