@@ -99,12 +99,12 @@ def pass_at(right: Sequence[Sequence[bool]]) -> tuple[float, ...]:
 
 
 def _clusters(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and number of the scores of each example, both (examples,)."""
+    """Sum and number of the scores of each example, both (examples,), in an order that does not depend on when they were recorded."""
     if not scores:
         raise ValueError("there is nothing to average: no scores")
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
-    for (example, _), score in scores.items():
+    for (example, _), score in sorted(scores.items()):
         sums[example] = sums.get(example, 0.0) + score
         counts[example] = counts.get(example, 0) + 1
     return np.array(list(sums.values())), np.array(list(counts.values()))

@@ -75,3 +75,9 @@ def test_pass_at_averages_over_all_subsets() -> None:
     for k, value in enumerate(pass_at(pools), 1):
         subsets = [any(pool[i] for i in chosen) for pool in pools for chosen in itertools.combinations(range(4), k)]
         assert value == pytest.approx(np.mean(subsets))
+
+
+def test_intervals_do_not_depend_on_the_order_of_records() -> None:
+    scores = {(f"e{i}", 0): float(i % 3) / 2 for i in range(20)}
+    backwards = dict(reversed(scores.items()))
+    assert mean_interval(scores) == mean_interval(backwards)
