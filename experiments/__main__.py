@@ -35,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print("dspy-fusion:", " ".join(str(error).split()), file=sys.stderr)
         return USAGE_ERROR
+    except ModuleNotFoundError as error:
+        if arguments.debug or (error.name or "").startswith("dspy_fusion"):
+            raise
+        print(f"dspy-fusion: the package {error.name!r} is not installed; pip install 'dspy-fusion[experiments]'", file=sys.stderr)
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -72,3 +72,10 @@ def test_demo_runs_from_end_to_end_and_goes_on_for_free(tmp_path: Path) -> None:
     assert (tmp_path / "mlflow.db").exists()
     again = subprocess.run([*command, "--no-tracking"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert " 0 calls made, 0 replayed" in again.stderr
+
+
+def test_a_package_that_is_not_installed_is_named() -> None:
+    code = "import sys; sys.modules['rich.console'] = None; from dspy_fusion.experiments.__main__ import main; sys.exit(main(['models']))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "the package 'rich.console' is not installed; pip install 'dspy-fusion[experiments]'" in run.stderr
