@@ -105,12 +105,14 @@ class SamplingProgram(dspy.Module):
             return list(attempts)
         from .bank import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
 
-        modules = {id(attempt.module): attempt.module for attempt in attempts if attempt.banked}
-        digests = {place: program_digest(module) for place, module in modules.items()}
-        return [
-            replace(attempt, key=candidate_key(attempt, digests[id(attempt.module)])) if attempt.banked and not attempt.key else attempt
-            for attempt in attempts
-        ]
+        digests: dict[int, str] = {}
+        keyed = []
+        for attempt in attempts:
+            if attempt.banked and not attempt.key:
+                digest = digests.get(id(attempt.module)) or digests.setdefault(id(attempt.module), program_digest(attempt.module))
+                attempt = replace(attempt, key=candidate_key(attempt, digest))
+            keyed.append(attempt)
+        return keyed
 
     def draw(self, inputs: Mapping[str, Any], count: int, scorer: Scorer | None = None) -> Steps[Drawn]:
         """Draws ``count`` candidates, checks the quorum and has a scorer score them.
