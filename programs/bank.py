@@ -124,10 +124,12 @@ class CandidateBank:
     def _drawing(self, key: str) -> Iterator[None]:
         with self._locks_guard:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            yield
-        with self._locks_guard:
-            self._locks.pop(key, None)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._locks_guard:
+                self._locks.pop(key, None)
 
     def _replay(self, attempt: Attempt, meter: Meter) -> Candidate | None:
         found = self._find(attempt)
