@@ -15,12 +15,12 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import CandidateBank, ConfigurationError, RecordError, Usage
+from dspy_fusion.programs.databases import cause, patiently, with_driver, without_password
 
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
 from .objective import Metric, Objective, example_digest
-from .opening import cause, patiently, with_driver, without_password
 from .prompt_writing import PromptWriter
 from .search_space import SearchSpace, setting_digest
 from .study import Begun, open_study

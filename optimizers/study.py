@@ -15,8 +15,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dspy_fusion.programs import ConfigurationError
+from dspy_fusion.programs.databases import cause, listen, patiently, without_password
 
-from .opening import cause, listen, patiently, without_password
 from .workers import Workers
 
 BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"

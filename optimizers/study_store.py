@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import ConfigurationError, RecordError, Usage
+from dspy_fusion.programs.databases import cause, listen, patiently, without_password
 
-from .opening import cause, listen, patiently, without_password
 from .workers import Workers
 from .workers import tables as worker_tables
 

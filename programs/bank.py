@@ -17,11 +17,11 @@ from typing import Any
 
 import dspy
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from .attempts import Attempt, current_lineage
 from .candidates import Candidate, Usage
+from .databases import cause, listen, with_driver, without_password
 from .errors import BankError
 from .metering import Meter
 from .signatures import plain, signature_of, typed
@@ -55,16 +55,14 @@ class CandidateBank:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url, self._shown = url, without_password(url)
         self._locks: dict[str, threading.Lock] = {}
         self._locks_guard = threading.Lock()
         try:
-            self._engine = sa.create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _prepare_sqlite)
+            self._engine = listen(sa.create_engine(with_driver(url)))
             self._open()
         except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-            raise BankError(f"cannot open the bank {url!r}: {_cause(error)}; give the URL of a bank or of a new file") from error
+            raise BankError(f"cannot open the bank {self._shown!r}: {cause(error)}; give the URL of a bank or of a new file") from error
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """The kept candidate of an attempt, or a new one, which is kept. Threads that want the same one wait for the first."""
@@ -108,7 +106,7 @@ class CandidateBank:
     def _open(self) -> None:
         tables = set(sa.inspect(self._engine).get_table_names())
         if self._engine.dialect.name == "sqlite" and tables and _about.name not in tables:
-            raise BankError(f"{self.url!r} is a database but no candidate bank; give another URL")
+            raise BankError(f"{self._shown!r} is a database but no candidate bank; give another URL")
         _metadata.create_all(self._engine)
         with self._engine.begin() as connection:
             version = connection.scalar(sa.select(_about.c.version))
@@ -116,7 +114,7 @@ class CandidateBank:
                 connection.execute(_about.insert().values(version=VERSION))
             elif version != VERSION:
                 raise BankError(
-                    f"the bank {self.url!r} is of version {version}, but this library writes version {VERSION}; "
+                    f"the bank {self._shown!r} is of version {version}, but this library writes version {VERSION}; "
                     "use a new bank or the library that wrote it"
                 )
 
@@ -145,7 +143,7 @@ class CandidateBank:
         try:
             found = _from_payload(attempt, json.loads(payload))
         except (ValueError, KeyError, TypeError) as error:
-            raise BankError(f"a candidate in the bank {self.url!r} cannot be read: {_cause(error)}; use a new bank") from error
+            raise BankError(f"a candidate in the bank {self._shown!r} cannot be read: {cause(error)}; use a new bank") from error
         return None if attempt.logprobs and found.ok and found.logprob is None else found
 
     def _keep(self, attempt: Attempt, candidate: Candidate) -> Candidate:
@@ -158,7 +156,7 @@ class CandidateBank:
             except IntegrityError:
                 return self._find(attempt) or candidate  # another process was first, and first is what everyone replays
             except SQLAlchemyError as error:
-                raise BankError(f"cannot write to the bank {self.url!r}: {_cause(error)}; what was kept before is safe") from error
+                raise BankError(f"cannot write to the bank {self._shown!r}: {cause(error)}; what was kept before is safe") from error
         return candidate
 
 
@@ -245,11 +243,3 @@ def _from_payload(attempt: Attempt, payload: dict[str, Any]) -> Candidate:
         trace=trace,
     )
 
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _cause(error: BaseException) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]

@@ -12,8 +12,8 @@ import dspy
 import optuna
 
 from dspy_fusion.optimizers import OptunaTuner
-from dspy_fusion.optimizers.opening import listen
 from dspy_fusion.programs import ProposeAggregate
+from dspy_fusion.programs.databases import listen
 
 _FIXED = ("fusor_temperature", "shuffle")
 

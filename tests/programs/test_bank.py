@@ -124,3 +124,8 @@ def test_a_nested_replay_costs_what_it_cost_when_it_was_made(tmp_path: Path) -> 
         second = Vote(Fusion(dspy.Predict("question -> answer"), n=2, bank=bank), n=2)(question="q").pool
     assert first.total == second.total
     assert first.total.calls == 6
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(BankError, match=r"cannot open the bank 'martian://me:\*\*\*@host/bank'"):
+        CandidateBank("martian://me:secret@host/bank")
