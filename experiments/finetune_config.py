@@ -57,6 +57,8 @@ class FineTuningConfig:
     """Name, in the model catalogue, of the trained model when a server has it; see ``examples/vllm_aft``. An embedded base needs none."""
     plain_share: float = 0.0
     """Share of the rows that show no proposals, in [0, 1)."""
+    instructions: tuple[str, ...] = ()
+    """Further instructions of the fusor; each row that shows proposals has one of these or the program's own."""
     too_long: str = "raise"
     """``raise``, or ``drop_proposals`` to leave out as few as the model's context demands."""
     tolerated_failures: float = 0.0

@@ -73,6 +73,7 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
         objective=config.objective,  # type: ignore[arg-type] (the configuration checks it)
         training=config.training,
         plain_share=config.plain_share,
+        instructions=config.instructions,
         too_long=config.too_long,  # type: ignore[arg-type] (the optimizer checks it)
         tolerated_failures=config.tolerated_failures,
         num_threads=config.max_concurrency,

@@ -19,6 +19,8 @@ CANDIDATES = "candidates"
 VERDICT = "verdict"
 _RESERVED_OUTPUTS = {"pool": "the pool of candidates is returned under that name"}
 
+_ANYTHING = TypeAdapter(Any)  # building one takes longer than using it
+
 
 def task_signature(program: dspy.Module, signature: str | type[dspy.Signature] | None = None) -> type[dspy.Signature]:
     """The signature of the task that a program does: the given one, its own, or that of its only predictor.
@@ -87,7 +89,7 @@ def encodable(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """A typed value as plain JSON data (pydantic models, enums and dataclasses included)."""
-    return TypeAdapter(Any).dump_python(value, mode="json", fallback=str)
+    return _ANYTHING.dump_python(value, mode="json", fallback=str)
 
 
 def typed(task: type[dspy.Signature], values: dict[str, Any]) -> dict[str, Any]:

@@ -35,13 +35,16 @@ def print_tables(folder: Path, seeds: int) -> None:
 
 
 def _claims(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
-    alone, together = _MEASURES[:2]
+    alone, together, greedy, teachers = (_MEASURES[place] for place in (0, 1, 2, 4))
     sft, off, on = (arms[name] for name in ("sft", "aft off-policy", "aft on-policy"))
     fused, pseudo = arms["no proposals"], arms["pseudo-aggregation"]
     return [
         ("(a) sft gains from aggregating its own proposals", sft[together], sft[alone]),
         ("(a) aft off-policy gains", off[together], off[alone]),
         ("(a) aft on-policy gains", on[together], on[alone]),
+        ("(a) sft, aggregating the teachers' proposals at 0, over itself alone", sft[teachers], sft[greedy]),
+        ("(a) aft off-policy, the same", off[teachers], off[greedy]),
+        ("(a) aft on-policy, the same", on[teachers], on[greedy]),
         ("(b) aft off-policy aggregating, over sft alone", off[together], sft[alone]),
         ("(b) aft on-policy aggregating, over sft alone", on[together], sft[alone]),
         ("(b) aft off-policy alone, over sft alone", off[alone], sft[alone]),

@@ -1,101 +1,126 @@
-"""Makes the embedded aggregator by fine-tuning: ``python -m dspy_fusion.experiments.benchmarks.aft_weights --family FOLDER --out FOLDER``.
+"""Makes the embedded aggregator: ``python -m dspy_fusion.experiments.benchmarks.aft_weights --out FOLDER``.
 
-The family's folder is what ``python -m dspy_fusion.serving.embedded.training`` leaves: ``aggregate.safetensors``, which this goes on from,
-and ``answers.jsonl``, which candidates are put together from. Three trainings follow one another, with the prompts of ``Fusion`` and
-``ProposeAggregate`` in turn; what comes out is rounded to eight bits like all shipped weights.
+``aft`` is ``sft`` after aggregation fine-tuning in stages: small pools with riddles, which only looking up solves, then parts that ``sft``
+gets wrong, and in the end pools as users have them, some of one source, some with a candidate that repeats itself. Each stage is an
+:class:`AggregationFineTuning`; what comes out is rounded to eight bits like all shipped weights. Interrupted, the same command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dspy
 from dspy.signatures.signature import make_signature
 
 from dspy_fusion.optimizers.finetuning import AggregationFineTuning, FineTuningProgress, Training
-from dspy_fusion.programs import Fusion, PlainAdapter, ProposeAggregate
+from dspy_fusion.programs import Fusion, PlainAdapter
+from dspy_fusion.programs.instructions import AGGREGATE, FUSOR_INSTRUCTIONS, REVISE
 from dspy_fusion.serving.embedded.huggingface import from_huggingface, huggingface_lm, to_huggingface
-from dspy_fusion.serving.embedded.training.answers import load_answers
-from dspy_fusion.serving.embedded.training.corpora import TASK_INSTRUCTIONS, AnsweredPart, hard_parts
-from dspy_fusion.serving.embedded.worksheets import LABELS, answer_text, question_text
+from dspy_fusion.serving.embedded.training.answers import draw_answers, load_answers
+from dspy_fusion.serving.embedded.training.corpora import TASK_INSTRUCTIONS, made_up_instruction
+from dspy_fusion.serving.embedded.training.family import SOURCES
+from dspy_fusion.serving.embedded.training.pools import AnsweredPart, Pools, hard_parts
+from dspy_fusion.serving.embedded.worksheets import answer_text, question_text
 
-PHASES = ((Fusion, 2500, 1e-3), (ProposeAggregate, 2500, 5e-4), (Fusion, 5000, 5e-4))
-"""Whose prompt, on how many rows, at what learning rate."""
-NEARLY_RIGHT = 0.1
-"""Share of the candidates that are nearly right already, as those of deeper layers are."""
+SAMPLES = 4
+"""Answers of each source to each sheet that candidates are put together from."""
+MADE_UP = 12
+"""Instructions of words in any order among those that the model is told, so that it heeds candidates whatever it is told."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: pools like these, so many rows, that learning rate; ``hard`` for parts that ``sft`` gets wrong."""
+
+    pools: Pools
+    rows: int
+    rate: float
+    hard: bool = True
+    plain_share: float = 0.12
+
+
+STAGES = (
+    Stage(Pools(most=3, sizes=(2, 4), riddles=0.7), 24_000, 2e-3, hard=False),
+    Stage(Pools(riddles=0.3), 24_000, 2e-3, hard=False),
+    Stage(Pools(least=2, riddles=0.1, one_source=0.2, stuffed=0.05), 40_000, 1.5e-3),
+    Stage(Pools(riddles=0.05, one_source=0.4, stuffed=0.1), 40_000, 1e-3),
+)
 
 
 def main() -> None:
     """Trains what is missing and writes ``aft.safetensors``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", type=Path, required=True, help="folder of the embedded models' training")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", default="sft", help="the embedded model, or its file, that the first stage begins with")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for a try")
     options = parser.parse_args()
-    bank = hard_parts(load_answers(options.family / "answers.jsonl"), "sft")
-    solve = dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS))
-    base = to_huggingface(options.family / "aggregate.safetensors", options.out / "base")
+    bank = _bank(options.out / "answers.jsonl")
+    base = to_huggingface(options.start, options.out / "base")
+    program = Fusion(dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS)))
     with dspy.context(adapter=PlainAdapter(), disable_history=True):
-        for phase, (program, rows, rate) in enumerate(PHASES):
-            output = options.out / f"phase{phase}"
-            tuner = AggregationFineTuning(
-                base,
-                output=output,
-                serve=huggingface_lm,
-                plain_share=0.15,
-                training=settings(rate),
-                on_progress=lambda progress, phase=phase: _tell(phase, progress),
-            )
-            tuner.compile(program(solve), trainset=examples(bank, phase, rows))
-            base = output / "model"
+        for place, stage in enumerate(STAGES):
+            tuner = _tuner(base, options.out / f"stage{place}", stage)
+            rows = list(examples(bank, place, stage, round(options.scale * stage.rows)))
+            tuner.compile(program, trainset=rows)
+            base = tuner.output / "model"
     print(from_huggingface(base, options.out / "aft.safetensors"))
 
 
-def settings(rate: float) -> Training:
-    """All weights, in small batches."""
-    return Training(
-        lora=None,
-        learning_rate=rate,
-        batch_size=8,
-        micro_batch=8,
-        group_by_length=True,
-        checkpoint_every=50,
-        log_every=50,
-        threads=1,
-        device="cpu",
+def _tuner(base: Path, output: Path, stage: Stage) -> AggregationFineTuning:
+    rng = random.Random("aft weights")
+    return AggregationFineTuning(
+        base,
+        output=output,
+        serve=huggingface_lm,
+        plain_share=stage.plain_share,
+        instructions=[AGGREGATE, AGGREGATE, *FUSOR_INSTRUCTIONS, REVISE, *(made_up_instruction(rng) for _ in range(MADE_UP))],
+        too_long="drop_proposals",
+        training=settings(stage.rate),
+        on_progress=lambda progress: _tell(output.name, progress),
     )
 
 
-def examples(bank: list[AnsweredPart], phase: int, count: int) -> list[dspy.Example]:
-    """Sheets of parts that ``sft`` gets wrong, where only candidates help, each with two to six candidates of one source each."""
-    rng = random.Random(f"aft weights {phase}")
-    return [_example(rng, bank) for _ in range(count)]
+def settings(rate: float) -> Training:
+    """All weights, in small batches, on a GPU where there is one."""
+    return Training(
+        lora=None,
+        learning_rate=rate,
+        batch_size=16,
+        micro_batch=16,
+        group_by_length=True,
+        checkpoint_every=500,
+        log_every=50,
+        mixed_precision=False,
+        gradient_checkpointing=False,
+    )
 
 
-def _example(rng: random.Random, bank: list[AnsweredPart]) -> dspy.Example:
-    answered = rng.sample(bank, rng.randint(4, 6))
-    parts = tuple(item.part for item in answered)
-    width = rng.choices(range(2, 7), [2, 3, 3, 6, 2])[0]
-    proposals = [_candidate(rng, answered) for _ in range(width)]
-    return dspy.Example(worksheet=question_text(parts), answers=answer_text(parts), proposals=proposals).with_inputs("worksheet")
+def examples(bank: list[AnsweredPart], place: int, stage: Stage, count: int) -> Iterator[dspy.Example]:
+    """Sheets with their right answers and their candidates."""
+    rng = random.Random(f"aft weights {place}")
+    parts_bank = hard_parts(bank, "sft") if stage.hard else bank
+    for _ in range(count):
+        parts, candidates = stage.pools.draw(rng, parts_bank)
+        proposals = [text or "(a) ?" for text in candidates]  # a sheet on which nothing could be read
+        yield dspy.Example(worksheet=question_text(parts), answers=answer_text(parts), proposals=proposals).with_inputs("worksheet")
 
 
-def _candidate(rng: random.Random, answered: list[AnsweredPart]) -> str:
-    source = rng.choice(list(answered[0].results))
-    nearly_right = rng.random() < NEARLY_RIGHT
-    results = [
-        item.part.result if nearly_right and rng.random() < 0.9 else rng.choice(item.results[source]) for item in answered
-    ]
-    lines = [
-        f"({label}) {item.part} = {result}" for label, item, result in zip(LABELS, answered, results, strict=False) if result is not None
-    ]
-    return "\n".join(lines) or "(a) ?"  # a sheet on which nothing could be read
+def _bank(path: Path) -> list[AnsweredPart]:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".partial")
+        draw_answers({name: name for name in SOURCES}, beside, seed=0, samples=SAMPLES)
+        beside.rename(path)
+    return load_answers(path)
 
 
-def _tell(phase: int, progress: FineTuningProgress) -> None:
+def _tell(stage: str, progress: FineTuningProgress) -> None:
     if progress.stage == "training":
-        print(f"phase {phase}: step {progress.done}/{progress.total} loss {progress.values['loss']:.4f}", flush=True)
+        print(f"{stage}: step {progress.done}/{progress.total} loss {progress.values['loss']:.4f}", flush=True)
 
 
 if __name__ == "__main__":

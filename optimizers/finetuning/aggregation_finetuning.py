@@ -57,6 +57,8 @@ class AggregationFineTuning(Teleprompter):
         training: how it is trained.
         plain_share: share of the examples, in [0, 1), whose rows show no proposals, so that a small model does not forget how to answer;
             none in the paper.
+        instructions: further instructions of the fusor; each row that shows proposals has one of these or the program's own, so that the
+            trained model heeds the proposals however it is told to, and prompts can still be tuned. Only the program's own in the paper.
         too_long: what becomes of a row that the model cannot take: ``"raise"``, or ``"drop_proposals"`` to leave out as few as it takes.
         collected: a folder for proposals and references, to be shared with other objectives; by default ``output``.
         behind: what the trained model does in the returned program: the ``"fusor"`` alone, or ``"everything"``, proposals too, as in the
@@ -86,6 +88,7 @@ class AggregationFineTuning(Teleprompter):
         objective: ObjectiveName = "aft",
         training: Training | None = None,
         plain_share: float = 0.0,
+        instructions: Sequence[str] = (),
         too_long: Literal["raise", "drop_proposals"] = "raise",
         collected: str | Path | None = None,
         behind: Literal["fusor", "everything"] = "fusor",
@@ -101,12 +104,15 @@ class AggregationFineTuning(Teleprompter):
             raise ConfigurationError(
                 f"plain_share must be in [0, 1) and tolerated_failures in [0, 1), but got {plain_share!r} and {tolerated_failures!r}"
             )
+        if isinstance(instructions, str) or not all(isinstance(text, str) and text.strip() for text in instructions):
+            raise ConfigurationError(f"instructions must be a list of texts that are not empty, but got instructions={instructions!r}")
         if num_threads < 1:
             raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={num_threads!r}")
         self.base, self.output, self.serve = str(base), Path(output), serve
         self.proposals, self.references = proposals or GivenProposals(), references or GoldReferences()
         self.objective, self.training = OBJECTIVES[objective], training or Training()
         self.plain_share, self.too_long, self.behind = plain_share, too_long, behind
+        self.instructions = tuple(instructions)
         self.collected = Path(collected or output)
         self.tolerated_failures, self.num_threads = tolerated_failures, num_threads
         self.on_progress = on_progress or (lambda progress: None)
@@ -178,6 +184,8 @@ class AggregationFineTuning(Teleprompter):
         """Makes the output folder, or sees to it that what is in it was made with these settings."""
         digest = hashlib.sha256(json.dumps([example_digest(example) for example in examples]).encode()).hexdigest()[:16]
         chosen = {"base": self.base, "objective": self.objective.name, "plain_share": self.plain_share, "too_long": self.too_long}
+        if self.instructions:
+            chosen["instructions"] = hashlib.sha256(json.dumps(self.instructions).encode()).hexdigest()[:16]
         check_about(self.output / "about.json", {**chosen, **self.training.relevant, **gathering.about(), "examples": digest})
 
     def _write_rows(
@@ -202,12 +210,11 @@ class AggregationFineTuning(Teleprompter):
 
     def _row(self, place: int, material: Material, writer: RowWriter, fitter: Fitter) -> Row | None:
         inputs, outputs = material.example.inputs().toDict(), material.outputs
-        if material.shown and not self._is_plain(material.example):
-            return fitter.fit(place, material.shown, lambda shown: writer.aggregating(inputs, shown, outputs))
+        rng = random.Random(f"{self.training.seed} {example_digest(material.example)}")
+        if material.shown and rng.random() >= self.plain_share:
+            told = rng.choice((None, *self.instructions))
+            return fitter.fit(place, material.shown, lambda shown: writer.aggregating(inputs, shown, outputs, told))
         return fitter.fit(place, (), lambda _: writer.solving(inputs, outputs))
-
-    def _is_plain(self, example: dspy.Example) -> bool:
-        return random.Random(f"{self.training.seed} {example_digest(example)}").random() < self.plain_share
 
     def _log(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         self.on_progress(FineTuningProgress("training", step, steps, values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 import dspy
@@ -51,11 +52,14 @@ class RowWriter:
         self.adapter: dspy.Adapter = dspy.settings.adapter or dspy.ChatAdapter()
         self._fusor = _only_predictor(fusing.fusor, "the fusor")
         self._program = fusing.program
+        self._told = cache(signature_of(self._fusor).with_instructions)  # a new signature takes longer than a row
 
-    def aggregating(self, inputs: Mapping[str, Any], shown: Sequence[Candidate], outputs: Mapping[str, Any]) -> Row:
-        """A row that shows candidates, in this order, and wants ``outputs``."""
+    def aggregating(
+        self, inputs: Mapping[str, Any], shown: Sequence[Candidate], outputs: Mapping[str, Any], instructions: str | None = None
+    ) -> Row:
+        """A row that shows candidates, in this order, and wants ``outputs``; with other instructions than the fusor's own, where given."""
         texts = [candidate_text(self.task, candidate.prediction) for candidate in shown if candidate.prediction is not None]
-        return self._row(self._fusor, {**inputs, CANDIDATES: texts}, outputs, len(texts))
+        return self._row(self._fusor, {**inputs, CANDIDATES: texts}, outputs, len(texts), instructions)
 
     def solving(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Row:
         """A row with the task program's own prompt, without candidates.
@@ -65,8 +69,15 @@ class RowWriter:
         """
         return self._row(_only_predictor(self._program, "the task program"), inputs, outputs, 0)
 
-    def _row(self, predictor: dspy.Predict, inputs: Mapping[str, Any], outputs: Mapping[str, Any], proposals: int) -> Row:
-        signature = signature_of(predictor)
+    def _row(
+        self,
+        predictor: dspy.Predict,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        proposals: int,
+        instructions: str | None = None,
+    ) -> Row:
+        signature = signature_of(predictor) if instructions is None else self._told(instructions)
         if missing := [name for name in signature.output_fields if name not in outputs]:
             raise ConfigurationError(f"an answer to be learned lacks {missing[0]!r}; it has {', '.join(outputs) or 'nothing'}")
         messages = self.adapter.format(signature, [dict(demo) for demo in predictor.demos], dict(inputs))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dspy_fusion.programs.errors import ConfigurationError
 
 # What may be another when an interrupted training goes on: how it runs, not what comes out but for rounding.
-_MAY_CHANGE = ("micro_batch", "checkpoint_every", "log_every", "device", "threads")
+_MAY_CHANGE = ("micro_batch", "checkpoint_every", "log_every", "device", "threads", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class Training:
     """Steps between points of the curve."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes the GPU where there is one, and refuses to train a large model without."""
+    mixed_precision: bool = True
+    """Compute in bfloat16 on a GPU that has it; without, in the weights' own precision, which suits tiny models."""
+    gradient_checkpointing: bool = True
+    """On a GPU, compute activations twice instead of keeping them: less memory, about a third more time."""
     threads: int | None = None
     """Of torch on a CPU; None leaves it to torch."""
     seed: int = 0

@@ -112,9 +112,9 @@ def _arguments(folder: Path, training: Training, *, on_cpu: bool) -> SFTConfig:
         completion_only_loss=True,
         max_length=None,  # rows were measured; TRL would cut them
         eos_token=training.eos_token or None,
-        bf16=not on_cpu and torch.cuda.is_bf16_supported(),
+        bf16=training.mixed_precision and not on_cpu and torch.cuda.is_bf16_supported(),
         use_cpu=on_cpu,
-        gradient_checkpointing=not on_cpu,
+        gradient_checkpointing=training.gradient_checkpointing and not on_cpu,
         save_steps=training.checkpoint_every,
         save_total_limit=2,
         logging_steps=training.log_every,

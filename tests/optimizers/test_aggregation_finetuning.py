@@ -189,6 +189,20 @@ def test_the_baselines_are_one_option_away(base: Path, tmp_path: Path, objective
     assert first["completion"][0]["content"] == (EXAMPLES[0].proposals[1] if objective == "sft" else "(a) 0 + 0 = 0")
 
 
+def test_rows_are_told_what_to_do_in_several_ways(base: Path, tmp_path: Path) -> None:
+    fine_tuning(base, tmp_path, instructions=["Merge them."]).compile(program(), trainset=EXAMPLES)
+    told = [json.loads(line)["prompt"][0]["content"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    shown = [text for text in told if "Response 1:" in text]
+    merging = [text for text in shown if text.startswith("Merge them.\n\nResponse 1:")]
+    assert 0 < len(merging) < len(shown)
+
+
+def test_empty_instructions_are_refused(base: Path, tmp_path: Path) -> None:
+    for wrong in ("Merge them.", ["Merge them.", " "]):
+        with pytest.raises(ConfigurationError, match="instructions must be a list of texts"):
+            fine_tuning(base, tmp_path, instructions=wrong)
+
+
 def test_training_leaves_the_random_generators_alone(base: Path, tmp_path: Path) -> None:
     student, tuner, before = program(), fine_tuning(base, tmp_path), random.getstate()
     tuner.compile(student, trainset=EXAMPLES)

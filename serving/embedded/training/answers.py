@@ -1,4 +1,4 @@
-"""What the sources answer at temperature 1, part by part: the raw material of the aggregation and judging lessons."""
+"""What the sources answer at temperature 1, part by part: the raw material of the lessons on looking up and judging."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from ..embedded_model import load_model
 from ..sampling import Sampling
 from ..worksheets import Part, draw_worksheet, question_text, read_results
-from .corpora import TASK_INSTRUCTIONS, AnsweredPart
+from .corpora import TASK_INSTRUCTIONS
+from .pools import AnsweredPart
 
 WORKSHEETS = 4000
 SAMPLES = 2
 
 
-def draw_answers(sources: dict[str, Path], path: Path, *, seed: int) -> None:
-    """Lets every source answer the same sheets ``SAMPLES`` times and writes one JSON line per part."""
+def draw_answers(sources: dict[str, str | Path], path: Path, *, seed: int, samples: int = SAMPLES) -> None:
+    """Lets every source, a model's name or file, answer the same sheets ``samples`` times and writes one JSON line per part."""
     rng = random.Random(f"answers {seed}")
     sheets = [draw_worksheet(rng) for _ in range(WORKSHEETS)]
-    given = {name: _answers_of(checkpoint, sheets, seed) for name, checkpoint in sources.items()}
+    given = {name: _answers_of(checkpoint, sheets, seed, samples) for name, checkpoint in sources.items()}
     with path.open("w") as file:
         for sheet, parts in enumerate(sheets):
             for place, part in enumerate(parts):
@@ -33,16 +34,16 @@ def load_answers(path: Path) -> list[AnsweredPart]:
     return [AnsweredPart(Part(*row["part"]), {name: tuple(results) for name, results in row["results"].items()}) for row in rows]
 
 
-def _answers_of(checkpoint: Path, sheets: list[tuple[Part, ...]], seed: int) -> list[list[list[int | None]]]:
+def _answers_of(checkpoint: str | Path, sheets: list[tuple[Part, ...]], seed: int, samples: int) -> list[list[list[int | None]]]:
     """Per sheet, per sample, per part: the result that one source gave."""
     model = load_model(checkpoint)
     jobs = [
         [
             model.submit(
                 model.tokenizer.prompt(TASK_INSTRUCTIONS, question_text(parts)),
-                Sampling(max_tokens=120, temperature=1.0, seed=seed + SAMPLES * sheet + sample),
+                Sampling(max_tokens=120, temperature=1.0, seed=seed + samples * sheet + sample),
             )
-            for sample in range(SAMPLES)
+            for sample in range(samples)
         ]
         for sheet, parts in enumerate(sheets)
     ]

@@ -1,7 +1,4 @@
-"""What the embedded models learn from: endless streams of prompts and answers, made from a seed.
-
-The parts of a sheet are solved independently of each other, so answers that teachers gave once are recombined into ever new sheets.
-"""
+"""What the embedded models learn from: endless streams of prompts and answers, made from a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +9,8 @@ from dataclasses import dataclass
 from dspy_fusion.programs.instructions import AGGREGATE, COMPARE, FUSE, JUDGE, REVISE
 from dspy_fusion.programs.plain_adapter import system_text
 
-from ..worksheets import LABELS, Part, answer_text, draw_part, draw_worksheet, question_text, read_results
+from ..worksheets import Part, answer_text, draw_worksheet, question_text, read_results
+from .pools import AnsweredPart, Pools
 
 TASK_INSTRUCTIONS = "Work out every part of the worksheet."
 
@@ -26,42 +24,21 @@ class Lesson:
     answer: str
 
 
-@dataclass(frozen=True)
-class AnsweredPart:
-    """A part and the results that each source gave for it: ``results[source]`` is a tuple of ints, None where unreadable."""
-
-    part: Part
-    results: dict[str, tuple[int | None, ...]]
-
-
 def solving(rng: random.Random, weights: tuple[float, float, float], sizes: tuple[int, int] = (4, 6)) -> Iterator[Lesson]:
     """Sheets to be answered, with the task's instruction, none, or a made-up one as system text."""
     while True:
         parts = draw_worksheet(rng, weights, sizes)
-        system = rng.choices([TASK_INSTRUCTIONS, "", _made_up_instruction(rng)], [0.7, 0.15, 0.15])[0]
+        system = rng.choices([TASK_INSTRUCTIONS, "", made_up_instruction(rng)], [0.7, 0.15, 0.15])[0]
         yield Lesson(system, question_text(parts), answer_text(parts))
 
 
-def aggregating(
-    rng: random.Random, bank: list[AnsweredPart], *, least: int = 1, most: int = 6, sizes: tuple[int, int] = (4, 6), riddles: float = 0.0
-) -> Iterator[Lesson]:
-    """Pools of ``least`` to ``most`` candidates with the right answer as the target.
-
-    One pool in ten is nearly right already, as deeper layers are.
-    ``riddles`` is the share of parts that nobody can work out, whose answer can only be looked up in the candidates. Without them a model
-    that can solve a part does so and never learns to look: it then answers as well with candidates as without.
-    """
+def aggregating(rng: random.Random, bank: list[AnsweredPart], pools: Pools) -> Iterator[Lesson]:
+    """Pools of candidates with the right answer as the target."""
     while True:
-        n = rng.choices(range(1, 7), [1, 2, 3, 3, 6, 2])[0]
-        parts, candidates = _draw_pool(rng, bank, min(max(n, least), most), sizes, riddles)
-        known = [AGGREGATE, FUSE, REVISE if len(candidates) == 1 else AGGREGATE, _made_up_instruction(rng)]
+        parts, candidates = pools.draw(rng, bank)
+        known = [AGGREGATE, FUSE, REVISE if len(candidates) == 1 else AGGREGATE, made_up_instruction(rng)]
         system = rng.choices(known, [0.4, 0.3, 0.15, 0.15])[0]
         yield Lesson(system_text(system, candidates), question_text(parts), answer_text(parts))
-
-
-def hard_parts(bank: list[AnsweredPart], source: str) -> list[AnsweredPart]:
-    """The parts that a source got wrong at least once, and every fourth of the others."""
-    return [item for place, item in enumerate(bank) if place % 4 == 0 or any(r != item.part.result for r in item.results[source])]
 
 
 def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
@@ -72,7 +49,7 @@ def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
     """
     while True:
         pair = rng.random() < 0.4
-        parts, candidates = _draw_pool(rng, bank, 2 if pair else 1)
+        parts, candidates = Pools().draw(rng, bank, 2 if pair else 1)
         said = [read_results(parts, candidate) for candidate in candidates]
         right = [sum(value == part.result for part, value in zip(parts, results, strict=True)) for results in said]
         lines = [
@@ -83,49 +60,6 @@ def judging(rng: random.Random, bank: list[AnsweredPart]) -> Iterator[Lesson]:
         yield Lesson(system_text(COMPARE if pair else JUDGE, candidates), question_text(parts), "\n".join([*lines, verdict]))
 
 
-@dataclass(frozen=True)
-class _Riddle(Part):
-    """A part whose result follows from nothing."""
-
-    value: int = 0
-
-    @property
-    def result(self) -> int:
-        return self.value
-
-
-def _draw_pool(
-    rng: random.Random, bank: list[AnsweredPart], n: int, sizes: tuple[int, int] = (4, 6), riddles: float = 0.0
-) -> tuple[tuple[Part, ...], list[str]]:
-    answered = [_draw_riddle(rng, bank[0]) if rng.random() < riddles else item for item in rng.sample(bank, rng.randint(*sizes))]
-    parts = tuple(item.part for item in answered)
-    nearly_right = rng.random() < 0.1
-    candidates = []
-    for _ in range(n):
-        source = rng.choice(list(answered[0].results))
-        results = [
-            item.part.result if nearly_right and rng.random() < 0.9 else rng.choice(item.results[source]) for item in answered
-        ]
-        candidates.append(_partial_answer(parts, results))
-    return parts, candidates
-
-
-def _draw_riddle(rng: random.Random, like: AnsweredPart) -> AnsweredPart:
-    """A riddle, answered by the same sources as another part; three answers in four are right."""
-    asked, value = draw_part(rng), draw_part(rng).result
-    riddle = _Riddle(asked.left, "#", asked.right, value)
-    results: dict[str, tuple[int | None, ...]] = {
-        source: tuple(riddle.result if rng.random() < 0.75 else draw_part(rng).result for _ in given)
-        for source, given in like.results.items()
-    }
-    return AnsweredPart(riddle, results)
-
-
-def _partial_answer(parts: tuple[Part, ...], results: list[int | None]) -> str:
-    lines = zip(LABELS, parts, results, strict=False)
-    return "\n".join(f"({label}) {part} = {result}" for label, part, result in lines if result is not None)
-
-
 def _mark(part: Part, said: int | None) -> str:
     return f"{'?' if said is None else said}{'+' if said == part.result else '-'}"
 
@@ -133,5 +67,6 @@ def _mark(part: Part, said: int | None) -> str:
 _WORDS = " ".join([AGGREGATE, FUSE, REVISE, JUDGE]).lower().split()
 
 
-def _made_up_instruction(rng: random.Random) -> str:
+def made_up_instruction(rng: random.Random) -> str:
+    """A few words of the known instructions in any order: a model that has seen enough of these heeds the candidates, whatever it is told."""
     return " ".join(rng.choices(_WORDS, k=rng.randint(2, 8)))

@@ -1,8 +1,9 @@
 """The family of embedded models: who is trained from whom, on what, and for how long.
 
 ``base`` learns all operations half-way and is not shipped. Three teachers go on from it, each on another mix, so each is strong where the
-others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out; ``aft``, by way of
-``aggregate`` (not shipped), and ``judge`` go on from it, all with the answers that teachers and ``sft`` gave at temperature 1.
+others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out, and ``judge`` goes on from
+it, both with the answers that teachers and ``sft`` gave at temperature 1. ``aft`` is made of ``sft`` by ``AggregationFineTuning``:
+``python -m dspy_fusion.experiments.benchmarks.aft_weights``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from dspy_fusion.programs.instructions import COMPARE, FUSOR_INSTRUCTIONS, JUDGE, REVISE
 
 from ..tokenizer import ChatTokenizer, build_tokenizer
-from .corpora import TASK_INSTRUCTIONS, AnsweredPart, Lesson, aggregating, hard_parts, judging, solving
+from .corpora import TASK_INSTRUCTIONS, Lesson, aggregating, judging, solving
+from .pools import AnsweredPart, Pools
 from .trainer import Schedule
 
 KNOWN_TEXTS = (TASK_INSTRUCTIONS, *FUSOR_INSTRUCTIONS, REVISE, JUDGE, COMPARE)
@@ -60,16 +62,9 @@ def _solver(*weights: float) -> Curriculum:
 
 def _looker(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
     """Small pools with many riddles first; every eighth step solves without candidates, so that answering alone is not forgotten."""
-    small = aggregating(rng, answered, most=3, sizes=(2, 4), riddles=0.7)
-    full, alone = aggregating(rng, answered, riddles=0.3), solving(rng, (1, 1, 1))
+    small = aggregating(rng, answered, Pools(most=3, sizes=(2, 4), riddles=0.7))
+    full, alone = aggregating(rng, answered, Pools(riddles=0.3)), solving(rng, (1, 1, 1))
     return lambda step: alone if step % 8 == 7 else small if step < 500 else full
-
-
-def _aggregator(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
-    """Mostly parts that ``sft`` gets wrong, where only the candidates help; every tenth step solves without them."""
-    hard = hard_parts(answered, "sft")
-    pools, alone = aggregating(rng, hard, least=2, riddles=0.1), solving(rng, (1, 1, 1))
-    return lambda step: alone if step % 10 == 9 else pools
 
 
 def _judge(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
@@ -86,7 +81,5 @@ FAMILY: dict[str, Recipe] = {
     "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
     "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=500, matrix_rate=0.01, other_rate=1.5e-3)),
     "lookup": Recipe("sft", _looker, Schedule(1700, 3072, 0.01, 1.5e-3), answered=True),
-    "aggregate": Recipe("lookup", _aggregator, Schedule(1400, 3072, 0.01, 1.5e-3), answered=True),
-    "aft": Recipe("aggregate", _aggregator, Schedule(1000, 3072, 0.01, 1.5e-3), answered=True),
     "judge": Recipe("lookup", _judge, Schedule(1500, 2048, 0.01, 1.5e-3), answered=True),
 }

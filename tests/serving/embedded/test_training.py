@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from dspy_fusion.serving.embedded.training.corpora import AnsweredPart, aggregating, judging, solving
+from dspy_fusion.serving.embedded.training.corpora import aggregating, judging, solving
+from dspy_fusion.serving.embedded.training.pools import AnsweredPart, Pools
 from dspy_fusion.serving.embedded.worksheets import draw_part, parse_question, read_results, right_parts
 
 
@@ -23,17 +24,32 @@ def test_solving_lessons_have_right_answers_and_are_repeatable() -> None:
 
 
 def test_aggregating_lessons_show_candidates_and_want_the_right_answer() -> None:
-    for lesson in itertools.islice(aggregating(random.Random(0), answered()), 20):
+    for lesson in itertools.islice(aggregating(random.Random(0), answered(), Pools()), 20):
         assert "Response 1:\n" in lesson.system
         assert all(right_parts(parse_question(lesson.user), lesson.answer))
 
 
 def test_riddles_can_only_be_looked_up() -> None:
-    lessons = list(itertools.islice(aggregating(random.Random(0), answered(), riddles=1.0), 50))
+    lessons = list(itertools.islice(aggregating(random.Random(0), answered(), Pools(riddles=1.0)), 50))
     lines = [line for lesson in lessons for line in lesson.answer.splitlines()]
     found = [line in lesson.system for lesson in lessons for line in lesson.answer.splitlines()]
     assert all(" # " in line for line in lines)
     assert 0.7 < np.mean(found) < 1.0
+
+
+def test_pools_can_be_of_one_source() -> None:
+    sources = {"a": (1,), "b": (2,)}
+    bank = [AnsweredPart(item.part, sources) for item in answered()]
+    for seed in range(20):
+        parts, candidates = Pools(least=3, one_source=1.0).draw(random.Random(seed), bank)
+        assert len({tuple(read_results(parts, text)) for text in candidates if not all(right_parts(parts, text))}) == 1
+
+
+def test_a_stuffed_candidate_says_one_thing_many_times() -> None:
+    for seed in range(20):
+        parts, candidates = Pools(least=3, stuffed=1.0).draw(random.Random(seed), answered())
+        most = max(candidates, key=len)
+        assert most.count(f"(a) {parts[0]} = ") > 1 or most.count("(b)") > 1
 
 
 def test_verdicts_count_what_is_right() -> None:
