@@ -8,8 +8,10 @@ import json
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -17,14 +19,14 @@ from typing import Any
 import dspy
 import numpy as np
 
-from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
+from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, Usage, candidate_text
 from dspy_fusion.programs.attempts import describe
 from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.sampling import SamplingProgram
 from dspy_fusion.programs.signatures import plain
 
 from .budget import BudgetSpent, Ledger, Price, Spend
-from .study_store import Outcome, StudyStore
+from .study_store import Outcome, StudyStore, Totals
 
 Metric = Callable[..., Any]
 _UNJUDGED = "unjudged"
@@ -67,7 +69,9 @@ class Objective:
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
         self._waiting: list[Outcome] = []
-        self._lock, self._kept, self._matched = threading.Lock(), time.monotonic(), 0.0
+        self._lock, self._kept = threading.Lock(), time.monotonic()
+        self._matched, self._replayed = float("-inf"), Usage()
+        self._threads = ThreadPoolExecutor(num_threads, "objective")
 
     def outcomes(self, program: dspy.Module, digest: str, examples: Sequence[dspy.Example], *, keep: bool = True) -> list[Outcome]:
         """What a program does on examples, in their order; what the store knows is not done again.
@@ -80,21 +84,41 @@ class Objective:
         """
         known = self._of(digest)
         wanted = list(zip(examples, self.keys(examples), strict=True))
-        missing = [(example, key) for example, key in wanted if key not in known]
-        if missing:
-            self._match_ledger()
-            ready = self._with_bank(program)
-            with ThreadPoolExecutor(min(self.num_threads, len(missing)), "objective") as threads:
-                jobs = [threads.submit(copy_context().run, self._one, ready, digest, example, key) for example, key in missing]
-                try:
-                    known.update({(outcome := job.result()).example: outcome for job in jobs})
-                except BaseException:
-                    threads.shutdown(cancel_futures=True)
-                    self.keep(digest)
-                    raise
+        if missing := [(example, key) for example, key in wanted if key not in known]:
+            self._match_now_and_then()
+            try:
+                known.update(self._made(self._with_bank(program), digest, missing))
+            except BaseException:
+                self.keep(digest)
+                raise
         if keep:
             self.keep(digest)
         return [known[key] for _, key in wanted]
+
+    def look(self, digest: str) -> dict[str, Outcome]:
+        """What is known of a program now, by example; :meth:`outcomes` goes on from there."""
+        self._known = (digest, self.store.outcomes(digest))
+        return self._known[1]
+
+    def known(self, digest: str) -> dict[str, Outcome]:
+        """What is known of a program, by example, as it was when it was last looked at or scored."""
+        return self._known[1] if self._known[0] == digest else self.store.outcomes(digest)
+
+    def totals(self) -> Totals:
+        """What the study has used up and replayed; of its other workers, what was known a second ago."""
+        self._match_now_and_then()
+        return Totals(self.ledger.used, self._replayed, self.ledger.cost)
+
+    def match(self) -> None:
+        """Takes over what the whole study has used up and replayed."""
+        totals, self._matched = self.store.totals(), time.monotonic()
+        self.ledger.match(totals.spent, totals.cost)
+        with self._lock:
+            self._replayed = Usage.total([totals.replayed, *(outcome.replayed for outcome in self._waiting)])
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._threads.shutdown()
 
     def keys(self, examples: Sequence[dspy.Example]) -> list[str]:
         """The digests under which examples are kept, in their order."""
@@ -105,14 +129,31 @@ class Objective:
 
     def _of(self, digest: str) -> dict[str, Outcome]:
         """What is known of a program; between two looks at the same one nothing but this worker's own outcomes is new."""
-        if self._known[0] != digest:
-            self._known = (digest, self.store.outcomes(digest))
-        return self._known[1]
+        return self._known[1] if self._known[0] == digest else self.look(digest)
 
-    def _match_ledger(self) -> None:
+    def _match_now_and_then(self) -> None:
         if time.monotonic() - self._matched > _MATCH_SECONDS:
-            totals, self._matched = self.store.totals(), time.monotonic()
-            self.ledger.match(totals.spent, totals.cost)
+            self.match()
+
+    def _made(self, program: dspy.Module, digest: str, missing: Sequence[tuple[dspy.Example, str]]) -> dict[str, Outcome]:
+        """Outcomes by example, several made at once; the first failure lets what is under way end and nothing more begin."""
+        left, made, context = deque(missing), {}, copy_context()
+
+        def work() -> None:
+            while left:
+                with suppress(IndexError):  # another thread was faster
+                    example, key = left.popleft()
+                    made[key] = context.copy().run(self._one, program, digest, example, key)
+
+        jobs = [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)))]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            left.clear()
+            wait(jobs)
+            raise
+        return made
 
     def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
         self.ledger.check()
@@ -127,6 +168,7 @@ class Objective:
             outcome = replace(outcome, score=score, feedback=feedback)
         with self._lock:
             self._waiting.append(outcome)
+            self._replayed = self._replayed + outcome.replayed
         if outcome.spent.calls or time.monotonic() - self._kept > _WAIT_SECONDS:
             self.keep(digest)
         return outcome

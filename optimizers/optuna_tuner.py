@@ -144,6 +144,7 @@ class OptunaTuner(Teleprompter):
                 "call goes on with it"
             ) from error
         finally:
+            run.objective.close()
             run.store.close()
 
     def _run(self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]) -> TuningRun:

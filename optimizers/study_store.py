@@ -73,6 +73,11 @@ class Outcome:
     candidates: tuple[str, ...] = ()
     error: str | None = None
 
+    @property
+    def replayed(self) -> Usage:
+        """Calls and tokens that a bank replayed."""
+        return _difference(self.usage, self.spent)
+
     @classmethod
     def from_json(cls, payload: str) -> Outcome:
         """Reads what :meth:`to_json` wrote."""
@@ -141,8 +146,7 @@ class StudyStore:
         with self._engine.connect() as connection:
             *counts, cost = connection.execute(sa.select(*sums).where(_scores.c.study == self.study)).one()
         asked, spent = Usage(*map(int, counts[:3])), Usage(*map(int, counts[3:]))
-        replayed = Usage(asked.calls - spent.calls, asked.tokens_in - spent.tokens_in, asked.tokens_out - spent.tokens_out)
-        return Totals(spent, replayed, float(cost))
+        return Totals(spent, _difference(asked, spent), float(cost))
 
     def texts(self, predictor: str) -> list[tuple[str, str]]:
         """The instructions of a predictor in order, each with where it came from."""
@@ -184,3 +188,7 @@ class StudyStore:
             raise ConfigurationError(f"{url!r} is a database but holds no studies; give the URL of a study or a new file")
         _metadata.create_all(self._engine)
         worker_tables.create_all(self._engine)
+
+
+def _difference(asked: Usage, spent: Usage) -> Usage:
+    return Usage(asked.calls - spent.calls, asked.tokens_in - spent.tokens_in, asked.tokens_out - spent.tokens_out)

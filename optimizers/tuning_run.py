@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import dspy
 import optuna
@@ -23,7 +24,7 @@ from .study import (
     CAUSE,
     DIGEST,
     DROPPED,
-    all_trials,
+    TunedStudy,
     finished,
     give_back,
     take_up_leftovers,
@@ -66,7 +67,7 @@ class TuningRun:
 
     program: dspy.Module
     space: SearchSpace
-    study: optuna.Study
+    study: TunedStudy
     store: StudyStore
     objective: Objective
     ledger: Ledger
@@ -108,17 +109,18 @@ class TuningRun:
         """What is known of a program on the trials' examples, in their order, up to the first that is missing."""
         if digest in self._whole:
             return self._whole[digest]
-        known, found = self.store.outcomes(digest), []
-        for key in self.objective.keys(self.examples):
-            if key not in known:
-                return found
-            found.append(known[key])
-        self._whole[digest] = found  # complete, so it never changes
+        found = self._first_of(self.objective.known(digest))
+        if len(found) == len(self.examples):
+            self._whole[digest] = found  # so it never changes
         return found
+
+    def _first_of(self, known: Mapping[str, Outcome]) -> list[Outcome]:
+        keys = self.objective.keys(self.examples)
+        return [known[key] for key in takewhile(known.__contains__, keys)]
 
     def reports(self) -> list[TrialReport]:
         """All trials that ran to an end of their own."""
-        return [self.report(trial) for trial in finished(all_trials(self.study))]
+        return [self.report(trial) for trial in finished(self.study.tables.look())]
 
     def report(self, trial: FrozenTrial) -> TrialReport:
         """What there is to say of a finished trial."""
@@ -149,16 +151,17 @@ class TuningRun:
         else:
             self.ledger.set_aside(Usage.total(o.usage for o in self.before), sum(o.cost for o in self.before))
         self.writer.begin(self.space, baseline)
+        self.objective.match()  # what writing took
         if self.writer.proposer is None and self.space.instructions:
             self.notes.append("no proposing model was given: the search went over the given instructions alone")
         self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
 
     def _take_up(self) -> Sequence[FrozenTrial]:
         """All trials, once those of dead workers are queued again."""
-        trials = all_trials(self.study)
+        trials = self.study.tables.look()
         if leftovers := take_up_leftovers(self.study, trials, self.store.workers):
             self.notes.append(f"{leftovers} trial(s) of workers that were killed were taken up again")
-            return all_trials(self.study)
+            return self.study.tables.look()
         return trials
 
     def _next(self, worker: str) -> tuple[FrozenTrial, dspy.Module] | None:
@@ -168,12 +171,12 @@ class TuningRun:
                 trials = self._take_up()
                 done, others = len(finished(trials)), len(under_way(trials))
                 self._ended = whole(trials)
-                if done >= self.trials:
+                if self._is_over(done):
                     return None
                 if done + others < self.trials:
                     self.ledger.check()
                     if self._reflect(done):
-                        trials = all_trials(self.study)
+                        trials = self.study.tables.look()
                     self.space = self.writer.current(self.space)
                     # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have had.
                     self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))
@@ -182,31 +185,39 @@ class TuningRun:
                     return asked
             time.sleep(POLL_SECONDS)
 
+    def _is_over(self, done: int) -> bool:
+        if self.study.exhausted:
+            self.notes.append(f"the sampler had nothing left to try after {done} trials")
+        return done >= self.trials or self.study.exhausted
+
     def _try(self, trial: FrozenTrial, program: dspy.Module) -> None:
         try:
             self._await_twin(trial)
-            self._race(trial, program)
+            told = self._race(trial, program)
         except (MetricError, ConfigurationError) as failure:
-            tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
+            told = tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
         except BaseException:
             give_back(self.study, trial)
             raise
-        self._tell_progress(trial.number)
+        if told:
+            self._tell_progress(trial.number)
+        else:
+            self.notes.append(f"trial {trial.number} gave no sign of life for a while, so another worker took it up")
 
     def _await_twin(self, trial: FrozenTrial) -> None:
         """Waits while another worker is at the same program: its scores need not be made twice."""
         if self._twinless == trial.number:
             return
         digest = trial.user_attrs[DIGEST]
-        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(all_trials(self.study))):
+        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(self.study.tables.look())):
             time.sleep(POLL_SECONDS)
             with self.store.workers.turn():
                 self._take_up()
 
-    def _race(self, trial: FrozenTrial, program: dspy.Module) -> None:
+    def _race(self, trial: FrozenTrial, program: dspy.Module) -> bool:
         digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1
         race = Race(self._rivals(), error=self.racing_error, tolerance=self.tolerance if by_cost else 0.0, by_cost=by_cost)
-        known = self.outcomes(digest)
+        known = self._first_of(self.objective.look(digest))
         outcomes, behind = known, None
         for length in looks(len(self.examples)) if len(known) < len(self.examples) else ():
             outcomes = self.objective.outcomes(program, digest, self.examples[:length], keep=False)
@@ -214,9 +225,8 @@ class TuningRun:
                 break
         self.objective.keep(digest)
         if behind is None:
-            tell_whole(self.study, trial, *means(outcomes))
-        else:
-            tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
+            return tell_whole(self.study, trial, *means(outcomes))
+        return tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
 
     def _rivals(self) -> list[list[Outcome]]:
         """The outcomes of the baseline and of every whole trial."""
@@ -230,6 +240,7 @@ class TuningRun:
             return False
         best = max(self._ended, key=lambda trial: means(self.outcomes(trial.user_attrs[DIGEST]))[0])
         found = self.writer.rewrite(self.writer.current(self.space), best.params, self.outcomes(best.user_attrs[DIGEST]), done)
+        self.objective.match()  # what writing took
         texts = self.writer.current(self.space).instructions
         for name, text in found:
             place = texts[name.partition(":")[2]].index(text)
@@ -241,8 +252,7 @@ class TuningRun:
         reports = self.reports()
         report = next(report for report in reports if report.number == number)
         best = max([r.quality.mean for r in reports if r.state == "whole" and r.quality] or [float("nan")])
-        totals = self.store.totals()
-        self.ledger.match(totals.spent, totals.cost)
+        totals = self.objective.totals()
         dropped = sum(r.state == "dropped" for r in reports)
         places = {path: report.setting.get(INSTRUCTION + path, 0) for path in self.space.instructions}
         texts = {path: self.space.instructions[path][place] for path, place in places.items()}
