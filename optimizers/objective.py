@@ -25,7 +25,7 @@ from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.sampling import SamplingProgram
 from dspy_fusion.programs.signatures import plain
 
-from .budget import BudgetSpent, Ledger, Price, Spend
+from .budget import BudgetSpent, Ledger, Price, Spend, priced
 from .study_store import Outcome, StudyStore, Totals
 
 Metric = Callable[..., Any]
@@ -196,10 +196,10 @@ class Objective:
         return prediction, Outcome(
             key,
             self.failure_score,
-            cost=self.price(Spend(meter.by_model, seconds, spent.gpu_seconds)),
+            cost=priced(self.price, Spend(meter.by_model, seconds, spent.gpu_seconds)),
             usage=meter.usage,
             spent=spent.total,
-            spent_cost=self.price(spent),
+            spent_cost=priced(self.price, spent),
             seconds=seconds,
             feedback=error or "",
             answer=json.dumps(prediction.toDict(), default=plain, ensure_ascii=False)[:2000],

@@ -99,6 +99,8 @@ class OptunaTuner(Teleprompter):
     ) -> None:
         super().__init__()
         _check(trials=trials, objectives=objectives, tolerance=tolerance, racing_error=racing_error, holdout=holdout, threads=num_threads)
+        if sampler is not None and not isinstance(sampler, optuna.samplers.BaseSampler):
+            raise ConfigurationError(f"sampler must be an Optuna sampler such as TPESampler(seed=0), but got sampler={sampler!r}")
         self.metric, self.trials, self.storage, self.study = metric, trials, storage, study
         self.instructions, self.demos = instructions, demos or {}
         self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
@@ -131,6 +133,9 @@ class OptunaTuner(Teleprompter):
         Returns:
             A program with a :class:`TuningReport` as ``tuning_report``.
         """
+        if not isinstance(student, dspy.Module):
+            raise ConfigurationError(f"compile() tunes a dspy.Module, but got a {type(student).__name__}")
+        _check_examples([*(valset or trainset or ()), *(testset or ())])
         scored_on, held_out = self._split(valset or trainset or (), testset)
         run = self._run(student, scored_on, held_out)
         try:
@@ -210,6 +215,14 @@ class OptunaTuner(Teleprompter):
         if both := sum(example_digest(example) in by_key for example in testset):
             raise ConfigurationError(f"{both} example(s) of the testset are in the valset too; take them out of one of them")
         return scored_on, list(testset)
+
+
+def _check_examples(examples: Sequence[Any]) -> None:
+    for place, example in enumerate(examples):
+        if not isinstance(example, dspy.Example):
+            raise ConfigurationError(f"examples must be dspy.Examples, but number {place} is a {type(example).__name__}")
+        if example._input_keys is None:
+            raise ConfigurationError(f"example number {place} does not say which of its fields are inputs; call its with_inputs(...)")
 
 
 def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:

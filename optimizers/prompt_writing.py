@@ -13,7 +13,7 @@ from dspy_fusion.programs import Usage
 from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.signatures import CANDIDATES, signature_of
 
-from .budget import Price, Spend
+from .budget import Price, Spend, priced
 from .instruction_proposals import InstructionProposer, describe_pool, describe_task
 from .search_space import INSTRUCTION, SearchSpace, Setting
 from .study_store import Outcome, StudyStore
@@ -86,6 +86,6 @@ class PromptWriter:
         with dspy.context(usage_tracker=meter, callbacks=[*(dspy.settings.callbacks or []), meter], disable_history=True):
             yield
         spent = Usage.total(meter.spent.values())
-        cost = self.price(Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
+        cost = priced(self.price, Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
         entry = f"{time.time_ns():x}-{self.store.workers.name}"[:64]
         self.store.keep(_ACCOUNT, Outcome(entry, 0.0, usage=spent, spent=spent, spent_cost=cost))

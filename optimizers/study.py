@@ -85,9 +85,11 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedSt
         raise ConfigurationError(
             f"cannot open the study {name!r} in {without_password(url)!r}: {cause(error)}; give the URL of a study or a new file"
         ) from error
-    if len(study.directions) != objectives:
-        found = len(study.directions)
-        raise ConfigurationError(f"the study {name!r} has {found} objectives, but {objectives} are wanted; give study= a new name")
+    found = [direction.name.lower() for direction in study.directions]
+    if len(found) != objectives:
+        raise ConfigurationError(f"the study {name!r} has {len(found)} objectives, but {objectives} are wanted; give study= a new name")
+    if found != directions:
+        raise ConfigurationError(f"the study {name!r} is to {found} its objectives, but not {directions}; give study= a new name")
     _check_begun(study, name, begun)
     if study.metric_names is None:
         with warnings.catch_warnings():
@@ -105,8 +107,8 @@ def take_up_leftovers(study: TunedStudy, trials: Sequence[FrozenTrial], workers:
 
 
 def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that ran to an end of their own: whole, dropped, or failed with a cause."""
-    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)]
+    """Those of this library that ran to an end of their own: whole, dropped, or failed with a cause."""
+    ended = [trial for trial in trials if trial.state.is_finished() and DIGEST in trial.user_attrs]
     return [trial for trial in ended if trial.state != TrialState.FAIL or CAUSE in trial.user_attrs]
 
 
@@ -117,7 +119,7 @@ def under_way(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those that were scored on all examples."""
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs]
+    return [trial for trial in finished(trials) if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs]
 
 
 def tell_whole(study: TunedStudy, trial: FrozenTrial, quality: float, cost: float) -> bool:
@@ -164,6 +166,8 @@ def _check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
     ours = {"space": begun.space, "program": begun.program, "examples": sorted(key[:12] for key in begun.examples)}
     ours = json.loads(json.dumps(ours))
     theirs = study.user_attrs.get(BEGUN)
+    if theirs is None and study.get_trials(deepcopy=False):
+        raise ConfigurationError(f"the study {name!r} has trials that this library did not make; give study= a new name")
     if theirs is None:
         study.set_user_attr(BEGUN, ours)
     elif theirs["space"] != ours["space"]:

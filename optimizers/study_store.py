@@ -6,6 +6,7 @@ It lies in the same database as the study, so several processes or machines shar
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from dspy_fusion.programs.databases import cause, listen, patiently, without_pas
 from .workers import Workers
 from .workers import tables as worker_tables
 
+_APART = "set apart"
 _COUNTS = ("calls", "tokens_in", "tokens_out", "spent_calls", "spent_tokens_in", "spent_tokens_out")
 _metadata = sa.MetaData()
 _scores = sa.Table(
@@ -134,6 +136,13 @@ class StudyStore:
         """Keeps outcomes; where another process was faster, the first one stays."""
         if outcomes:
             self._insert(_scores, [self._row(program, outcome) for outcome in outcomes])
+
+    def set_apart(self, *programs: str) -> None:
+        """Forgets what programs did, but not what it took."""
+        key = sa.func.substr(_scores.c.program, -8).concat("-").concat(_scores.c.example).concat(f"-{time.time_ns():x}")
+        of_programs = (_scores.c.study == self.study) & _scores.c.program.in_(programs)
+        with self._engine.begin() as connection:
+            connection.execute(_scores.update().where(of_programs).values(program=_APART, example=key))
 
     def _row(self, program: str, outcome: Outcome) -> dict[str, Any]:
         counts = [value for usage in (outcome.usage, outcome.spent) for value in (usage.calls, usage.tokens_in, usage.tokens_out)]
