@@ -22,7 +22,7 @@ from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
 from .objective import Metric, Objective, example_digest
 from .prompt_writing import PromptWriter
-from .search_space import SearchSpace, setting_digest
+from .search_space import SearchSpace, setting_digest, shows_candidates
 from .study import Begun, open_study
 from .study_store import StudyStore
 from .tuning_report import Progress
@@ -55,7 +55,7 @@ class OptunaTuner(Teleprompter):
         sampler: any Optuna sampler; by default TPE with this seed.
         racing_error: chance of dropping a trial that would have turned out just as good as is wanted; 0 to drop none. See :class:`Race`.
         bank: where every answer of a model is kept; by default a bank beside the storage.
-        tune_task: whether the task programs' own prompts are tuned too.
+        tune_task: whether the task programs' own instructions are tuned too; it takes ``instructions`` for their paths or a proposer.
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
@@ -189,6 +189,8 @@ class OptunaTuner(Teleprompter):
 
     def _space(self, student: dspy.Module) -> SearchSpace:
         space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
+        if self.tune_task and self.proposer is None:
+            _check_task_texts(student, space)
         for path, sets in self.demos.items():
             if path not in dict(student.named_predictors()):
                 raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
@@ -223,6 +225,15 @@ def _check_examples(examples: Sequence[Any]) -> None:
             raise ConfigurationError(f"examples must be dspy.Examples, but number {place} is a {type(example).__name__}")
         if example._input_keys is None:
             raise ConfigurationError(f"example number {place} does not say which of its fields are inputs; call its with_inputs(...)")
+
+
+def _check_task_texts(program: dspy.Module, space: SearchSpace) -> None:
+    parts = dict(program.named_predictors())
+    own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path])}
+    if all(len(texts) < 2 for texts in own.values()):
+        raise ConfigurationError(
+            f"tune_task has nothing to choose from; give instructions={{path: [...]}} for one of {sorted(own)}, or a proposer"
+        )
 
 
 def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:
