@@ -67,6 +67,7 @@ class Objective:
         self.num_threads, self.failure_score = num_threads, failure_score
         self._extra = _further_arguments(metric)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
+        self._with_bank: dspy.Module | None = None  # the program that was last given the bank
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
         self._waiting: list[Outcome] = []
         self._lock, self._kept = threading.Lock(), time.monotonic()
@@ -87,7 +88,7 @@ class Objective:
         if missing := [(example, key) for example, key in wanted if key not in known]:
             self._match_now_and_then()
             try:
-                known.update(self._made(self._with_bank(program), digest, missing))
+                known.update(self._made(program, digest, missing))
             except BaseException:
                 self.keep(digest)
                 raise
@@ -138,6 +139,7 @@ class Objective:
     def _made(self, program: dspy.Module, digest: str, missing: Sequence[tuple[dspy.Example, str]]) -> dict[str, Outcome]:
         """Outcomes by example, several made at once; the first failure lets what is under way end and nothing more begin."""
         left, made, context = deque(missing), {}, copy_context()
+        self._give_bank(program)
 
         def work() -> None:
             while left:
@@ -219,11 +221,13 @@ class Objective:
             raise MetricError(f"the metric returned {shown}; return a finite number, higher for better answers")
         return float(score), feedback
 
-    def _with_bank(self, program: dspy.Module) -> dspy.Module:
+    def _give_bank(self, program: dspy.Module) -> None:
+        if program is self._with_bank:
+            return
         for _, part in program.named_sub_modules(SamplingProgram):
             if isinstance(part, SamplingProgram) and part.bank is None:
                 part.bank = self.bank
-        return program
+        self._with_bank = program
 
 
 def example_digest(example: dspy.Example) -> str:

@@ -38,6 +38,8 @@ class TrialTables:
         metadata = sa.MetaData()
         metadata.reflect(engine, only=["studies", "trials", *_ORDERED_BY])
         self._tables = metadata.tables
+        self._inserts = {name: metadata.tables[name].insert() for name in _ORDERED_BY}
+        self._selects = {name: _of_trials(metadata.tables[name], order) for name, order in _ORDERED_BY.items()}
         self._known: dict[int, FrozenTrial] = {}
 
     def look(self) -> list[FrozenTrial]:
@@ -81,15 +83,18 @@ class TrialTables:
     def _add(self, connection: sa.Connection, key: int, rows: Mapping[str, list[dict[str, Any]]]) -> None:
         for name, found in rows.items():
             if found:
-                connection.execute(self._tables[name].insert(), [{"trial_id": key, **row} for row in found])
+                connection.execute(self._inserts[name], [{"trial_id": key, **row} for row in found])
 
     def _read(self, connection: sa.Connection, found: Sequence[Any]) -> None:
         parts: dict[int, dict[str, list[Any]]] = {row.trial_id: defaultdict(list) for row in found}
-        for name, order in _ORDERED_BY.items():
-            table = self._tables[name]
-            for row in connection.execute(sa.select(table).where(table.c.trial_id.in_(parts)).order_by(table.c[order])):
+        for name, select in self._selects.items():
+            for row in connection.execute(select, {"keys": list(parts)}):
                 parts[row.trial_id][name].append(row)
         self._known.update({row.trial_id: _trial(row, parts[row.trial_id]) for row in found})
+
+
+def _of_trials(table: sa.Table, order: str) -> sa.Select[Any]:
+    return sa.select(table).where(table.c.trial_id.in_(sa.bindparam("keys", expanding=True))).order_by(table.c[order])
 
 
 def _rows(trial: FrozenTrial) -> dict[str, list[dict[str, Any]]]:
