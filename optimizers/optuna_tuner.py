@@ -22,9 +22,10 @@ from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
 from .objective import Metric, Objective, example_digest
 from .prompt_writing import PromptWriter
-from .search_space import SearchSpace, setting_digest, shows_candidates
+from .search_space import SearchSpace, setting_digest
 from .study import Begun, open_study
 from .study_store import StudyStore
+from .tuner_arguments import check_given, check_options, check_task_texts
 from .tuning_report import Progress
 from .tuning_run import TuningRun
 
@@ -64,9 +65,9 @@ class OptunaTuner(Teleprompter):
         on_progress: called after each trial.
 
     Raises:
-        ConfigurationError: an argument is wrong, there is nothing to tune, or the stored study is of another space.
+        ConfigurationError: an argument is wrong, there is nothing to tune, the program fails on every example, or the stored study is another.
         MetricError: the metric fails on the program as it is.
-        BudgetSpent: the budget does not suffice for scoring the program as it is.
+        BudgetSpent: the budget does not suffice for scoring the program as it is, or for a single trial.
         RecordError: the storage cannot be written any more, for example because the disk is full.
     """
 
@@ -98,9 +99,15 @@ class OptunaTuner(Teleprompter):
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         super().__init__()
-        _check(trials=trials, objectives=objectives, tolerance=tolerance, racing_error=racing_error, holdout=holdout, threads=num_threads)
-        if sampler is not None and not isinstance(sampler, optuna.samplers.BaseSampler):
-            raise ConfigurationError(f"sampler must be an Optuna sampler such as TPESampler(seed=0), but got sampler={sampler!r}")
+        check_options(
+            trials=trials,
+            objectives=objectives,
+            tolerance=tolerance,
+            racing_error=racing_error,
+            holdout=holdout,
+            threads=num_threads,
+            sampler=sampler,
+        )
         self.metric, self.trials, self.storage, self.study = metric, trials, storage, study
         self.instructions, self.demos = instructions, demos or {}
         self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
@@ -133,10 +140,9 @@ class OptunaTuner(Teleprompter):
         Returns:
             A program with a :class:`TuningReport` as ``tuning_report``.
         """
-        if not isinstance(student, dspy.Module):
-            raise ConfigurationError(f"compile() tunes a dspy.Module, but got a {type(student).__name__}")
-        _check_examples([*(valset or trainset or ()), *(testset or ())])
-        scored_on, held_out = self._split(valset or trainset or (), testset)
+        examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
+        check_given(student, [*examples, *(unseen or ())])
+        scored_on, held_out = self._split(examples, unseen)
         run = self._run(student, scored_on, held_out)
         try:
             run.run()
@@ -190,7 +196,7 @@ class OptunaTuner(Teleprompter):
     def _space(self, student: dspy.Module) -> SearchSpace:
         space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
         if self.tune_task and self.proposer is None:
-            _check_task_texts(student, space)
+            check_task_texts(student, space)
         for path, sets in self.demos.items():
             if path not in dict(student.named_predictors()):
                 raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
@@ -219,23 +225,6 @@ class OptunaTuner(Teleprompter):
         return scored_on, list(testset)
 
 
-def _check_examples(examples: Sequence[Any]) -> None:
-    for place, example in enumerate(examples):
-        if not isinstance(example, dspy.Example):
-            raise ConfigurationError(f"examples must be dspy.Examples, but number {place} is a {type(example).__name__}")
-        if example._input_keys is None:
-            raise ConfigurationError(f"example number {place} does not say which of its fields are inputs; call its with_inputs(...)")
-
-
-def _check_task_texts(program: dspy.Module, space: SearchSpace) -> None:
-    parts = dict(program.named_predictors())
-    own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path])}
-    if all(len(texts) < 2 for texts in own.values()):
-        raise ConfigurationError(
-            f"tune_task has nothing to choose from; give instructions={{path: [...]}} for one of {sorted(own)}, or a proposer"
-        )
-
-
 def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:
     parts = [setting_digest(program), space.describe(), sorted(example_digest(example) for example in examples)]
     return f"{type(program).__name__}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]}"
@@ -245,16 +234,3 @@ def _bank_url(storage: str) -> str:
     if storage.startswith("sqlite:///") and storage.endswith(".db"):
         return f"{storage.removesuffix('.db')}-bank.db"
     return f"{storage}-bank" if storage.startswith("sqlite") else storage
-
-
-def _check(*, trials: int, objectives: tuple[str, ...], tolerance: float, racing_error: float, holdout: float, threads: int) -> None:
-    if trials < 1:
-        raise ConfigurationError(f"trials must be at least 1, but got trials={trials!r}")
-    if objectives not in (("quality", "cost"), ("quality",)):
-        raise ConfigurationError(f"objectives must be ('quality', 'cost') or ('quality',), but got objectives={objectives!r}")
-    if tolerance < 0:
-        raise ConfigurationError(f"tolerance must be at least 0, but got tolerance={tolerance!r}")
-    if not 0 <= racing_error < 1 or not 0 <= holdout < 1:
-        raise ConfigurationError(f"racing_error and holdout must be in [0, 1), but got {racing_error!r} and {holdout!r}")
-    if threads < 1:
-        raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={threads!r}")

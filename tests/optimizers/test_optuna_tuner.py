@@ -253,6 +253,22 @@ def test_only_modules_are_tuned(tmp_path: Path) -> None:
         tuner(tmp_path).compile(answer, valset=EXAMPLES)
 
 
+def test_a_trial_that_another_worker_took_for_dead_does_not_end_the_study(tmp_path: Path) -> None:
+    scored: list[int] = []
+
+    def metric(example: dspy.Example, prediction: Any) -> float:
+        scored.append(1)
+        if len(scored) == 30:  # in the first trial that differs from the baseline
+            study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/tuning.db")
+            (mine,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+            study.tell(mine.number, state=optuna.trial.TrialState.FAIL)
+        return exact(example, prediction)
+
+    report = tuner(tmp_path, metric, study="s").compile(program(), valset=EXAMPLES).tuning_report
+    assert len(report.trials) == 6
+    assert any("another worker took it up" in note for note in report.notes)
+
+
 def test_a_sampler_that_has_tried_all_points_ends_the_study(tmp_path: Path) -> None:
     sampler = optuna.samplers.GridSampler({"n": [1, 2], "instruction:fusor": [0, 1]}, seed=1)
     report = tuner(tmp_path, sampler=sampler, trials=30).compile(program(), valset=EXAMPLES).tuning_report
