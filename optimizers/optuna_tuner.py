@@ -65,7 +65,7 @@ class OptunaTuner(Teleprompter):
         on_progress: called after each trial.
 
     Raises:
-        ConfigurationError: an argument is wrong, there is nothing to tune, the program fails on every example, or the stored study is another.
+        ConfigurationError: an argument is wrong, there is nothing to tune, the program always fails, or the stored study is another.
         MetricError: the metric fails on the program as it is.
         BudgetSpent: the budget does not suffice for scoring the program as it is, or for a single trial.
         RecordError: the storage cannot be written any more, for example because the disk is full.
