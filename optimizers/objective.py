@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import inspect
 import json
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
 
 import dspy
-import numpy as np
 
-from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, Usage, candidate_text
+from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, PooledPrediction, Usage, candidate_text
 from dspy_fusion.programs.attempts import describe
 from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.sampling import SamplingProgram
 from dspy_fusion.programs.signatures import plain
 
 from .budget import BudgetSpent, Ledger, Price, Spend, priced
+from .metric import Metric, MetricError, further_arguments, judged
 from .study_store import Outcome, StudyStore, Totals
 
-Metric = Callable[..., Any]
 _UNJUDGED = "unjudged"
 _WAIT_SECONDS = 0.2  # for which outcomes that took no call may wait to be kept together
 _MATCH_SECONDS = 1.0  # between two looks at what other workers used up
-
-
-class MetricError(FusionError):
-    """The metric raised, or returned something that is no finite number."""
 
 
 class Objective:
@@ -65,7 +58,7 @@ class Objective:
     ) -> None:
         self.metric, self.price, self.store, self.bank, self.ledger = metric, price, store, bank, ledger
         self.num_threads, self.failure_score = num_threads, failure_score
-        self._extra = _further_arguments(metric)
+        self._extra = further_arguments(metric)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
         self._with_bank: dspy.Module | None = None  # the program that was last given the bank
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
@@ -147,8 +140,11 @@ class Objective:
                     example, key = left.popleft()
                     made[key] = context.copy().run(self._one, program, digest, example, key)
 
-        jobs = [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)))]
+        takes_part = _may_block()  # the calling thread is one of them: handing over takes time on a busy machine
+        jobs = [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)) - takes_part)]
         try:
+            if takes_part:
+                work()
             for job in as_completed(jobs):
                 job.result()
         except BaseException:
@@ -163,7 +159,7 @@ class Objective:
         self.ledger.enter(outcome.spent, outcome.spent_cost)
         if outcome.error is None:
             try:
-                score, feedback = self._judged(example, prediction)
+                score, feedback = judged(self.metric, self._extra, example, prediction)
             except MetricError:
                 self.store.keep(_UNJUDGED, replace(outcome, example=f"{key}-{time.time_ns():x}"))  # its calls count all the same
                 raise
@@ -209,18 +205,6 @@ class Objective:
             error=error,
         )
 
-    def _judged(self, example: dspy.Example, prediction: dspy.Prediction) -> tuple[float, str]:
-        try:
-            said = self.metric(example, prediction, *self._extra)
-        except Exception as error:
-            raise MetricError(f"the metric raised {describe(error)}; mend the metric and run the same command again") from error
-        score = said.get("score") if isinstance(said, dspy.Prediction) else said
-        feedback = str(said.get("feedback") or "") if isinstance(said, dspy.Prediction) else ""
-        if not isinstance(score, int | float | np.number | np.bool_) or not math.isfinite(score):
-            shown = " ".join(repr(said).split())[:200]
-            raise MetricError(f"the metric returned {shown}; return a finite number, higher for better answers")
-        return float(score), feedback
-
     def _give_bank(self, program: dspy.Module) -> None:
         if program is self._with_bank:
             return
@@ -236,14 +220,13 @@ def example_digest(example: dspy.Example) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _further_arguments(metric: Metric) -> list[None]:
-    """None for each required argument after the first two: DSPy's ``trace``, GEPA's ``trace, pred_name, pred_trace``."""
+def _may_block() -> bool:
+    """Whether this thread runs no event loop, in which programs that run one of their own would fail."""
     try:
-        parameters = inspect.signature(metric).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    return [None] * max(0, len(required) - 2)
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _shown(program: dspy.Module, prediction: dspy.Prediction) -> tuple[str, ...]:

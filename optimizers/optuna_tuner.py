@@ -20,7 +20,8 @@ from dspy_fusion.programs.databases import cause, patiently, with_driver, withou
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
-from .objective import Metric, Objective, example_digest
+from .metric import Metric
+from .objective import Objective, example_digest
 from .prompt_writing import PromptWriter
 from .search_space import SearchSpace, setting_digest
 from .study import Begun, open_study

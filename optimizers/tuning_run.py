@@ -14,7 +14,8 @@ from dspy_fusion.programs import ConfigurationError, Usage
 
 from .asking import ask
 from .budget import BudgetSpent, Ledger
-from .objective import MetricError, Objective
+from .metric import MetricError
+from .objective import Objective
 from .prompt_writing import PromptWriter
 from .racing import Race, looks, means
 from .search_space import INSTRUCTION, SearchSpace, setting_digest
