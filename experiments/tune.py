@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -90,7 +91,7 @@ def sync(path: Path, *, tracking_uri: str | None, console: Console) -> int:
         RecordError: the folder holds no study, or the store cannot be reached.
     """
     folder = TuningFolder(path)
-    uri = tracking_uri or default_uri(RunFolder(path)) or read_about(folder)["tracking_uri"]
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or read_about(folder)["tracking_uri"]
     writer = StudyWriter(_place(folder, uri))
     try:
         run_id = writer.write(whole=True)

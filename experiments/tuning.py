@@ -64,6 +64,7 @@ class Tuning:
             price=self.price,
             budget=config.budget,
             racing_error=config.racing_error,
+            tune_task=config.tune_task,
             exclude=config.exclude,
             num_threads=config.max_concurrency,
             seed=config.seed,

@@ -67,6 +67,8 @@ class TuningConfig:
     """Texts to choose from; empty takes the library's."""
     exclude: tuple[str, ...] = ()
     """Paths of parameters that stay as they are."""
+    tune_task: bool = False
+    """Whether the task's own instruction is tuned too; it takes a proposer."""
     proposer: str = ""
     """The model that writes new instructions; empty searches the given ones alone."""
     proposals: int = 4
@@ -97,7 +99,7 @@ class TuningConfig:
     @property
     def digest(self) -> str:
         """The first 10 hexadecimal digits of the hash of what makes it this study; it may go on with more trials or another budget."""
-        relevant = {key: value for key, value in asdict(self).items() if key not in _MAY_CHANGE}
+        relevant = {key: value for key, value in asdict(self).items() if key not in _MAY_CHANGE and (value or key != "tune_task")}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:10]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .budget import Budget, BudgetSpent, Price, Spend, calls, dollars, gpu_seconds, tokens
 from .instruction_proposals import InstructionProposer
 from .intervals import Interval
-from .objective import MetricError
+from .metric import MetricError
 from .optuna_tuner import OptunaTuner
 from .search_space import Dimension, SearchSpace
 from .tuning_report import Progress, TrialReport, TuningReport

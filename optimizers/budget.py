@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +31,19 @@ class Spend:
 
 Price = Callable[[Spend], float]
 """From what an answer took to one number, lower is better."""
+
+
+def priced(price: Price, spend: Spend) -> float:
+    """What an answer costs by a price; raises ``ConfigurationError`` where that fails or is no finite number."""
+    try:
+        cost = price(spend)
+    except FusionError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"the price raised {type(error).__name__}: {error}; mend it and run the same command again") from error
+    if not isinstance(cost, numbers.Real) or not math.isfinite(cost):
+        raise ConfigurationError(f"the price returned {cost!r}; return a finite number, lower for cheaper answers")
+    return float(cost)
 
 
 def tokens(spend: Spend) -> float:

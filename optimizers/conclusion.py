@@ -25,7 +25,7 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         tolerance: how much quality may be given up for a lower cost.
     """
     reports = run.reports()
-    known = run.outcomes(setting_digest(run.program))
+    known = run.of_trials.outcomes(setting_digest(run.program))
     baseline, cost = intervals.of_mean([outcome.score for outcome in known]), _mean_cost(known)
     best = choose(reports, baseline.mean, cost, tolerance)
     made = run.space.apply(run.program, best.setting) if best else run.program.deepcopy()

@@ -35,11 +35,36 @@ class GroundedProposal(dspy.Signature):
     instruction: str = dspy.OutputField(desc="the new instruction alone")
 
 
+class TaskProposal(dspy.Signature):
+    """Write an instruction for a language model that does one task.
+
+    The instruction must fit the task and stand for itself. It must not name any example. Write something that differs in approach from the
+    instructions that were tried.
+    """
+
+    task: str = dspy.InputField(desc="what it is told to do so far")
+    examples: list[str] = dspy.InputField(desc="inputs of the task with good answers")
+    tried: list[str] = dspy.InputField(desc="instructions that were tried")
+    instruction: str = dspy.OutputField(desc="the new instruction alone")
+
+
 class ReflectiveRewrite(dspy.Signature):
     """Improve an instruction for a language model that is shown several candidate answers to one task and writes the final answer.
 
     Look at what went wrong: what the candidates said, what was made of them, and what the judgement was. Find what the instruction failed
     to ask for, and write a better one that also keeps what worked. It must not name any example.
+    """
+
+    instruction: str = dspy.InputField(desc="the present instruction")
+    failures: list[str] = dspy.InputField(desc="the worst results under it")
+    improved: str = dspy.OutputField(desc="the new instruction alone")
+
+
+class TaskRewrite(dspy.Signature):
+    """Improve an instruction for a language model that does one task.
+
+    Look at what went wrong and what the judgement was. Find what the instruction failed to ask for, and write a better one that also keeps
+    what worked. It must not name any example.
     """
 
     instruction: str = dspy.InputField(desc="the present instruction")
@@ -59,21 +84,29 @@ class InstructionProposer:
     def __init__(self, lm: dspy.BaseLM | None = None, *, temperature: float = 1.0, seed: int = 0) -> None:
         self.lm, self.temperature, self.seed = lm, temperature, seed
         self.propose, self.rewrite = dspy.Predict(GroundedProposal), dspy.Predict(ReflectiveRewrite)
+        self.propose_task, self.rewrite_task = dspy.Predict(TaskProposal), dspy.Predict(TaskRewrite)
         self.failures: list[str] = []
 
-    def grounded(self, task: str, examples: Sequence[dspy.Example], pool: str, tried: Sequence[str], count: int) -> list[str]:
-        """Up to ``count`` new instructions from what is known of the task; what the model gets wrong is left out and remembered."""
+    def grounded(
+        self, task: str, examples: Sequence[dspy.Example], pool: str, tried: Sequence[str], count: int, *, fuses: bool = True
+    ) -> list[str]:
+        """Up to ``count`` new instructions from what is known of the task; what the model gets wrong is left out and remembered.
+
+        With ``fuses`` they are for a fusor, else for what does the task itself.
+        """
         found: list[str] = []
         shown = [_shown_example(example) for example in examples[:4]]
         for place in range(count):
-            inputs = {"task": task, "examples": shown, "pool": pool, "tried": [*tried, *found][-8:]}
-            found += self._ask(self.propose, "instruction", inputs, place)
+            inputs = {"task": task, "examples": shown, "tried": [*tried, *found][-8:], **({"pool": pool} if fuses else {})}
+            found += self._ask(self.propose if fuses else self.propose_task, "instruction", inputs, place)
         return found
 
-    def reflective(self, instruction: str, worst: Sequence[tuple[dspy.Example, Outcome]], place: int) -> list[str]:
-        """A rewrite of an instruction in view of its worst results, or nothing where the model gives none."""
+    def reflective(self, instruction: str, worst: Sequence[tuple[dspy.Example, Outcome]], place: int, *, fuses: bool = True) -> list[str]:
+        """A rewrite of an instruction in view of its worst results, or nothing where the model gives none; ``fuses`` as above."""
         failures = [_shown_failure(example, outcome) for example, outcome in worst]
-        return self._ask(self.rewrite, "improved", {"instruction": instruction, "failures": failures}, 1000 + place)
+        return self._ask(
+            self.rewrite if fuses else self.rewrite_task, "improved", {"instruction": instruction, "failures": failures}, 1000 + place
+        )
 
     def _ask(self, predictor: dspy.Predict, output: str, inputs: Mapping[str, Any], place: int) -> list[str]:
         lm = self.lm or dspy.settings.lm

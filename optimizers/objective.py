@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import inspect
 import json
-import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
 
 import dspy
-import numpy as np
 
-from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, FusionError, PooledPrediction, candidate_text
+from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, PooledPrediction, Usage, candidate_text
 from dspy_fusion.programs.attempts import describe
 from dspy_fusion.programs.metering import Meter
 from dspy_fusion.programs.sampling import SamplingProgram
 from dspy_fusion.programs.signatures import plain
 
-from .budget import BudgetSpent, Ledger, Price, Spend
-from .study_store import Outcome, StudyStore
+from .budget import BudgetSpent, Ledger, Price, Spend, priced
+from .metric import Metric, MetricError, further_arguments, judged
+from .study_store import Outcome, StudyStore, Totals
 
-Metric = Callable[..., Any]
 _UNJUDGED = "unjudged"
 _WAIT_SECONDS = 0.2  # for which outcomes that took no call may wait to be kept together
 _MATCH_SECONDS = 1.0  # between two looks at what other workers used up
-
-
-class MetricError(FusionError):
-    """The metric raised, or returned something that is no finite number."""
 
 
 class Objective:
@@ -63,11 +58,14 @@ class Objective:
     ) -> None:
         self.metric, self.price, self.store, self.bank, self.ledger = metric, price, store, bank, ledger
         self.num_threads, self.failure_score = num_threads, failure_score
-        self._extra = _further_arguments(metric)
+        self._extra = further_arguments(metric)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
+        self._with_bank: dspy.Module | None = None  # the program that was last given the bank
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
         self._waiting: list[Outcome] = []
-        self._lock, self._kept, self._matched = threading.Lock(), time.monotonic(), 0.0
+        self._lock, self._kept = threading.Lock(), time.monotonic()
+        self._matched, self._replayed = float("-inf"), Usage()
+        self._threads = ThreadPoolExecutor(num_threads, "objective")
 
     def outcomes(self, program: dspy.Module, digest: str, examples: Sequence[dspy.Example], *, keep: bool = True) -> list[Outcome]:
         """What a program does on examples, in their order; what the store knows is not done again.
@@ -80,21 +78,41 @@ class Objective:
         """
         known = self._of(digest)
         wanted = list(zip(examples, self.keys(examples), strict=True))
-        missing = [(example, key) for example, key in wanted if key not in known]
-        if missing:
-            self._match_ledger()
-            ready = self._with_bank(program)
-            with ThreadPoolExecutor(min(self.num_threads, len(missing)), "objective") as threads:
-                jobs = [threads.submit(copy_context().run, self._one, ready, digest, example, key) for example, key in missing]
-                try:
-                    known.update({(outcome := job.result()).example: outcome for job in jobs})
-                except BaseException:
-                    threads.shutdown(cancel_futures=True)
-                    self.keep(digest)
-                    raise
+        if missing := [(example, key) for example, key in wanted if key not in known]:
+            self._match_now_and_then()
+            try:
+                known.update(self._made(program, digest, missing))
+            except BaseException:
+                self.keep(digest)
+                raise
         if keep:
             self.keep(digest)
         return [known[key] for _, key in wanted]
+
+    def look(self, digest: str) -> dict[str, Outcome]:
+        """What is known of a program now, by example; :meth:`outcomes` goes on from there."""
+        self._known = (digest, self.store.outcomes(digest))
+        return self._known[1]
+
+    def known(self, digest: str) -> dict[str, Outcome]:
+        """What is known of a program, by example, as it was when it was last looked at or scored."""
+        return self._known[1] if self._known[0] == digest else self.store.outcomes(digest)
+
+    def totals(self) -> Totals:
+        """What the study has used up and replayed; of its other workers, what was known a second ago."""
+        self._match_now_and_then()
+        return Totals(self.ledger.used, self._replayed, self.ledger.cost)
+
+    def match(self) -> None:
+        """Takes over what the whole study has used up and replayed."""
+        totals, self._matched = self.store.totals(), time.monotonic()
+        self.ledger.match(totals.spent, totals.cost)
+        with self._lock:
+            self._replayed = Usage.total([totals.replayed, *(outcome.replayed for outcome in self._waiting)])
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._threads.shutdown()
 
     def keys(self, examples: Sequence[dspy.Example]) -> list[str]:
         """The digests under which examples are kept, in their order."""
@@ -105,14 +123,35 @@ class Objective:
 
     def _of(self, digest: str) -> dict[str, Outcome]:
         """What is known of a program; between two looks at the same one nothing but this worker's own outcomes is new."""
-        if self._known[0] != digest:
-            self._known = (digest, self.store.outcomes(digest))
-        return self._known[1]
+        return self._known[1] if self._known[0] == digest else self.look(digest)
 
-    def _match_ledger(self) -> None:
+    def _match_now_and_then(self) -> None:
         if time.monotonic() - self._matched > _MATCH_SECONDS:
-            totals, self._matched = self.store.totals(), time.monotonic()
-            self.ledger.match(totals.spent, totals.cost)
+            self.match()
+
+    def _made(self, program: dspy.Module, digest: str, missing: Sequence[tuple[dspy.Example, str]]) -> dict[str, Outcome]:
+        """Outcomes by example, several made at once; the first failure lets what is under way end and nothing more begin."""
+        left, made, context = deque(missing), {}, copy_context()
+        self._give_bank(program)
+
+        def work() -> None:
+            while left:
+                with suppress(IndexError):  # another thread was faster
+                    example, key = left.popleft()
+                    made[key] = context.copy().run(self._one, program, digest, example, key)
+
+        takes_part = _may_block()  # the calling thread is one of them: handing over takes time on a busy machine
+        jobs = [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)) - takes_part)]
+        try:
+            if takes_part:
+                work()
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            left.clear()
+            wait(jobs)
+            raise
+        return made
 
     def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
         self.ledger.check()
@@ -120,13 +159,14 @@ class Objective:
         self.ledger.enter(outcome.spent, outcome.spent_cost)
         if outcome.error is None:
             try:
-                score, feedback = self._judged(example, prediction)
+                score, feedback = judged(self.metric, self._extra, example, prediction)
             except MetricError:
                 self.store.keep(_UNJUDGED, replace(outcome, example=f"{key}-{time.time_ns():x}"))  # its calls count all the same
                 raise
             outcome = replace(outcome, score=score, feedback=feedback)
         with self._lock:
             self._waiting.append(outcome)
+            self._replayed = self._replayed + outcome.replayed
         if outcome.spent.calls or time.monotonic() - self._kept > _WAIT_SECONDS:
             self.keep(digest)
         return outcome
@@ -154,10 +194,10 @@ class Objective:
         return prediction, Outcome(
             key,
             self.failure_score,
-            cost=self.price(Spend(meter.by_model, seconds, spent.gpu_seconds)),
+            cost=priced(self.price, Spend(meter.by_model, seconds, spent.gpu_seconds)),
             usage=meter.usage,
             spent=spent.total,
-            spent_cost=self.price(spent),
+            spent_cost=priced(self.price, spent),
             seconds=seconds,
             feedback=error or "",
             answer=json.dumps(prediction.toDict(), default=plain, ensure_ascii=False)[:2000],
@@ -165,23 +205,13 @@ class Objective:
             error=error,
         )
 
-    def _judged(self, example: dspy.Example, prediction: dspy.Prediction) -> tuple[float, str]:
-        try:
-            said = self.metric(example, prediction, *self._extra)
-        except Exception as error:
-            raise MetricError(f"the metric raised {describe(error)}; mend the metric and run the same command again") from error
-        score = said.get("score") if isinstance(said, dspy.Prediction) else said
-        feedback = str(said.get("feedback") or "") if isinstance(said, dspy.Prediction) else ""
-        if not isinstance(score, int | float | np.number | np.bool_) or not math.isfinite(score):
-            shown = " ".join(repr(said).split())[:200]
-            raise MetricError(f"the metric returned {shown}; return a finite number, higher for better answers")
-        return float(score), feedback
-
-    def _with_bank(self, program: dspy.Module) -> dspy.Module:
+    def _give_bank(self, program: dspy.Module) -> None:
+        if program is self._with_bank:
+            return
         for _, part in program.named_sub_modules(SamplingProgram):
             if isinstance(part, SamplingProgram) and part.bank is None:
                 part.bank = self.bank
-        return program
+        self._with_bank = program
 
 
 def example_digest(example: dspy.Example) -> str:
@@ -190,14 +220,13 @@ def example_digest(example: dspy.Example) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _further_arguments(metric: Metric) -> list[None]:
-    """None for each required argument after the first two: DSPy's ``trace``, GEPA's ``trace, pred_name, pred_trace``."""
+def _may_block() -> bool:
+    """Whether this thread runs no event loop, in which programs that run one of their own would fail."""
     try:
-        parameters = inspect.signature(metric).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    required = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    return [None] * max(0, len(required) - 2)
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _shown(program: dspy.Module, prediction: dspy.Prediction) -> tuple[str, ...]:

@@ -20,11 +20,13 @@ from dspy_fusion.programs.databases import cause, patiently, with_driver, withou
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
 from .instruction_proposals import InstructionProposer
-from .objective import Metric, Objective, example_digest
+from .metric import Metric
+from .objective import Objective, example_digest
 from .prompt_writing import PromptWriter
 from .search_space import SearchSpace, setting_digest
 from .study import Begun, open_study
 from .study_store import StudyStore
+from .tuner_arguments import check_given, check_options, check_task_texts
 from .tuning_report import Progress
 from .tuning_run import TuningRun
 
@@ -55,7 +57,7 @@ class OptunaTuner(Teleprompter):
         sampler: any Optuna sampler; by default TPE with this seed.
         racing_error: chance of dropping a trial that would have turned out just as good as is wanted; 0 to drop none. See :class:`Race`.
         bank: where every answer of a model is kept; by default a bank beside the storage.
-        tune_task: whether the task programs' own prompts are tuned too.
+        tune_task: whether the task programs' own instructions are tuned too; it takes ``instructions`` for their paths or a proposer.
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
@@ -64,9 +66,9 @@ class OptunaTuner(Teleprompter):
         on_progress: called after each trial.
 
     Raises:
-        ConfigurationError: an argument is wrong, there is nothing to tune, or the stored study is of another space.
+        ConfigurationError: an argument is wrong, there is nothing to tune, the program always fails, or the stored study is another.
         MetricError: the metric fails on the program as it is.
-        BudgetSpent: the budget does not suffice for scoring the program as it is.
+        BudgetSpent: the budget does not suffice for scoring the program as it is, or for a single trial.
         RecordError: the storage cannot be written any more, for example because the disk is full.
     """
 
@@ -98,7 +100,15 @@ class OptunaTuner(Teleprompter):
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         super().__init__()
-        _check(trials=trials, objectives=objectives, tolerance=tolerance, racing_error=racing_error, holdout=holdout, threads=num_threads)
+        check_options(
+            trials=trials,
+            objectives=objectives,
+            tolerance=tolerance,
+            racing_error=racing_error,
+            holdout=holdout,
+            threads=num_threads,
+            sampler=sampler,
+        )
         self.metric, self.trials, self.storage, self.study = metric, trials, storage, study
         self.instructions, self.demos = instructions, demos or {}
         self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
@@ -131,7 +141,9 @@ class OptunaTuner(Teleprompter):
         Returns:
             A program with a :class:`TuningReport` as ``tuning_report``.
         """
-        scored_on, held_out = self._split(valset or trainset or (), testset)
+        examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
+        check_given(student, [*examples, *(unseen or ())])
+        scored_on, held_out = self._split(examples, unseen)
         run = self._run(student, scored_on, held_out)
         try:
             run.run()
@@ -144,6 +156,7 @@ class OptunaTuner(Teleprompter):
                 "call goes on with it"
             ) from error
         finally:
+            run.objective.close()
             run.store.close()
 
     def _run(self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]) -> TuningRun:
@@ -183,6 +196,8 @@ class OptunaTuner(Teleprompter):
 
     def _space(self, student: dspy.Module) -> SearchSpace:
         space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
+        if self.tune_task and self.proposer is None:
+            check_task_texts(student, space)
         for path, sets in self.demos.items():
             if path not in dict(student.named_predictors()):
                 raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
@@ -220,16 +235,3 @@ def _bank_url(storage: str) -> str:
     if storage.startswith("sqlite:///") and storage.endswith(".db"):
         return f"{storage.removesuffix('.db')}-bank.db"
     return f"{storage}-bank" if storage.startswith("sqlite") else storage
-
-
-def _check(*, trials: int, objectives: tuple[str, ...], tolerance: float, racing_error: float, holdout: float, threads: int) -> None:
-    if trials < 1:
-        raise ConfigurationError(f"trials must be at least 1, but got trials={trials!r}")
-    if objectives not in (("quality", "cost"), ("quality",)):
-        raise ConfigurationError(f"objectives must be ('quality', 'cost') or ('quality',), but got objectives={objectives!r}")
-    if tolerance < 0:
-        raise ConfigurationError(f"tolerance must be at least 0, but got tolerance={tolerance!r}")
-    if not 0 <= racing_error < 1 or not 0 <= holdout < 1:
-        raise ConfigurationError(f"racing_error and holdout must be in [0, 1), but got {racing_error!r} and {holdout!r}")
-    if threads < 1:
-        raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={threads!r}")

@@ -11,11 +11,10 @@ import dspy
 
 from dspy_fusion.programs import Usage
 from dspy_fusion.programs.metering import Meter
-from dspy_fusion.programs.signatures import CANDIDATES, signature_of
 
-from .budget import Price, Spend
+from .budget import Price, Spend, priced
 from .instruction_proposals import InstructionProposer, describe_pool, describe_task
-from .search_space import INSTRUCTION, SearchSpace, Setting
+from .search_space import INSTRUCTION, SearchSpace, Setting, shows_candidates
 from .study_store import Outcome, StudyStore
 
 OWN, LIBRARY, GROUNDED, REFLECTED = "own", "given", "grounded", "reflected"
@@ -32,7 +31,7 @@ class PromptWriter:
         store: where the texts are kept.
         proposer: writes new ones, or None.
         examples: that it may look at.
-        proposals: how many grounded ones to ask for, per fusor.
+        proposals: how many grounded ones to ask for, per predictor.
         price: of what writing takes, which counts like any other use of a model.
     """
 
@@ -63,7 +62,7 @@ class PromptWriter:
         found = []
         for path, texts in space.instructions.items():
             with self._accounted():
-                fresh = self.proposer.reflective(texts[setting.get(INSTRUCTION + path, 0)], worst, place)
+                fresh = self.proposer.reflective(texts[setting.get(INSTRUCTION + path, 0)], worst, place, fuses=self._fuses(path))
             self.store.add_texts(path, fresh, REFLECTED)
             found += [(INSTRUCTION + path, text) for text in fresh]
         return found
@@ -71,13 +70,15 @@ class PromptWriter:
     def _propose(self, path: str, baseline: Sequence[Outcome]) -> None:
         known = self.store.texts(path)
         wanted = self.proposals - sum(origin == GROUNDED for _, origin in known)
-        shows_candidates = CANDIDATES in signature_of(dict(self.program.named_predictors())[path]).input_fields
-        if self.proposer is None or wanted < 1 or not shows_candidates:
+        if self.proposer is None or wanted < 1:
             return
-        task = describe_task(self.program, path)
+        task, pool, tried = describe_task(self.program, path), describe_pool(baseline), [text for text, _ in known]
         with self._accounted():
-            fresh = self.proposer.grounded(task, self.examples, describe_pool(baseline), [text for text, _ in known], wanted)
+            fresh = self.proposer.grounded(task, self.examples, pool, tried, wanted, fuses=self._fuses(path))
         self.store.add_texts(path, fresh, GROUNDED)
+
+    def _fuses(self, path: str) -> bool:
+        return shows_candidates(dict(self.program.named_predictors())[path])
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:
@@ -86,6 +87,6 @@ class PromptWriter:
         with dspy.context(usage_tracker=meter, callbacks=[*(dspy.settings.callbacks or []), meter], disable_history=True):
             yield
         spent = Usage.total(meter.spent.values())
-        cost = self.price(Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
+        cost = priced(self.price, Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
         entry = f"{time.time_ns():x}-{self.store.workers.name}"[:64]
         self.store.keep(_ACCOUNT, Outcome(entry, 0.0, usage=spent, spent=spent, spent_cost=cost))

@@ -91,7 +91,8 @@ class SearchSpace:
             program: any module that contains programs of this library, at any depth.
             instructions: texts to choose from, for all fusors or per predictor path; by default the library's, each after a paper. The
                 program's own text is always the first.
-            tune_task: whether the task programs' own predictors are tuned too, over the given instructions of their paths.
+            tune_task: whether the task programs' own predictors are tuned too: over the given instructions of their paths, and what a
+                proposing model adds to them.
             exclude: paths of parameters that are to stay as they are; a path also excludes what lies below it.
 
         Raises:
@@ -102,7 +103,7 @@ class SearchSpace:
         free = {path: part for path, part in parameters.items() if not _excluded(path, exclude)}
         numbers = [_dimension(path, part) for path, part in free.items() if isinstance(part, Hyperparameter)]
         texts = {path: _texts(path, part, instructions, tune_task) for path, part in free.items() if isinstance(part, dspy.Predict)}
-        texts = {path: found for path, found in texts.items() if len(found) > 1 or (found and _shows_candidates(free[path]))}
+        texts = {path: found for path, found in texts.items() if len(found) > 1 or (found and (tune_task or shows_candidates(free[path])))}
         prompts = [Dimension(INSTRUCTION + path, "instruction") for path in texts]
         if not numbers and not prompts:
             raise ConfigurationError(
@@ -189,16 +190,18 @@ def _nearest(dimension: Dimension, value: Any) -> Any:
 
 
 def _texts(path: str, part: dspy.Predict, given: Sequence[str] | Mapping[str, Sequence[str]] | None, tune_task: bool) -> tuple[str, ...]:
-    own = signature_of(part).instructions
+    own, is_judge = signature_of(part).instructions, VERDICT in signature_of(part).output_fields
+    if isinstance(given, Mapping) and path in given:
+        return tuple(dict.fromkeys((own, *given[path])))
+    if not shows_candidates(part):
+        return (own,) if tune_task and not is_judge else ()
     if isinstance(given, Mapping):
-        return tuple(dict.fromkeys((own, *given.get(path, ()))))
-    if not _shows_candidates(part):
-        return (own,) if tune_task else ()
-    is_judge = VERDICT in signature_of(part).output_fields
+        return (own,)
     return tuple(dict.fromkeys((own, *(() if is_judge else FUSOR_INSTRUCTIONS if given is None else given))))
 
 
-def _shows_candidates(part: Any) -> bool:
+def shows_candidates(part: Any) -> bool:
+    """Whether a part of a program is a fusor, an aggregator or a judge of whole pools."""
     return isinstance(part, dspy.Predict) and CANDIDATES in signature_of(part).input_fields
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.databases import cause, listen, patiently, without_password
 
+from .trial_tables import TrialTables
 from .workers import Workers
 
 BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
@@ -40,7 +41,30 @@ class Begun:
     examples: tuple[str, ...]
 
 
-def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> optuna.Study:
+class TunedStudy(optuna.Study):
+    """An Optuna study whose trials are read, begun and ended through its tables.
+
+    Attributes:
+        tables: of its trials.
+        exhausted: whether its sampler has said that there is nothing left to try.
+    """
+
+    def __init__(self, name: str, storage: optuna.storages.RDBStorage) -> None:
+        super().__init__(study_name=name, storage=storage)
+        self.tables = TrialTables(storage.engine, self._study_id)
+        self.exhausted = False
+
+    def stop(self) -> None:
+        """What samplers of finitely many points call after the last."""
+        self.exhausted = True
+
+    def end(self, trial: FrozenTrial, ended: FrozenTrial) -> bool:
+        """Ends a trial, its sampler told first, as Optuna does; False where it had been ended already."""
+        self.sampler.after_trial(self, trial, ended.state, ended.values)
+        return self.tables.end(trial, ended)
+
+
+def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedStudy:
     """Opens or continues a study.
 
     Args:
@@ -55,14 +79,17 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> optuna.
     directions: list[Any] = ["maximize", "minimize"][:objectives]
     try:
         storage = patiently(lambda: _storage(url))
-        study = patiently(lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True))
+        patiently(lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True))
+        study = TunedStudy(name, storage)
     except Exception as error:
         raise ConfigurationError(
             f"cannot open the study {name!r} in {without_password(url)!r}: {cause(error)}; give the URL of a study or a new file"
         ) from error
-    if len(study.directions) != objectives:
-        found = len(study.directions)
-        raise ConfigurationError(f"the study {name!r} has {found} objectives, but {objectives} are wanted; give study= a new name")
+    found = [direction.name.lower() for direction in study.directions]
+    if len(found) != objectives:
+        raise ConfigurationError(f"the study {name!r} has {len(found)} objectives, but {objectives} are wanted; give study= a new name")
+    if found != directions:
+        raise ConfigurationError(f"the study {name!r} is to {found} its objectives, but not {directions}; give study= a new name")
     _check_begun(study, name, begun)
     if study.metric_names is None:
         with warnings.catch_warnings():
@@ -71,7 +98,7 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> optuna.
     return study
 
 
-def take_up_leftovers(study: optuna.Study, trials: Sequence[FrozenTrial], workers: Workers) -> int:
+def take_up_leftovers(study: TunedStudy, trials: Sequence[FrozenTrial], workers: Workers) -> int:
     """Queues the points of dead workers' trials again and marks those as failed; returns how many. Only within a worker's turn."""
     leftovers = [trial for trial in under_way(trials) if not workers.is_alive(str(trial.user_attrs.get(WORKER, ":")))]
     for trial in leftovers:
@@ -79,14 +106,9 @@ def take_up_leftovers(study: optuna.Study, trials: Sequence[FrozenTrial], worker
     return len(leftovers)
 
 
-def all_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials of all workers at one moment; each look takes the database some milliseconds."""
-    return study.get_trials(deepcopy=False)
-
-
 def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that ran to an end of their own: whole, dropped, or failed with a cause."""
-    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)]
+    """Those of this library that ran to an end of their own: whole, dropped, or failed with a cause."""
+    ended = [trial for trial in trials if trial.state.is_finished() and DIGEST in trial.user_attrs]
     return [trial for trial in ended if trial.state != TrialState.FAIL or CAUSE in trial.user_attrs]
 
 
@@ -97,45 +119,41 @@ def under_way(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those that were scored on all examples."""
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs]
+    return [trial for trial in finished(trials) if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs]
 
 
-def tell_whole(study: optuna.Study, trial: FrozenTrial, quality: float, cost: float) -> None:
-    """Ends a trial that was scored on all examples."""
-    study.tell(trial.number, [quality, cost][: len(study.directions)])
+def tell_whole(study: TunedStudy, trial: FrozenTrial, quality: float, cost: float) -> bool:
+    """Ends a trial that was scored on all examples; False where another worker took it for dead and has ended it."""
+    return study.end(trial, create_trial(state=TrialState.COMPLETE, values=[quality, cost][: len(study.directions)]))
 
 
-def tell_dropped(study: optuna.Study, trial: FrozenTrial, quality: float, cost: float, scored: int, shortfall: float) -> None:
-    """Ends a trial that was dropped after ``scored`` examples.
+def tell_dropped(study: TunedStudy, trial: FrozenTrial, quality: float, cost: float, scored: int, shortfall: float) -> bool:
+    """Ends a trial that was dropped after ``scored`` examples; False as in :func:`tell_whole`.
 
     It counts as infeasible, the more so the larger its ``shortfall``: so it teaches the sampler and is never the best.
     """
-    ending = optuna.Trial(study, trial._trial_id)
-    ending.set_user_attr(DROPPED, scored)
-    ending.set_constraint(DROPPED, shortfall)
-    if len(study.directions) == 1:
-        ending.report(quality, scored)
-        study.tell(ending, state=TrialState.PRUNED)
+    marks, constraints = {DROPPED: scored}, {DROPPED: shortfall}
+    if len(study.directions) > 1:
+        ended = create_trial(state=TrialState.COMPLETE, values=[quality, cost], user_attrs=marks, constraints=constraints)
     else:
-        study.tell(ending, [quality, cost])
+        steps = {scored: quality}
+        ended = create_trial(state=TrialState.PRUNED, value=quality, intermediate_values=steps, user_attrs=marks, constraints=constraints)
+    return study.end(trial, ended)
 
 
-def tell_failed(study: optuna.Study, trial: FrozenTrial, cause: str) -> None:
-    """Ends a trial that failed, with its cause."""
-    ending = optuna.Trial(study, trial._trial_id)
-    ending.set_user_attr(CAUSE, cause)
-    study.tell(ending, state=TrialState.FAIL)
+def tell_failed(study: TunedStudy, trial: FrozenTrial, cause: str) -> bool:
+    """Ends a trial that failed, with its cause; False as in :func:`tell_whole`."""
+    return study.end(trial, create_trial(state=TrialState.FAIL, user_attrs={CAUSE: cause}))
 
 
-def give_back(study: optuna.Study, trial: FrozenTrial) -> None:
+def give_back(study: TunedStudy, trial: FrozenTrial) -> None:
     """Queues the point of a trial that was interrupted, so that another run goes on with it, and marks it as failed."""
-    found = all_trials(study)
+    found = study.tables.look()
     (left,) = (other for other in found if other.number == trial.number)
     queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in found)
     if not queued and CAUSE not in left.user_attrs:
         study.enqueue_trial({**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number})
-    if left.state == TrialState.RUNNING:
-        study.tell(left.number, state=TrialState.FAIL)
+    study.tables.end(left, create_trial(state=TrialState.FAIL))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:
@@ -148,6 +166,8 @@ def _check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
     ours = {"space": begun.space, "program": begun.program, "examples": sorted(key[:12] for key in begun.examples)}
     ours = json.loads(json.dumps(ours))
     theirs = study.user_attrs.get(BEGUN)
+    if theirs is None and study.get_trials(deepcopy=False):
+        raise ConfigurationError(f"the study {name!r} has trials that this library did not make; give study= a new name")
     if theirs is None:
         study.set_user_attr(BEGUN, ours)
     elif theirs["space"] != ours["space"]:

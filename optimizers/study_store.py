@@ -6,6 +6,7 @@ It lies in the same database as the study, so several processes or machines shar
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from dspy_fusion.programs.databases import cause, listen, patiently, without_pas
 from .workers import Workers
 from .workers import tables as worker_tables
 
+_APART = "set apart"
 _COUNTS = ("calls", "tokens_in", "tokens_out", "spent_calls", "spent_tokens_in", "spent_tokens_out")
 _metadata = sa.MetaData()
 _scores = sa.Table(
@@ -72,6 +74,11 @@ class Outcome:
     answer: str = ""
     candidates: tuple[str, ...] = ()
     error: str | None = None
+
+    @property
+    def replayed(self) -> Usage:
+        """Calls and tokens that a bank replayed."""
+        return _difference(self.usage, self.spent)
 
     @classmethod
     def from_json(cls, payload: str) -> Outcome:
@@ -130,6 +137,13 @@ class StudyStore:
         if outcomes:
             self._insert(_scores, [self._row(program, outcome) for outcome in outcomes])
 
+    def set_apart(self, *programs: str) -> None:
+        """Forgets what programs did, but not what it took."""
+        key = sa.func.substr(_scores.c.program, -8).concat("-").concat(_scores.c.example).concat(f"-{time.time_ns():x}")
+        of_programs = (_scores.c.study == self.study) & _scores.c.program.in_(programs)
+        with self._engine.begin() as connection:
+            connection.execute(_scores.update().where(of_programs).values(program=_APART, example=key))
+
     def _row(self, program: str, outcome: Outcome) -> dict[str, Any]:
         counts = [value for usage in (outcome.usage, outcome.spent) for value in (usage.calls, usage.tokens_in, usage.tokens_out)]
         values = {"study": self.study, "program": program, "example": outcome.example, "payload": outcome.to_json()}
@@ -141,8 +155,7 @@ class StudyStore:
         with self._engine.connect() as connection:
             *counts, cost = connection.execute(sa.select(*sums).where(_scores.c.study == self.study)).one()
         asked, spent = Usage(*map(int, counts[:3])), Usage(*map(int, counts[3:]))
-        replayed = Usage(asked.calls - spent.calls, asked.tokens_in - spent.tokens_in, asked.tokens_out - spent.tokens_out)
-        return Totals(spent, replayed, float(cost))
+        return Totals(spent, _difference(asked, spent), float(cost))
 
     def texts(self, predictor: str) -> list[tuple[str, str]]:
         """The instructions of a predictor in order, each with where it came from."""
@@ -184,3 +197,7 @@ class StudyStore:
             raise ConfigurationError(f"{url!r} is a database but holds no studies; give the URL of a study or a new file")
         _metadata.create_all(self._engine)
         worker_tables.create_all(self._engine)
+
+
+def _difference(asked: Usage, spent: Usage) -> Usage:
+    return Usage(asked.calls - spent.calls, asked.tokens_in - spent.tokens_in, asked.tokens_out - spent.tokens_out)

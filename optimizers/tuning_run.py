@@ -8,22 +8,20 @@ from dataclasses import dataclass, field
 
 import dspy
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from dspy_fusion.programs import ConfigurationError, Usage
 
-from . import intervals
 from .asking import ask
 from .budget import BudgetSpent, Ledger
-from .objective import MetricError, Objective
+from .metric import MetricError
+from .objective import Objective
 from .prompt_writing import PromptWriter
 from .racing import Race, looks, means
 from .search_space import INSTRUCTION, SearchSpace, setting_digest
 from .study import (
-    CAUSE,
     DIGEST,
-    DROPPED,
-    all_trials,
+    TunedStudy,
     finished,
     give_back,
     take_up_leftovers,
@@ -34,6 +32,7 @@ from .study import (
     whole,
 )
 from .study_store import Outcome, StudyStore
+from .trial_reports import TrialReports
 from .tuning_report import Progress, TrialReport
 from .workers import POLL_SECONDS
 
@@ -66,7 +65,7 @@ class TuningRun:
 
     program: dspy.Module
     space: SearchSpace
-    study: optuna.Study
+    study: TunedStudy
     store: StudyStore
     objective: Objective
     ledger: Ledger
@@ -81,10 +80,11 @@ class TuningRun:
     on_progress: Callable[[Progress], None]
     before: list[Outcome] | None = None
     notes: list[str] = field(default_factory=list)
-    _whole: dict[str, list[Outcome]] = field(default_factory=dict)
-    _reports: dict[int, TrialReport] = field(default_factory=dict)
     _ended: list[FrozenTrial] = field(default_factory=list)  # whole trials, when the present one began
     _twinless: int = -1  # a trial beside which no other was under way when it began
+
+    def __post_init__(self) -> None:
+        self.of_trials = TrialReports(self.objective, self.examples)
 
     def run(self) -> None:
         """Runs trials until the study has as many as it is to have, or the budget is used up."""
@@ -95,8 +95,15 @@ class TuningRun:
                 while prepared := self._next(worker):
                     self._try(*prepared)
             except BudgetSpent as spent:
-                self.notes.append(str(spent))
+                self._complain(spent)
             self.space = self.writer.current(self.space)  # whose texts trials of other runs and workers refer to
+
+    def _complain(self, spent: BudgetSpent) -> None:
+        """Notes that the budget is used up; where it did not suffice for a single trial of anyone, that is an error."""
+        trials = self.study.tables.look()
+        if not finished(trials) and not under_way(trials):
+            raise BudgetSpent(f"{spent} before a single trial was done; give more of it") from spent
+        self.notes.append(str(spent))
 
     def held_out_outcomes(self, program: dspy.Module) -> list[Outcome] | None:
         """What a program does on the held-out examples, or None where there are too few of them."""
@@ -104,36 +111,9 @@ class TuningRun:
             return None
         return self.objective.outcomes(program, _HELD_OUT + setting_digest(program), self.held_out)
 
-    def outcomes(self, digest: str) -> list[Outcome]:
-        """What is known of a program on the trials' examples, in their order, up to the first that is missing."""
-        if digest in self._whole:
-            return self._whole[digest]
-        known, found = self.store.outcomes(digest), []
-        for key in self.objective.keys(self.examples):
-            if key not in known:
-                return found
-            found.append(known[key])
-        self._whole[digest] = found  # complete, so it never changes
-        return found
-
     def reports(self) -> list[TrialReport]:
         """All trials that ran to an end of their own."""
-        return [self.report(trial) for trial in finished(all_trials(self.study))]
-
-    def report(self, trial: FrozenTrial) -> TrialReport:
-        """What there is to say of a finished trial."""
-        if trial.number not in self._reports:
-            self._reports[trial.number] = self._reported(trial)
-        return self._reports[trial.number]
-
-    def _reported(self, trial: FrozenTrial) -> TrialReport:
-        setting = {name: round(value, 6) if isinstance(value, float) else value for name, value in trial.params.items()}
-        if trial.state == TrialState.FAIL:
-            return TrialReport(trial.number, "failed", setting, None, 0.0, 0, str(trial.user_attrs[CAUSE]))
-        scored = trial.user_attrs.get(DROPPED)
-        outcomes = self.outcomes(trial.user_attrs[DIGEST])[:scored]
-        quality = intervals.of_mean([outcome.score for outcome in outcomes])
-        return TrialReport(trial.number, "whole" if scored is None else "dropped", setting, quality, means(outcomes)[1], len(outcomes))
+        return [self.of_trials.of(trial) for trial in finished(self.study.tables.look())]
 
     def _begin(self) -> None:
         """What one worker does and all others find done: leftovers, the baseline, the first texts, and the first trial's point."""
@@ -144,21 +124,36 @@ class TuningRun:
         except BudgetSpent as spent:
             count = len(self.examples) + len(self.held_out)
             raise BudgetSpent(f"{spent} before the program as it is was scored on all {count} examples; give more of it") from spent
+        self._check_baseline([*(self.before or ()), *baseline])
         if self.before is None:
             self.notes.append("no examples were held out, so the gain is not measured on unseen ones; give a testset or a larger valset")
         else:
             self.ledger.set_aside(Usage.total(o.usage for o in self.before), sum(o.cost for o in self.before))
         self.writer.begin(self.space, baseline)
+        self.objective.match()  # what writing took
         if self.writer.proposer is None and self.space.instructions:
             self.notes.append("no proposing model was given: the search went over the given instructions alone")
         self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
 
+    def _check_baseline(self, outcomes: Sequence[Outcome]) -> None:
+        """A program that never works is an error, and what it did is not remembered: it is done again once that is mended."""
+        failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+        if not failed:
+            return
+        said = f"the program as it is failed on {len(failed)} of {len(outcomes)} examples, the first time with: {failed[0]}"
+        if len(failed) < len(outcomes):
+            self.notes.append(said)
+            return
+        digest = setting_digest(self.program)
+        self.store.set_apart(digest, _HELD_OUT + digest)
+        raise ConfigurationError(f"{said}; mend that and run the same command again")
+
     def _take_up(self) -> Sequence[FrozenTrial]:
         """All trials, once those of dead workers are queued again."""
-        trials = all_trials(self.study)
+        trials = self.study.tables.look()
         if leftovers := take_up_leftovers(self.study, trials, self.store.workers):
             self.notes.append(f"{leftovers} trial(s) of workers that were killed were taken up again")
-            return all_trials(self.study)
+            return self.study.tables.look()
         return trials
 
     def _next(self, worker: str) -> tuple[FrozenTrial, dspy.Module] | None:
@@ -168,12 +163,12 @@ class TuningRun:
                 trials = self._take_up()
                 done, others = len(finished(trials)), len(under_way(trials))
                 self._ended = whole(trials)
-                if done >= self.trials:
+                if self._is_over(done):
                     return None
                 if done + others < self.trials:
                     self.ledger.check()
                     if self._reflect(done):
-                        trials = all_trials(self.study)
+                        trials = self.study.tables.look()
                     self.space = self.writer.current(self.space)
                     # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have had.
                     self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))
@@ -182,31 +177,39 @@ class TuningRun:
                     return asked
             time.sleep(POLL_SECONDS)
 
+    def _is_over(self, done: int) -> bool:
+        if self.study.exhausted:
+            self.notes.append(f"the sampler had nothing left to try after {done} trials")
+        return done >= self.trials or self.study.exhausted
+
     def _try(self, trial: FrozenTrial, program: dspy.Module) -> None:
         try:
             self._await_twin(trial)
-            self._race(trial, program)
+            told = self._race(trial, program)
         except (MetricError, ConfigurationError) as failure:
-            tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
+            told = tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
         except BaseException:
             give_back(self.study, trial)
             raise
-        self._tell_progress(trial.number)
+        if told:
+            self._tell_progress(trial.number)
+        else:
+            self.notes.append(f"trial {trial.number} gave no sign of life for a while, so another worker took it up")
 
     def _await_twin(self, trial: FrozenTrial) -> None:
         """Waits while another worker is at the same program: its scores need not be made twice."""
         if self._twinless == trial.number:
             return
         digest = trial.user_attrs[DIGEST]
-        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(all_trials(self.study))):
+        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(self.study.tables.look())):
             time.sleep(POLL_SECONDS)
             with self.store.workers.turn():
                 self._take_up()
 
-    def _race(self, trial: FrozenTrial, program: dspy.Module) -> None:
+    def _race(self, trial: FrozenTrial, program: dspy.Module) -> bool:
         digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1
         race = Race(self._rivals(), error=self.racing_error, tolerance=self.tolerance if by_cost else 0.0, by_cost=by_cost)
-        known = self.outcomes(digest)
+        known = self.of_trials.look(digest)
         outcomes, behind = known, None
         for length in looks(len(self.examples)) if len(known) < len(self.examples) else ():
             outcomes = self.objective.outcomes(program, digest, self.examples[:length], keep=False)
@@ -214,22 +217,22 @@ class TuningRun:
                 break
         self.objective.keep(digest)
         if behind is None:
-            tell_whole(self.study, trial, *means(outcomes))
-        else:
-            tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
+            return tell_whole(self.study, trial, *means(outcomes))
+        return tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
 
     def _rivals(self) -> list[list[Outcome]]:
         """The outcomes of the baseline and of every whole trial."""
         digests = {setting_digest(self.program)} | {trial.user_attrs[DIGEST] for trial in self._ended}
-        return [outcomes for digest in sorted(digests) if len(outcomes := self.outcomes(digest)) == len(self.examples)]
+        return [outcomes for digest in sorted(digests) if len(outcomes := self.of_trials.outcomes(digest)) == len(self.examples)]
 
     def _reflect(self, done: int) -> bool:
         """Every few trials, rewrites the best trial's instructions in view of its worst results and queues the rewrite."""
         rounds = done // self.reflect_every if self.reflect_every and self.writer.proposer else 0
         if not rounds or not self._ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
             return False
-        best = max(self._ended, key=lambda trial: means(self.outcomes(trial.user_attrs[DIGEST]))[0])
-        found = self.writer.rewrite(self.writer.current(self.space), best.params, self.outcomes(best.user_attrs[DIGEST]), done)
+        best = max(self._ended, key=lambda trial: means(self.of_trials.outcomes(trial.user_attrs[DIGEST]))[0])
+        found = self.writer.rewrite(self.writer.current(self.space), best.params, self.of_trials.outcomes(best.user_attrs[DIGEST]), done)
+        self.objective.match()  # what writing took
         texts = self.writer.current(self.space).instructions
         for name, text in found:
             place = texts[name.partition(":")[2]].index(text)
@@ -241,8 +244,7 @@ class TuningRun:
         reports = self.reports()
         report = next(report for report in reports if report.number == number)
         best = max([r.quality.mean for r in reports if r.state == "whole" and r.quality] or [float("nan")])
-        totals = self.store.totals()
-        self.ledger.match(totals.spent, totals.cost)
+        totals = self.objective.totals()
         dropped = sum(r.state == "dropped" for r in reports)
         places = {path: report.setting.get(INSTRUCTION + path, 0) for path in self.space.instructions}
         texts = {path: self.space.instructions[path][place] for path, place in places.items()}

@@ -49,7 +49,8 @@ def prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def listen(engine: sa.Engine) -> sa.Engine:
-    """The engine, prepared where it is SQLite's."""
+    """The engine, prepared where it is SQLite's; connections that it made before are given up, since they are not."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", prepare_sqlite)
+        engine.dispose()
     return engine

@@ -13,7 +13,7 @@ from ..tune import sync
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which study, and where to."""
     parser.add_argument("run", type=Path, help="the study's folder")
-    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)")
+    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or the study's own)")
 
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:

@@ -110,6 +110,9 @@ def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(config: Path) 
     assert "dspy-fusion sync run" in errors
     assert len(report_of(config).trials) == 6
     command = [sys.executable, "-m", "dspy_fusion.experiments", "sync", "run"]
+    still_dead = subprocess.run(command, cwd=config.parent, capture_output=True, text=True)
+    assert f"cannot write to MLflow at {dead}" in still_dead.stderr
+    command += ["--tracking-uri", "sqlite:///mlflow.db"]
     synced = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, check=True)
     assert "6 trials written" in synced.stdout
     assert len(children(config.parent / "mlflow.db")[1]) == 6

@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 import optuna
 import pytest
-from conftest import ScriptedLM, is_fusor, system_of
+from conftest import ScriptedLM, is_fusor, prompt_of, system_of
 from tuning_problem import CAREFUL, EXAMPLES, REST, answer, exact, program, tuner
 
 from dspy_fusion.optimizers import Budget, BudgetSpent, MetricError, TuningReport
@@ -178,6 +178,105 @@ def test_a_budget_too_small_for_the_program_as_it_is_is_an_error(tmp_path: Path)
         tuner(tmp_path, budget=Budget(calls=10)).compile(program(), valset=EXAMPLES)
 
 
+def test_a_budget_too_small_for_a_single_trial_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BudgetSpent, match=r"60 calls is used up .* before a single trial was done; give more of it"):
+        tuner(tmp_path, budget=Budget(calls=60)).compile(program(), valset=EXAMPLES)
+    assert len(tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES).tuning_report.trials) == 2
+
+
+def test_a_program_that_always_fails_is_an_error_and_not_remembered(tmp_path: Path) -> None:
+    def down(request: Any) -> dict[str, str]:
+        raise ConnectionError("the server is down")
+
+    with dspy.context(lm=ScriptedLM(down)), pytest.raises(ConfigurationError, match=r"failed on 24 of 24 .*the server is down; mend that"):
+        tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES)
+    report = tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES).tuning_report
+    assert report.baseline == tuner(f"sqlite:///{tmp_path}/o.db", trials=2).compile(program(), valset=EXAMPLES).tuning_report.baseline
+    assert report.spent.calls >= 24 * 2 + 24  # the failed ones too
+
+
+def test_a_program_that_fails_now_and_then_is_tuned_and_the_report_says_so(tmp_path: Path) -> None:
+    def shaky(request: Any) -> dict[str, str]:
+        if "q3 " in f"{prompt_of(request)} ".replace("\n", " "):
+            raise ValueError("no answer to q3")
+        return answer(request)
+
+    with dspy.context(lm=ScriptedLM(shaky)):
+        notes = tuner(tmp_path).compile(program(), valset=EXAMPLES).tuning_report.notes
+    assert any("failed on 1 of 24 examples" in note and "no answer to q3" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        (lambda spend: float("nan"), "the price returned nan; return a finite number"),
+        (lambda spend: None, "the price returned None"),
+        (lambda spend: 1 / 0, "the price raised ZeroDivisionError"),
+    ],
+)
+def test_a_price_that_fails_is_an_error(tmp_path: Path, price: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        tuner(tmp_path, price=price).compile(program(), valset=EXAMPLES)
+
+
+def test_a_study_that_something_else_began_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tuning.db"
+    foreign = optuna.create_study(study_name="s", storage=url, directions=["maximize", "minimize"])
+    asked = foreign.ask()
+    foreign.tell(asked, [asked.suggest_int("n", 1, 6), 0])
+    with pytest.raises(ConfigurationError, match="'s' has trials that this library did not make; give study= a new name"):
+        tuner(tmp_path, study="s").compile(program(), valset=EXAMPLES)
+    optuna.create_study(study_name="t", storage=url, directions=["minimize", "minimize"])
+    with pytest.raises(ConfigurationError, match=r"'t' is to \['minimize', 'minimize'\] its objectives"):
+        tuner(tmp_path, study="t").compile(program(), valset=EXAMPLES)
+
+
+def test_trials_that_something_else_adds_are_left_alone(tmp_path: Path) -> None:
+    first = tuner(tmp_path, study="s", trials=2).compile(program(), valset=EXAMPLES).tuning_report
+    optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/tuning.db").add_trial(optuna.trial.create_trial(values=[1.0, 0.0]))
+    report = tuner(tmp_path, study="s", trials=4).compile(program(), valset=EXAMPLES).tuning_report
+    assert report.trials[:2] == first.trials
+    assert [trial.number for trial in report.trials] == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [([{"question": "q1"}] * 9, "number 0 is a dict"), ([*EXAMPLES, dspy.Example(question="q")], r"number 24 .* call its with_inputs")],
+)
+def test_examples_of_another_kind_are_named(tmp_path: Path, examples: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        tuner(tmp_path).compile(program(), valset=examples)
+
+
+def test_only_modules_are_tuned(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tunes a dspy\.Module, but got a function"):
+        tuner(tmp_path).compile(answer, valset=EXAMPLES)
+
+
+def test_a_trial_that_another_worker_took_for_dead_does_not_end_the_study(tmp_path: Path) -> None:
+    scored: list[int] = []
+
+    def metric(example: dspy.Example, prediction: Any) -> float:
+        scored.append(1)
+        if len(scored) == 30:  # in the first trial that differs from the baseline
+            study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/tuning.db")
+            (mine,) = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+            study.tell(mine.number, state=optuna.trial.TrialState.FAIL)
+        return exact(example, prediction)
+
+    report = tuner(tmp_path, metric, study="s").compile(program(), valset=EXAMPLES).tuning_report
+    assert len(report.trials) == 6
+    assert any("another worker took it up" in note for note in report.notes)
+
+
+def test_a_sampler_that_has_tried_all_points_ends_the_study(tmp_path: Path) -> None:
+    sampler = optuna.samplers.GridSampler({"n": [1, 2], "instruction:fusor": [0, 1]}, seed=1)
+    report = tuner(tmp_path, sampler=sampler, trials=30).compile(program(), valset=EXAMPLES).tuning_report
+    assert len({(trial.setting["n"], trial.setting["instruction:fusor"]) for trial in report.trials}) == 4
+    assert len(report.trials) < 7
+    assert any("nothing left to try" in note for note in report.notes)
+
+
 def test_an_empty_valset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="at least 2 examples, but got 0; give a larger valset"):
         tuner(tmp_path).compile(program(), valset=[])
@@ -288,6 +387,7 @@ def test_the_report_comes_back_from_its_file(tmp_path: Path) -> None:
         ({"tolerance": -0.1}, "tolerance must be at least 0"),
         ({"racing_error": 1.0}, "racing_error and holdout must be in"),
         ({"num_threads": 0}, "num_threads must be at least 1"),
+        ({"sampler": optuna.samplers.TPESampler}, "sampler must be an Optuna sampler"),
         ({"demos": {"fuser": [[]]}}, "demos names 'fuser'"),
         ({"storage": "nonsense"}, "cannot open the storage 'nonsense'"),
     ],

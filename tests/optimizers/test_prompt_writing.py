@@ -12,6 +12,7 @@ from conftest import ScriptedLM, prompt_of, system_of
 from tuning_problem import CAREFUL, EXAMPLES, answer, exact, program, tuner
 
 from dspy_fusion.optimizers import Budget, InstructionProposer
+from dspy_fusion.programs import ConfigurationError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -61,6 +62,31 @@ def test_a_rewrite_after_failures_is_tried_next(tmp_path: Path) -> None:
     assert "score 0.00" in shown
     assert origins(report.tuning_report)[CAREFUL] == "reflected"
     assert report.tuning_report.trials[2].setting["instruction:fusor"] == 1
+
+
+def test_the_tasks_own_instruction_is_proposed_and_rewritten_on_request(tmp_path: Path) -> None:
+    def task(request: Any) -> dict[str, str]:
+        return {"reasoning": "so", "answer": "yes" if "be kind" in system_of(request) else "no"}
+
+    proposer = writer(proposal="Say what is so.", rewrite="Always be kind and say yes.")
+    options = {"tune_task": True, "instructions": None, "exclude": (), "proposer": proposer, "proposals": 1, "reflect_every": 2}
+    with dspy.context(lm=ScriptedLM(task)):
+        tuned = tuner(tmp_path, **options).compile(dspy.ChainOfThought("question -> answer"), valset=EXAMPLES)
+    found = dict(tuned.tuning_report.instructions["predict"])
+    assert (found["Say what is so."], found["Always be kind and say yes."]) == ("grounded", "reflected")
+    assert tuned.predict.signature.instructions == "Always be kind and say yes."
+    assert not any("candidate" in system_of(request) for request in proposer.requests)
+
+
+def test_a_fused_task_is_tuned_with_its_fusor_on_request(tmp_path: Path) -> None:
+    report = tuner(tmp_path, tune_task=True, proposer=writer(), proposals=1).compile(program(), valset=EXAMPLES).tuning_report
+    assert set(report.instructions) == {"program", "fusor"}
+    assert {trial.setting["instruction:program"] for trial in report.trials} == {0, 1}
+
+
+def test_tuning_the_task_takes_texts_or_a_proposer(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tune_task has nothing to choose from; .* for one of \['program'\], or a proposer"):
+        tuner(tmp_path, tune_task=True).compile(program(), valset=EXAMPLES)
 
 
 def test_the_metrics_feedback_is_shown(tmp_path: Path) -> None:
