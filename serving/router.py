@@ -1,8 +1,12 @@
 """RoutedLM: one ``dspy.LM`` over several addresses of one model, with a limit on calls at once and another model to fall back on.
 
-The addresses are no part of its settings, so a cache and a bank take the answers of all of them for answers of the one model. Litellm's own
-``Router`` is not used: it deals each request out anew, repeats it by itself and waits in its sleep past any deadline. Retries are made here
-and nowhere below: at the next address at once, and after a whole round in vain once more, after the pause that DSPy would make.
+The addresses are no part of its settings, so a cache and a bank take the answers of all of them for answers of the one model. Retries are
+made here and nowhere below: at the next address at once, and after a whole round in vain once more, after the pause that DSPy would make.
+
+Litellm's own ``Router`` is not used. What keeps a prompt's candidates together has to be registered with it (``register_plugin``, 1.110.2)
+as a strategy, and such a strategy chooses in the place of all else: an address that cools down is handed out again, and what limits and
+skips addresses would be ours as it is here. Its ``max_parallel_requests`` does not hold for threads, and in an event loop refuses a call
+instead of letting it wait; it sleeps past any deadline; and it reaches litellm alone, not DSPy's native engine, which is the faster one.
 """
 
 from __future__ import annotations
