@@ -105,7 +105,7 @@ def _n(asker: _Asker) -> Finding:
     if len(outputs) != 2:
         return Finding("ignored", f"asked for 2 completions, got {len(outputs)}")
     if outputs[0] == outputs[1]:
-        return Finding("honoured", "two completions in one request, but alike")
+        return Finding("ignored", "two completions in one request, but alike")
     counts_on = outputs == [asker.text(_OPEN, seed=seed) for seed in (1, 2)]
     return Finding("honoured", f"two completions in one request, {'with' if counts_on else 'not with'} the seeds s and s + 1")
 

@@ -24,11 +24,9 @@ import dspy
 from dspy.clients import _deprecation
 from dspy.utils.exceptions import LMError, is_retryable_lm_error
 
-from dspy_fusion.programs.metering import LeftBehind
-
 from .affinity import Affinity
 from .endpoints import Endpoint
-from .places import Place
+from .places import wait_while_wanted
 
 logger = logging.getLogger(__name__)
 _LAID_OVER = ("temperature", "seed", "rollout_id", "logprobs", "timeout")  # what an attempt sets on a model, and so on its stand-in
@@ -56,7 +54,7 @@ class RoutedLM(dspy.LM):
         while (endpoint := route.next()) is not None:
             place = endpoint.places.ask()
             try:
-                _wait(place)
+                wait_while_wanted(place)
                 with self._called_at(endpoint, messages) as leaf:
                     answer = super(RoutedLM, leaf).__call__(prompt, messages=messages, **kwargs)
                 endpoint.answered()
@@ -160,12 +158,3 @@ def _takes(lm: dspy.LM, name: str) -> bool:
 
 def _is_streaming() -> bool:
     return dspy.settings.send_stream is not None
-
-
-def _wait(place: Place) -> None:
-    """Waits for a place, but no longer than somebody waits for the attempt that this call belongs to."""
-    end = getattr(dspy.settings.usage_tracker, "end", None)
-    try:
-        place.result(None if end is None else max(0.0, end - time.monotonic()))
-    except TimeoutError:
-        raise LeftBehind from None
