@@ -78,8 +78,8 @@ class ModelEntry:
     @property
     def why_not_together(self) -> str:
         """What stands in the way of one request for several candidates, or an empty string."""
-        if self.is_routed:
-            return "several addresses, max_concurrency or a fallback"
+        if len(self.where) > 1:
+            return "several addresses"
         if self.is_embedded or self.engine != "litellm":
             return 'an engine other than "litellm"'
         return next((f"the sampling option {name}" for name in CANNOT_SEND if name in self.sampling), "")
@@ -120,7 +120,8 @@ class ModelEntry:
         if self.gpus:
             settings["callbacks"] = [GpuTime(self.model, self.gpus)]
         if together and not replace(self, sampling=options).why_not_together:
-            return TogetherLM(self.model, connection=self._connection(), **settings)
+            settings |= {"connection": self._connection(), "max_concurrency": self.max_concurrency, "fallback": fallback}
+            return TogetherLM(self.model, **settings)
         settings |= {"engine": ENGINES[self.engine], **self._connection()}
         if not self.is_routed:
             return dspy.LM(self.model, **settings)

@@ -17,7 +17,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import dspy
@@ -64,7 +64,9 @@ class RoutedLM(dspy.LM):
             finally:
                 endpoint.places.give_back(place)
             time.sleep(pause)
-        return route.stand_in()(prompt, messages=messages, **kwargs)
+        fallback = route.stand_in()
+        with self._passing_on(fallback, messages):
+            return fallback(prompt, messages=messages, **kwargs)
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         """As :meth:`__call__`, in the running event loop."""
@@ -82,7 +84,9 @@ class RoutedLM(dspy.LM):
             finally:
                 endpoint.places.give_back(place)
             await asyncio.sleep(pause)
-        return await route.stand_in().acall(prompt, messages=messages, **kwargs)
+        fallback = route.stand_in()
+        with self._passing_on(fallback, messages):
+            return await fallback.acall(prompt, messages=messages, **kwargs)
 
     def dump_state(self) -> dict[str, Any]:
         """As of a plain ``dspy.LM``, without addresses: those belong to the catalogue, not to a saved program."""
@@ -90,16 +94,18 @@ class RoutedLM(dspy.LM):
 
     @contextmanager
     def _called_at(self, endpoint: Endpoint, messages: Any) -> Iterator[RoutedLM]:
-        """This model at one address, tried once. What is streamed cannot be taken back, so there DSPy retries until the first token.
-
-        DSPy warns of messages that are not an adapter's, and knows those by the model they are for, which is this one and not the leaf.
-        """
+        """This model at one address, tried once. What is streamed cannot be taken back, so there DSPy retries until the first token."""
         leaf = copy.copy(self)
         leaf.num_retries = self.num_retries if _is_streaming() else 0
-        leaf.kwargs = {**self.kwargs, "api_base": endpoint.address} if endpoint.address else self.kwargs
-        is_adapters = _deprecation._adapter_call.get() == (self, messages)
-        with _deprecation.adapter_message_call(leaf, messages) if is_adapters else nullcontext():
+        if endpoint.address and isinstance(self.engine, str):  # an engine of its own has the address already
+            leaf.kwargs = {**self.kwargs, "api_base": endpoint.address}
+        with self._passing_on(leaf, messages):
             yield leaf
+
+    def _passing_on(self, other: dspy.LM, messages: Any) -> AbstractContextManager[None]:
+        """DSPy warns of messages that are not an adapter's, and knows those by the model they are for, which is this one."""
+        is_adapters = _deprecation._adapter_call.get() == (self, messages)
+        return _deprecation.adapter_message_call(other, messages) if is_adapters else nullcontext()
 
 
 class _Route:

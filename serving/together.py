@@ -4,6 +4,7 @@ To everything above it is a ``dspy.LM`` that is called once a candidate, so each
 and a bank that holds some candidates has only the others drawn. Below, calls made at one time that differ in nothing but their seed become
 one request. Its prompt is billed once, to the first of them; the completion tokens that the server reports are split by length of text.
 What is lost is seeds: the request has that of the first call, and which completion belongs to which candidate is the server's choice.
+A ``max_concurrency`` counts candidates, so no more of them than that are in one request.
 """
 
 from __future__ import annotations
@@ -20,26 +21,39 @@ from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngin
 from dspy.clients.engines.litellm_errors import litellm_errors
 from dspy.lm15 import Request, Response
 
+from .affinity import affinity_of
 from .gathering import Gathering, Group
 from .places import wait_while_wanted
+from .router import RoutedLM
 
 CANNOT_SEND = ("min_p", "repetition_penalty", "extra_body")
 """Sampling options that DSPy's typed requests do not carry, and so neither does this."""
 
 
-class TogetherLM(dspy.LM):
+class TogetherLM(RoutedLM):
     """A model at one address, through litellm.
 
     Args:
         model: a litellm model string.
         connection: ``api_base``, ``api_key`` and ``timeout``, where they are set.
+        max_concurrency: how many candidates are drawn there at once; None for any number.
+        fallback: another model, asked when this one does not answer.
         kwargs: as for ``dspy.LM``.
     """
 
-    def __init__(self, model: str, *, connection: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        connection: dict[str, Any],
+        max_concurrency: int | None = None,
+        fallback: dspy.LM | None = None,
+        **kwargs: Any,
+    ) -> None:
         gathering = Gathering()
-        engines = TogetherEngine(gathering, connection), AsyncTogetherEngine(gathering, connection)
-        super().__init__(model, engine=engines[0], async_engine=engines[1], **kwargs)
+        engines = {"engine": TogetherEngine(gathering, connection), "async_engine": AsyncTogetherEngine(gathering, connection)}
+        affinity = affinity_of((connection.get("api_base") or model,), max_concurrency)
+        super().__init__(model, affinity=affinity, fallback=fallback, **engines, **kwargs)
 
     def dump_state(self) -> dict[str, Any]:
         """As of a plain ``dspy.LM`` through litellm, without its address: that belongs to the catalogue, not to a saved program."""

@@ -115,6 +115,16 @@ def test_a_deadline_leaves_nobody_waiting(server: SwitchServer) -> None:
         pool_of(drawing(lm, 3, deadline_seconds=0.3))
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
+def test_a_limit_and_a_fallback_are_kept_to(server: SwitchServer) -> None:
+    with switch_server(status=500) as dead:
+        lm = together(dead, max_concurrency=2, fallback=together(server, max_concurrency=2))
+        assert len(pool_of(drawing(lm, 4)).good) == 4
+        assert max(body["n"] for body in dead.bodies) <= 2
+        assert sum(body["n"] for body in server.bodies) == 4
+    assert max(body["n"] for body in server.bodies) == 2
+
+
 def test_copies_gather_together_and_are_saved_as_a_plain_model(server: SwitchServer) -> None:
     lm = together(server, temperature=0.5)
     assert copy.deepcopy(lm).engine is lm.copy(seed=1).engine is lm.engine
@@ -152,7 +162,7 @@ def test_the_probe_decides(tmp_path: Path, keys: str, verdict: str, wanted: bool
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("max_concurrency = 2", "max_concurrency or a fallback"),
+        ('addresses = ["http://a/v1", "http://b/v1"]', "several addresses"),
         ('engine = "native"', 'an engine other than "litellm"'),
         ("sampling = { min_p = 0.1 }", "the sampling option min_p"),
     ],
