@@ -48,6 +48,11 @@ class ProbeReport:
     findings: Mapping[str, Finding]
 
     @property
+    def has_answer(self) -> bool:
+        """Whether the endpoint answered at all; where it did not, nothing is known of it."""
+        return self.findings.get("answers", Finding("failed")).verdict == "honoured"
+
+    @property
     def fingerprint(self) -> str:
         """What tells this endpoint from others."""
         return fingerprint(self.model, self.address, self.engine)
