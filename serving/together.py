@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 import dspy
+from dspy.clients._litellm import get_litellm
 from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
 from dspy.clients.engines.litellm_errors import litellm_errors
 from dspy.lm15 import Request, Response
@@ -106,8 +107,7 @@ class TogetherEngine(_Shared, LiteLLMEngine):
             raise
 
     def _send(self, data: dict[str, Any]) -> Any:
-        import litellm
-
+        litellm = get_litellm(feature="one request for several candidates")
         with litellm_errors(model=data["model"]):
             return litellm.completion(**self._in_time(data))
 
@@ -135,8 +135,7 @@ class AsyncTogetherEngine(_Shared, AsyncLiteLLMEngine):
             raise
 
     async def _send(self, data: dict[str, Any]) -> Any:
-        import litellm
-
+        litellm = get_litellm(feature="one request for several candidates")
         with litellm_errors(model=data["model"]):
             return await litellm.acompletion(**self._in_time(data))
 

@@ -60,6 +60,10 @@ class Served(Protocol):
         """Whether a request may give ``inputs`` by name."""
         ...
 
+    def warm_up(self) -> None:
+        """Loads what the first answer would have to wait for."""
+        ...
+
     def check(self, body: ChatBody) -> None:
         """Raises ``ApiError`` where the request is wrong; nothing was called yet."""
         ...

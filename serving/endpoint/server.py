@@ -41,6 +41,8 @@ def serve(
     """
     with _listening(host, port) as listener:
         server = _server(models, limits or Limits(), key_for(host), lambda: ready(_url(listener)))
+        for model in models:
+            model.warm_up()
         gc.collect()
         gc.freeze()  # what has been loaded stays: each full collection would walk through it, and all answers wait for 0.1 s
         before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped: that is the end, no failure
