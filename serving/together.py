@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ from .affinity import affinity_of
 from .gathering import Gathering, Group
 from .places import wait_while_wanted
 from .router import RoutedLM
+from .split_response import split
 
 CANNOT_SEND = ("min_p", "repetition_penalty", "extra_body")
 """Sampling options that DSPy's typed requests do not carry, and so neither does this."""
@@ -150,29 +150,6 @@ def _key(data: dict[str, Any]) -> str:
 
 def _handed_out(group: Group, raw: Any) -> Any:
     """The leader's completion; the others are given theirs."""
-    first, *rest = _split(raw)
+    first, *rest = split(raw)
     group.hand_out(rest)
     return first
-
-
-def _split(raw: Any) -> list[Any]:
-    """One response a completion, which together cost what the whole one did."""
-    if len(raw.choices) < 2:
-        return [raw]
-    from litellm import Usage
-
-    usage = getattr(raw, "usage", None)
-    parts = [raw.model_copy(update={"choices": [choice.model_copy(update={"index": 0})]}) for choice in raw.choices]
-    if usage is not None:
-        completion = shares(usage.completion_tokens or 0, [len(choice.message.content or "") for choice in raw.choices])
-        for place, (part, tokens) in enumerate(zip(parts, completion, strict=True)):
-            prompt = 0 if place else usage.prompt_tokens or 0
-            part.usage = Usage(prompt_tokens=prompt, completion_tokens=tokens, total_tokens=prompt + tokens)
-    return parts
-
-
-def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """A whole number in parts by weight, which add up to it; equal weights where all are 0."""
-    weights = weights if any(weights) else [1] * len(weights)
-    ends = [total * sum(weights[: place + 1]) // sum(weights) for place in range(len(weights))]
-    return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]

@@ -17,7 +17,8 @@ from dspy_fusion.programs.bank import CandidateBank
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.models import load_models
 from dspy_fusion.serving.probe_report import Finding, ProbeReport, keep_report
-from dspy_fusion.serving.together import TogetherLM, shares
+from dspy_fusion.serving.split_response import shares
+from dspy_fusion.serving.together import TogetherLM
 
 
 @pytest.fixture
