@@ -13,7 +13,7 @@ from .model_entry import ENGINES, ModelEntry, Price, check_sampling
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _TEXTS = ("model", "engine", "key", "about", "fallback")
-_NOT_EMBEDDED = ("address", "addresses", "engine", "key", "max_concurrency", "timeout", "fallback")
+_NOT_EMBEDDED = ("address", "addresses", "engine", "key", "max_concurrency", "timeout", "fallback", "one_request")
 
 
 def read_entry(name: str, table: object) -> ModelEntry:
@@ -32,7 +32,12 @@ def read_entry(name: str, table: object) -> ModelEntry:
     _check_numbers(name, table)
     check_sampling(table.get("sampling", {}), f"[{name}]")
     rest = {key: value for key, value in table.items() if key not in ("address", "addresses", "price")}
-    return ModelEntry(**rest, **_read_addresses(name, table), price=_read_price(name, table.get("price", {})))
+    entry = ModelEntry(**rest, **_read_addresses(name, table), price=_read_price(name, table.get("price", {})))
+    if not isinstance(entry.one_request, bool | None):
+        raise ConfigurationError(f"[{name}] one_request must be true or false, but is {entry.one_request!r}")
+    if entry.one_request and entry.why_not_together:
+        raise ConfigurationError(f"[{name}] one_request = true does not go with {entry.why_not_together}; leave one of them out")
+    return entry
 
 
 def check_fallbacks(entries: dict[str, ModelEntry]) -> None:

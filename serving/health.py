@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,7 +46,7 @@ def health(entry: ModelEntry, key: str = "", *, timeout: float = 5.0) -> list[He
 
 def _ask(address: str, key: str, timeout: float) -> Health:
     started, root = time.monotonic(), re.sub("/v1/?$", "", address)
-    problem = _problem(f"{address.rstrip('/')}/models", key, timeout)
+    problem = _problem(f"{address.rstrip('/')}/models", key, timeout, json.loads)
     if problem and not (problem[0].isdigit() and not _problem(f"{root}/health", key, timeout)):  # some cannot list their models
         return Health(address, problem, time.monotonic() - started)
     seconds = time.monotonic() - started
@@ -55,9 +57,11 @@ def _ask(address: str, key: str, timeout: float) -> Health:
     return Health(address, "", seconds, _sum(published, _RUNNING), _sum(published, _WAITING))
 
 
-def _problem(url: str, key: str, timeout: float) -> str:
+def _problem(url: str, key: str, timeout: float, read: Callable[[str], object] = str) -> str:
     try:
-        _get(url, key, timeout)
+        read(_get(url, key, timeout))
+    except json.JSONDecodeError as error:
+        return f"something else answers there: {' '.join(error.doc.split())[:60]!r}"
     except (OSError, ValueError) as error:
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         return f"{code}{getattr(error, 'reason', None) or error}"

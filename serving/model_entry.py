@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dspy
@@ -15,6 +15,7 @@ from .affinity import affinity_of
 from .embedded.embedded_lm import PREFIX, embedded_lm
 from .gpu_time import GpuTime
 from .router import RoutedLM
+from .together import CANNOT_SEND, TogetherLM
 
 ENGINES = {"litellm": "litellm", "native": "lm15"}
 SAMPLING = (
@@ -55,6 +56,8 @@ class ModelEntry:
         timeout: seconds that a call waits for the next byte; None for DSPy's ten minutes.
         fallback: the name of another model of the catalogue that answers when no address of this one does.
         gpus: how many GPUs each address has, for prices in GPU-seconds; 0 where that is not known.
+        one_request: whether the candidates of a question are drawn in one request with ``n``, where a probe has found that the server
+            honours it (:class:`TogetherLM` says what is lost); None for where the prompt has a price, which is then paid once.
     """
 
     model: str
@@ -70,6 +73,16 @@ class ModelEntry:
     timeout: float | None = None
     fallback: str = ""
     gpus: float = 0.0
+    one_request: bool | None = None
+
+    @property
+    def why_not_together(self) -> str:
+        """What stands in the way of one request for several candidates, or an empty string."""
+        if len(self.where) > 1:
+            return "several addresses"
+        if self.is_embedded or self.engine != "litellm":
+            return 'an engine other than "litellm"'
+        return next((f"the sampling option {name}" for name in CANNOT_SEND if name in self.sampling), "")
 
     @property
     def is_routed(self) -> bool:
@@ -86,8 +99,10 @@ class ModelEntry:
         """Whether it runs in this process."""
         return self.model.startswith(PREFIX)
 
-    def lm(self, *, cache: bool = False, fallback: dspy.LM | None = None, **sampling: Any) -> dspy.LM:
+    def lm(self, *, cache: bool = False, fallback: dspy.LM | None = None, together: bool = False, **sampling: Any) -> dspy.LM:
         """The model as DSPy takes it; ``sampling`` goes before the entry's defaults, and ``fallback`` is the model of that name.
+
+        With ``together`` it is a :class:`TogetherLM`, where nothing stands in the way.
 
         The engine is always set, for DSPy would otherwise choose one per call by the options of that call.
 
@@ -101,9 +116,13 @@ class ModelEntry:
             return embedded_lm(self.model, cache=cache, **options)
         if self.engine == "native" and (dropped := [name for name in _NOT_NATIVE if name in options]):
             raise ConfigurationError(f'{self.model}: the native engine does not send {dropped[0]}; use engine = "litellm"')
-        settings = {"engine": ENGINES[self.engine], "cache": cache, **self._connection(), **options}
+        settings = {"cache": cache, **options}
         if self.gpus:
             settings["callbacks"] = [GpuTime(self.model, self.gpus)]
+        if together and not replace(self, sampling=options).why_not_together:
+            settings |= {"connection": self._connection(), "max_concurrency": self.max_concurrency, "fallback": fallback}
+            return TogetherLM(self.model, **settings)
+        settings |= {"engine": ENGINES[self.engine], **self._connection()}
         if not self.is_routed:
             return dspy.LM(self.model, **settings)
         settings.pop("api_base", None)

@@ -22,7 +22,7 @@ from .embedded.embedded_lm import PREFIX
 from .embedded.embedded_model import SUFFIX
 from .entry_tables import check_fallbacks, read_entry
 from .model_entry import ModelEntry, Price
-from .probe_report import kept_complaints
+from .probe_report import draws_together, kept_complaints
 
 DEFAULT_FILE = "models.toml"
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class ModelCatalogue:
         """
         entry = self.entry(name)
         fallback = self.lm(entry.fallback, cache=cache) if entry.fallback else None
-        made = entry.lm(cache=cache, fallback=fallback, **sampling)
+        made = entry.lm(cache=cache, fallback=fallback, together=draws_together(entry), **sampling)
         for complaint in kept_complaints(replace(entry, sampling={**entry.sampling, **sampling})):
             _warn_once(complaint)
         return made

@@ -6,9 +6,16 @@ It is held around one call to a model and by nothing that makes further calls, s
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+import dspy
+
+from dspy_fusion.programs.metering import LeftBehind
+
+T = TypeVar("T")
 
 Place: TypeAlias = "Future[None]"
 
@@ -62,3 +69,18 @@ class Places:
         if place.set_running_or_notify_cancel():
             self.taken += 1
             place.set_result(None)
+
+
+def wait_while_wanted(future: Future[T]) -> T:
+    """The result of a future, waited for no longer than somebody waits for the attempt that this call belongs to.
+
+    Raises:
+        LeftBehind: nobody waits any more.
+    """
+    end = getattr(dspy.settings.usage_tracker, "end", None)
+    try:
+        return future.result(None if end is None else max(0.0, end - time.monotonic()))
+    except TimeoutError:
+        if future.done():
+            raise  # the result is an error of that kind
+        raise LeftBehind from None

@@ -15,7 +15,14 @@ from dataclasses import replace
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import LMConfigurationError, LMError, LMProviderError, LMTransportError, LMUnsupportedFeatureError
+from dspy.utils.exceptions import (
+    LMConfigurationError,
+    LMError,
+    LMInvalidRequestError,
+    LMProviderError,
+    LMUnsupportedFeatureError,
+    is_retryable_lm_error,
+)
 
 from dspy_fusion.programs.attempts import describe
 from dspy_fusion.programs.errors import ConfigurationError
@@ -77,12 +84,9 @@ def _judged(check: Callable[[_Asker], Finding], asker: _Asker) -> Finding:
         return check(asker)
     except (ConfigurationError, LMConfigurationError, LMUnsupportedFeatureError) as error:
         return Finding("not sent", describe(error))
-    except LMTransportError as error:
-        return Finding("failed", describe(error))
-    except LMProviderError as error:
-        return Finding("refused" if (error.status or 400) < 500 else "failed", describe(error))
     except LMError as error:
-        return Finding("failed", describe(error))
+        refused = isinstance(error, LMInvalidRequestError) or 400 <= (error.status or 0) < 500
+        return Finding("refused" if refused and not is_retryable_lm_error(error) else "failed", describe(error))
 
 
 def _answers(asker: _Asker) -> Finding:
@@ -105,7 +109,7 @@ def _n(asker: _Asker) -> Finding:
     if len(outputs) != 2:
         return Finding("ignored", f"asked for 2 completions, got {len(outputs)}")
     if outputs[0] == outputs[1]:
-        return Finding("honoured", "two completions in one request, but alike")
+        return Finding("ignored", "two completions in one request, but alike")
     counts_on = outputs == [asker.text(_OPEN, seed=seed) for seed in (1, 2)]
     return Finding("honoured", f"two completions in one request, {'with' if counts_on else 'not with'} the seeds s and s + 1")
 

@@ -48,6 +48,11 @@ class ProbeReport:
     findings: Mapping[str, Finding]
 
     @property
+    def has_answer(self) -> bool:
+        """Whether the endpoint answered at all; where it did not, nothing is known of it."""
+        return self.findings.get("answers", Finding("failed")).verdict == "honoured"
+
+    @property
     def fingerprint(self) -> str:
         """What tells this endpoint from others."""
         return fingerprint(self.model, self.address, self.engine)
@@ -107,7 +112,22 @@ def complaints(entry: ModelEntry, reports: list[ProbeReport]) -> list[str]:
 def kept_complaints(entry: ModelEntry) -> list[str]:
     """As :func:`complaints`, from what earlier probes found out."""
     found = (kept_report(entry.model, address, entry.engine) for address in entry.where or ("",))
-    return complaints(entry, [report for report in found if report is not None])
+    said = complaints(entry, [report for report in found if report is not None])
+    if entry.one_request and not _honours_n(entry):
+        at = f" at {entry.address}" if entry.address else ""
+        said.append(f"{entry.model}{at}: one_request = true waits for a probe that finds n honoured; run dspy-fusion models --probe")
+    return said
+
+
+def draws_together(entry: ModelEntry) -> bool:
+    """Whether candidates are drawn in one request: it is wanted, nothing stands in the way, and the kept probe found ``n`` honoured."""
+    wanted = entry.price.input > 0 if entry.one_request is None else entry.one_request
+    return wanted and not entry.why_not_together and _honours_n(entry)
+
+
+def _honours_n(entry: ModelEntry) -> bool:
+    report = kept_report(entry.model, entry.address, entry.engine)
+    return report is not None and report.findings.get("n", Finding("unclear")).verdict == "honoured"
 
 
 def _read(path: Path) -> dict[str, dict]:

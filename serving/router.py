@@ -1,8 +1,12 @@
 """RoutedLM: one ``dspy.LM`` over several addresses of one model, with a limit on calls at once and another model to fall back on.
 
-The addresses are no part of its settings, so a cache and a bank take the answers of all of them for answers of the one model. Litellm's own
-``Router`` is not used: it deals each request out anew, repeats it by itself and waits in its sleep past any deadline. Retries are made here
-and nowhere below: at the next address at once, and after a whole round in vain once more, after the pause that DSPy would make.
+The addresses are no part of its settings, so a cache and a bank take the answers of all of them for answers of the one model. Retries are
+made here and nowhere below: at the next address at once, and after a whole round in vain once more, after the pause that DSPy would make.
+
+Litellm's own ``Router`` is not used. What keeps a prompt's candidates together has to be registered with it (``register_plugin``, 1.110.2)
+as a strategy, and such a strategy chooses in the place of all else: an address that cools down is handed out again, and what limits and
+skips addresses would be ours as it is here. Its ``max_parallel_requests`` does not hold for threads, and in an event loop refuses a call
+instead of letting it wait; it sleeps past any deadline; and it reaches litellm alone, not DSPy's native engine, which is the faster one.
 """
 
 from __future__ import annotations
@@ -13,18 +17,16 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import dspy
 from dspy.clients import _deprecation
 from dspy.utils.exceptions import LMError, is_retryable_lm_error
 
-from dspy_fusion.programs.metering import LeftBehind
-
 from .affinity import Affinity
 from .endpoints import Endpoint
-from .places import Place
+from .places import wait_while_wanted
 
 logger = logging.getLogger(__name__)
 _LAID_OVER = ("temperature", "seed", "rollout_id", "logprobs", "timeout")  # what an attempt sets on a model, and so on its stand-in
@@ -52,7 +54,7 @@ class RoutedLM(dspy.LM):
         while (endpoint := route.next()) is not None:
             place = endpoint.places.ask()
             try:
-                _wait(place)
+                wait_while_wanted(place)
                 with self._called_at(endpoint, messages) as leaf:
                     answer = super(RoutedLM, leaf).__call__(prompt, messages=messages, **kwargs)
                 endpoint.answered()
@@ -62,7 +64,9 @@ class RoutedLM(dspy.LM):
             finally:
                 endpoint.places.give_back(place)
             time.sleep(pause)
-        return route.stand_in()(prompt, messages=messages, **kwargs)
+        fallback = route.stand_in()
+        with self._passing_on(fallback, messages):
+            return fallback(prompt, messages=messages, **kwargs)
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         """As :meth:`__call__`, in the running event loop."""
@@ -80,7 +84,9 @@ class RoutedLM(dspy.LM):
             finally:
                 endpoint.places.give_back(place)
             await asyncio.sleep(pause)
-        return await route.stand_in().acall(prompt, messages=messages, **kwargs)
+        fallback = route.stand_in()
+        with self._passing_on(fallback, messages):
+            return await fallback.acall(prompt, messages=messages, **kwargs)
 
     def dump_state(self) -> dict[str, Any]:
         """As of a plain ``dspy.LM``, without addresses: those belong to the catalogue, not to a saved program."""
@@ -88,16 +94,18 @@ class RoutedLM(dspy.LM):
 
     @contextmanager
     def _called_at(self, endpoint: Endpoint, messages: Any) -> Iterator[RoutedLM]:
-        """This model at one address, tried once. What is streamed cannot be taken back, so there DSPy retries until the first token.
-
-        DSPy warns of messages that are not an adapter's, and knows those by the model they are for, which is this one and not the leaf.
-        """
+        """This model at one address, tried once. What is streamed cannot be taken back, so there DSPy retries until the first token."""
         leaf = copy.copy(self)
         leaf.num_retries = self.num_retries if _is_streaming() else 0
-        leaf.kwargs = {**self.kwargs, "api_base": endpoint.address} if endpoint.address else self.kwargs
-        is_adapters = _deprecation._adapter_call.get() == (self, messages)
-        with _deprecation.adapter_message_call(leaf, messages) if is_adapters else nullcontext():
+        if endpoint.address and isinstance(self.engine, str):  # an engine of its own has the address already
+            leaf.kwargs = {**self.kwargs, "api_base": endpoint.address}
+        with self._passing_on(leaf, messages):
             yield leaf
+
+    def _passing_on(self, other: dspy.LM, messages: Any) -> AbstractContextManager[None]:
+        """DSPy warns of messages that are not an adapter's, and knows those by the model they are for, which is this one."""
+        is_adapters = _deprecation._adapter_call.get() == (self, messages)
+        return _deprecation.adapter_message_call(other, messages) if is_adapters else nullcontext()
 
 
 class _Route:
@@ -156,12 +164,3 @@ def _takes(lm: dspy.LM, name: str) -> bool:
 
 def _is_streaming() -> bool:
     return dspy.settings.send_stream is not None
-
-
-def _wait(place: Place) -> None:
-    """Waits for a place, but no longer than somebody waits for the attempt that this call belongs to."""
-    end = getattr(dspy.settings.usage_tracker, "end", None)
-    try:
-        place.result(None if end is None else max(0.0, end - time.monotonic()))
-    except TimeoutError:
-        raise LeftBehind from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich import box
@@ -42,8 +43,7 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
         with only_errors_logged("dspy.clients.lm"):  # it warns of every answer that is cut off, and all of a probe's are
             return _probe(models, arguments.probe, console, log)
     if arguments.health:
-        console.print(_health_table(models.entries))
-        return 0
+        return _health(models.entries, console)
     table = _table("Models", "name", "model", "where", "USD per million tokens", "what it is")
     for name, entry in models.entries.items():
         price = f"{entry.price.input:g} in, {entry.price.output:g} out" if entry.price.input or entry.price.output else ""
@@ -69,9 +69,12 @@ def _probe(models: ModelCatalogue, names: list[str], console: Console, log: Cons
                 log.print(escape(str(missing)))
                 silent = True
                 continue
-            reports.append(report)
             console.print(_probe_table(name, report))
-            silent = silent or "n" not in report.findings
+            if not report.has_answer:
+                log.print("not kept: it did not answer")
+                silent = True
+                continue
+            reports.append(report)
             log.print(f"kept in {keep_report(report)}")
         for complaint in complaints(entry, reports):
             log.print(f"warning: {escape(complaint)}")
@@ -85,10 +88,18 @@ def _probe_table(name: str, report: ProbeReport) -> Table:
     return table
 
 
-def _health_table(entries: Mapping[str, ModelEntry]) -> Table:
+def _health(entries: Mapping[str, ModelEntry], console: Console) -> int:
+    """Asks all servers at once and prints what they say; 1 where one does not answer."""
+    with ThreadPoolExecutor(len(entries)) as threads:
+        states = dict(zip(entries, threads.map(lambda entry: health(entry, os.environ.get(entry.key, "")), entries.values()), strict=True))
+    console.print(_health_table(entries, states))
+    return int(any(state.problem for asked in states.values() for state in asked))
+
+
+def _health_table(entries: Mapping[str, ModelEntry], states: Mapping[str, Sequence[Health]]) -> Table:
     table = _table("Health", "name", "where", "state", "running", "waiting", "limit a server")
     for name, entry in entries.items():
-        for state in health(entry, os.environ.get(entry.key, "")) or [Health(_where(entry))]:
+        for state in states[name] or [Health(_where(entry))]:
             said = state.problem or (f"answers in {state.seconds * 1000:.0f} ms" if entry.where else "not asked")
             numbers = ["" if number is None else str(number) for number in (state.running, state.waiting, entry.max_concurrency)]
             table.add_row(*map(escape, (name, state.address, said, *numbers)))

@@ -51,7 +51,8 @@ def read_request(request: Request, tokenizer: ChatTokenizer, context: int) -> Ch
     room = context - len(prompt)
     if room < 1:
         raise ContextLengthError(
-            f"the prompt has {len(prompt)} tokens; {request.model} takes {context} tokens, prompt and answer together",
+            # in OpenAI's words, by which litellm and others know it
+            f"this model's maximum context length is {context} tokens, prompt and answer together; the prompt has {len(prompt)}",
             provider=_PROVIDER,
         )
     return ChatRequest(prompt, _sampling(request.config, room))

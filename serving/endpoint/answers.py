@@ -60,6 +60,10 @@ class Served(Protocol):
         """Whether a request may give ``inputs`` by name."""
         ...
 
+    def warm_up(self) -> None:
+        """Loads what the first answer would have to wait for."""
+        ...
+
     def check(self, body: ChatBody) -> None:
         """Raises ``ApiError`` where the request is wrong; nothing was called yet."""
         ...
@@ -71,11 +75,17 @@ class Served(Protocol):
 
 @dataclass(frozen=True)
 class Head:
-    """What all parts of one response have in common."""
+    """What all parts of one response have in common; ``include_usage`` is whether a stream ends with the usage, and says so until then."""
 
     id: str
     created: int
     model: str
+    include_usage: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the response; the openai SDK hands the id on as ``_request_id``."""
+        return {"x-request-id": self.id}
 
     def completion(self, answers: Iterable[Answer]) -> dict[str, Any]:
         """A whole response."""
@@ -110,7 +120,7 @@ class Head:
 
     def _chunk(self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return {**self._common("chat.completion.chunk"), "choices": [choice]}
+        return {**self._common("chat.completion.chunk"), "choices": [choice], **({"usage": None} if self.include_usage else {})}
 
     def _common(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -88,7 +88,7 @@ class _Endpoint:
             model = self._model(model_name(body))
             chat = read_chat(body, honours=model.honours, takes_inputs=model.takes_inputs, max_n=self._limits.answers)
             model.check(chat)
-            head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), model.name)
+            head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), model.name, chat.include_usage)
             answer = self._streamed if chat.stream else self._whole
             return await _unless_client_leaves(request, answer(head, model, chat, end))
         except ClientDisconnect:
@@ -98,7 +98,7 @@ class _Endpoint:
 
     async def _whole(self, head: Head, model: Served, chat: ChatBody, end: float) -> Response:
         async with asyncio.timeout_at(end), self._gate.place():
-            return _json(head.completion(await _all(model, chat)))
+            return _json(head.completion(await _all(model, chat)), head.headers)
 
     async def _streamed(self, head: Head, model: Served, chat: ChatBody, end: float) -> EventStream:
         """A stream that has begun. What fails before the first piece is an HTTP error, what fails later an event."""
@@ -113,7 +113,7 @@ class _Endpoint:
 
         working = asyncio.ensure_future(work())
         try:
-            return EventStream(await events.first(), events, working)
+            return EventStream(await events.first(), events, working, head.headers)
         except BaseException:
             await ended(working)
             raise
@@ -173,5 +173,5 @@ def _error(error: ApiError) -> Response:
     return Response(encoded(error.body), error.status, {**error.headers, "Content-Type": "application/json"})
 
 
-def _json(body: dict[str, Any]) -> Response:
-    return Response(encoded(body), media_type="application/json")
+def _json(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(encoded(body), headers=headers, media_type="application/json")

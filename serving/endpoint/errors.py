@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dspy.lm15 import ContextLengthError, InvalidRequestError, UnsupportedFeatureError
+from dspy.utils.exceptions import ContextWindowExceededError
 
 from dspy_fusion.programs.errors import FusionError, FusorFailed, QuorumNotMet, ScorerError
 
@@ -63,11 +64,11 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, TimeoutError):
         return ApiError(504, "no answer within this server's time limit", code="time_limit", headers=_NO_RETRY)
     if isinstance(error, ContextLengthError):
-        return bad_request(str(error), "messages", code="context_length_exceeded")
+        return bad_request(_first_line(error), "messages", code="context_length_exceeded")
     if isinstance(error, UnsupportedFeatureError):
-        return bad_request(str(error), (error.feature or "").rpartition(".")[2] or None, code="unsupported_parameter")
+        return bad_request(_first_line(error), (error.feature or "").rpartition(".")[2] or None, code="unsupported_parameter")
     if isinstance(error, InvalidRequestError):
-        return bad_request(str(error), "messages")
+        return bad_request(_first_line(error), "messages")
     if isinstance(error, QuorumNotMet | FusorFailed | ScorerError):
         return _failed_program(error)
     logger.error("a request failed", exc_info=error)
@@ -76,9 +77,11 @@ def as_api_error(error: BaseException) -> ApiError:
 
 def _failed_program(error: FusionError) -> ApiError:
     logger.warning("a request failed: %s", error)
-    message = str(error).partition("\n")[0].partition("; the causes")[0]
+    message = _first_line(error).partition("; the causes")[0]
     causes = error.causes if isinstance(error, QuorumNotMet) else ()
     kinds = dict.fromkeys(cause.split(": ")[1] for cause in causes if ": " in cause)
+    if list(kinds) == [ContextWindowExceededError.__name__]:
+        return bad_request("the prompt is too long for the models of this program", "messages", code="context_length_exceeded")
     if isinstance(error, QuorumNotMet):
         code, message = "quorum_not_met", f"{message} ({', '.join(kinds)})"
     else:
@@ -89,4 +92,8 @@ def _failed_program(error: FusionError) -> ApiError:
 def _kind(status: int) -> str:
     if status >= 500:
         return "server_error"
-    return {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}.get(status, "invalid_request_error")
+    return {403: "permission_error", 429: "rate_limit_error"}.get(status, "invalid_request_error")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

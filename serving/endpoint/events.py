@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from .answers import Answer, Head, Piece, event
 from .chat import ChatBody
 from .errors import as_api_error
 
-_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 class Events:
@@ -74,10 +74,12 @@ class EventStream(Response):
         first: the first event.
         events: the others.
         work: what makes them.
+        headers: further ones of the response.
     """
 
-    def __init__(self, first: bytes, events: Events, work: asyncio.Future[Any]) -> None:
+    def __init__(self, first: bytes, events: Events, work: asyncio.Future[Any], headers: Mapping[str, str]) -> None:
         super().__init__()
+        self._head = [(name.encode(), value.encode()) for name, value in {**_HEADERS, **headers}.items()]
         self._first, self._events, self._work = first, events, work
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -85,7 +87,7 @@ class EventStream(Response):
         left = asyncio.ensure_future(receive())  # the request has been read, so all that can come is the end
         left.add_done_callback(lambda _: self._events.end())
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": self._head})
             item: bytes | None = self._first
             while item is not None:
                 await send({"type": "http.response.body", "body": item, "more_body": True})

@@ -46,6 +46,9 @@ class ServedModel:
         self.honours: Collection[str] = frozenset(SAMPLING)
         self._engine = AsyncEmbeddedEngine(load_model(source))
 
+    def warm_up(self) -> None:
+        """Does nothing: the weights are there."""
+
     def check(self, body: ChatBody) -> None:
         """The last message must be the user's."""
         if body.messages[-1].role != "user":

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import dspy
 from dspy.adapters.utils import parse_value
+from dspy.clients._litellm import get_litellm
+from dspy.clients.engines.litellm_engine import LiteLLMEngine
 
 from dspy_fusion.programs.candidates import Pool
 from dspy_fusion.programs.errors import ConfigurationError
@@ -53,6 +55,13 @@ class ServedProgram:
         self.name, self.program, self.adapter = name, program, adapter
         self.honours: Collection[str] = frozenset({"seed"} | ({"temperature"} if program.temperature is not None else set()))
         self.answer_field = _answer_field(program.signature, answer_field)
+
+    def warm_up(self) -> None:
+        """Imports litellm, which takes seconds, where a model of the program is reached through it."""
+        lms = [*(self.program.lms or ()), getattr(self.program, "fusor_lm", None)]
+        engines = [getattr(lm, "engine", None) for lm in lms]
+        if any(engine == "litellm" or isinstance(engine, LiteLLMEngine) for engine in engines):
+            get_litellm(feature="dspy-fusion serve")
 
     def check(self, body: ChatBody) -> None:
         """The inputs must be the task's, in its types."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -40,10 +41,15 @@ def serve(
     """
     with _listening(host, port) as listener:
         server = _server(models, limits or Limits(), key_for(host), lambda: ready(_url(listener)))
+        for model in models:
+            model.warm_up()
+        gc.collect()
+        gc.freeze()  # what has been loaded stays: each full collection would walk through it, and all answers wait for 0.1 s
         before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped: that is the end, no failure
         try:
             asyncio.run(server.serve([listener]))
         finally:
+            gc.unfreeze()
             signal.signal(signal.SIGTERM, before)
 
 
@@ -86,6 +92,7 @@ class _Server(uvicorn.Server):
 def _server(models: Sequence[Served], limits: Limits, key: str, ready: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         create_app(models, limits=limits, key=key),
+        http="h11",  # the faster httptools, which would be taken where it is installed, sets no limit to the size of headers
         access_log=False,
         log_level="warning",
         server_header=False,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from switch_server import switch_server
+from switch_server import html_server, switch_server
 
 from dspy_fusion.serving.model_entry import ModelEntry
 from dspy_fusion.serving.models import load_models
@@ -58,6 +58,14 @@ def test_a_silent_server_is_one_finding() -> None:
     with switch_server() as server:
         gone = server.address
     assert "Connection refused" in probe(ModelEntry("hosted_vllm/m"), gone).findings["answers"].note
+
+
+def test_what_is_no_refusal_is_a_failure() -> None:
+    with switch_server(delay_seconds=1.0) as slow:
+        assert probe(ModelEntry("hosted_vllm/m", timeout=0.2), slow.address).findings["answers"].verdict == "failed"
+    with html_server() as address:
+        finding = probe(ModelEntry("hosted_vllm/m"), address).findings["answers"]
+    assert (finding.verdict, "<html>" in finding.note) == ("failed", True)
 
 
 def test_an_embedded_model_is_probed_like_a_server() -> None:

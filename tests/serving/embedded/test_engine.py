@@ -105,7 +105,7 @@ def test_unsupported_content_is_refused_by_name(lm: dspy.LM) -> None:
 
 
 def test_a_prompt_beyond_the_context_is_an_error(lm: dspy.LM) -> None:
-    with pytest.raises(ContextWindowExceededError, match=r"has 405 tokens; embedded/tiny@.* takes 320"):
+    with pytest.raises(ContextWindowExceededError, match=r"embedded/tiny@.*context length is 320 tokens, .*the prompt has 405"):
         lm(request_for(lm, Message.user("x" * 401)))
 
 

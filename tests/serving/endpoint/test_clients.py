@@ -74,6 +74,33 @@ def test_a_stream_is_the_answer_in_pieces(client: openai.OpenAI, model: str) -> 
     assert last.usage == whole.usage
 
 
+def test_a_stream_that_ends_with_the_usage_says_so_until_then(client: openai.OpenAI) -> None:
+    told: Any = client.chat.completions.create(model="aft", messages=MESSAGES, stream=True, stream_options={"include_usage": True})
+    *before, last = [chunk.model_dump(exclude_unset=True)["usage"] for chunk in told]
+    assert before == [None] * len(before)
+    assert last["total_tokens"] > 0
+    silent: Any = client.chat.completions.create(model="aft", messages=MESSAGES, stream=True)
+    assert all("usage" not in chunk.model_dump(exclude_unset=True) for chunk in silent)
+
+
+def test_a_response_has_an_id_to_ask_about(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="sheets", messages=MESSAGES)
+    assert whole._request_id == whole.id
+    with client.chat.completions.with_streaming_response.create(model="aft", messages=MESSAGES, stream=True) as streamed:
+        assert (streamed.request_id or "") in next(streamed.iter_lines())
+
+
+@pytest.mark.parametrize("model", ["sheets", "aft"])
+def test_a_prompt_that_is_too_long_is_the_clients_to_shorten(client: openai.OpenAI, url: str, model: str) -> None:
+    messages: Any = [{"role": "user", "content": "12 + 30\n" * 1000}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=model, messages=messages)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
+    assert "\n" not in caught.value.response.json()["error"]["message"]
+    with pytest.raises(litellm.ContextWindowExceededError):
+        litellm.completion(model=f"openai/{model}", api_base=url, api_key="none", messages=messages)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["sheets", "aft"])
 def test_a_stop_text_ends_an_answer(client: openai.OpenAI, model: str, stream: bool) -> None:

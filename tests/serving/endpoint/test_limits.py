@@ -155,3 +155,14 @@ def test_no_thread_is_left_when_a_server_has_stopped() -> None:
     with endpoint_server([ServedProgram("m", fusion_of(lambda request: {"answer": "a"}))]) as url:
         assert ask(url).status_code == 200
     wait_for(lambda: threading.active_count() <= before)
+
+
+@pytest.mark.parametrize(("engine", "loaded"), [("litellm", "True"), ("lm15", "False")])
+def test_the_first_answer_does_not_wait_for_litellm_to_load(engine: str, loaded: str) -> None:
+    code = (
+        "import sys, dspy; from dspy_fusion.programs import Vote; from dspy_fusion.serving.endpoint.served_program import ServedProgram; "
+        f"lm = dspy.LM('openai/m', api_base='http://127.0.0.1:9/v1', api_key='none', engine={engine!r}); "
+        "ServedProgram('m', Vote(dspy.Predict('q -> a'), n=2, lms=[lm])).warm_up(); "
+        "print('litellm.main' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == loaded
