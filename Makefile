@@ -10,7 +10,7 @@ export HF_DATASETS_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check clean
+.PHONY: demo test trainable check clean
 
 demo: $(VENV)/installed
 	$(BIN)/dspy-fusion demo
@@ -19,6 +19,11 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
+
+# What the tests of fine-tuning need beside the rest (they skip without). Where a CPU build of torch is wanted, install that first.
+trainable: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev,finetune]'
 
 check: test
 

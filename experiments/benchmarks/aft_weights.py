@@ -1,7 +1,7 @@
-"""Makes the embedded aggregator: ``python -m dspy_fusion.experiments.benchmarks.aft_weights --out FOLDER``.
+"""Makes the embedded aggregator: ``python -m dspy_fusion.experiments.benchmarks.aft_weights --family FOLDER --out FOLDER``.
 
-``aft`` is ``sft`` after aggregation fine-tuning in stages: small pools with riddles, which only looking up solves, then parts that ``sft``
-gets wrong, and in the end pools as users have them, some of one source, some with a candidate that repeats itself. Each stage is an
+``aft`` is ``reader``, which the family's training leaves in its folder, after aggregation fine-tuning in stages: on sheets with many parts
+that ``sft`` gets wrong, on pools of one source and of several, some with a candidate that repeats itself. Each stage is an
 :class:`AggregationFineTuning`; what comes out is rounded to eight bits like all shipped weights. Interrupted, the same command goes on.
 """
 
@@ -34,77 +34,72 @@ MADE_UP = 12
 
 @dataclass(frozen=True)
 class Stage:
-    """One training: pools like these, so many rows, that learning rate; ``hard`` for parts that ``sft`` gets wrong."""
+    """One training: on so many rows, of pools like these."""
 
-    pools: Pools
     rows: int
-    rate: float
-    hard: bool = True
-    plain_share: float = 0.12
+    pools: Pools
 
 
 STAGES = (
-    Stage(Pools(most=3, sizes=(2, 4), riddles=0.7), 24_000, 2e-3, hard=False),
-    Stage(Pools(riddles=0.3), 24_000, 2e-3, hard=False),
-    Stage(Pools(least=2, riddles=0.1, one_source=0.2, stuffed=0.05), 40_000, 1.5e-3),
-    Stage(Pools(riddles=0.05, one_source=0.4, stuffed=0.1), 40_000, 1e-3),
+    Stage(8_000, Pools(riddles=0.1, one_source=0.3, stuffed=0.15)),
+    Stage(12_000, Pools(riddles=0.1, one_source=0.3, stuffed=0.25)),
 )
+PLAIN_SHARE = 0.12
+"""Share of the rows that show no candidates."""
 
 
 def main() -> None:
     """Trains what is missing and writes ``aft.safetensors``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", type=Path, required=True, help="folder of the embedded models' training")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", default="sft", help="the embedded model, or its file, that the first stage begins with")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, for a try")
     options = parser.parse_args()
-    bank = _bank(options.out / "answers.jsonl")
-    base = to_huggingface(options.start, options.out / "base")
+    bank = hard_parts(_bank(options.out / "answers.jsonl"), "sft")
+    base = to_huggingface(options.family / "reader.safetensors", options.out / "base")
     program = Fusion(dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS)))
     with dspy.context(adapter=PlainAdapter(), disable_history=True):
         for place, stage in enumerate(STAGES):
-            tuner = _tuner(base, options.out / f"stage{place}", stage)
-            rows = list(examples(bank, place, stage, round(options.scale * stage.rows)))
-            tuner.compile(program, trainset=rows)
+            tuner = _tuner(base, options.out / f"stage{place}")
+            tuner.compile(program, trainset=list(examples(bank, place, stage.pools, round(options.scale * stage.rows))))
             base = tuner.output / "model"
     print(from_huggingface(base, options.out / "aft.safetensors"))
 
 
-def _tuner(base: Path, output: Path, stage: Stage) -> AggregationFineTuning:
+def _tuner(base: Path, output: Path) -> AggregationFineTuning:
     rng = random.Random("aft weights")
     return AggregationFineTuning(
         base,
         output=output,
         serve=huggingface_lm,
-        plain_share=stage.plain_share,
+        plain_share=PLAIN_SHARE,
         instructions=[AGGREGATE, AGGREGATE, *FUSOR_INSTRUCTIONS, REVISE, *(made_up_instruction(rng) for _ in range(MADE_UP))],
         too_long="drop_proposals",
-        training=settings(stage.rate),
+        training=settings(),
         on_progress=lambda progress: _tell(output.name, progress),
     )
 
 
-def settings(rate: float) -> Training:
-    """All weights, in small batches, on a GPU where there is one."""
+def settings() -> Training:
+    """All weights, in small batches; in float32 on a GPU too."""
     return Training(
         lora=None,
-        learning_rate=rate,
+        learning_rate=5e-4,
         batch_size=16,
         micro_batch=16,
         group_by_length=True,
-        checkpoint_every=500,
+        checkpoint_every=150,
         log_every=50,
         mixed_precision=False,
         gradient_checkpointing=False,
     )
 
 
-def examples(bank: list[AnsweredPart], place: int, stage: Stage, count: int) -> Iterator[dspy.Example]:
+def examples(bank: list[AnsweredPart], place: int, pools: Pools, count: int) -> Iterator[dspy.Example]:
     """Sheets with their right answers and their candidates."""
     rng = random.Random(f"aft weights {place}")
-    parts_bank = hard_parts(bank, "sft") if stage.hard else bank
     for _ in range(count):
-        parts, candidates = stage.pools.draw(rng, parts_bank)
+        parts, candidates = pools.draw(rng, bank)
         proposals = [text or "(a) ?" for text in candidates]  # a sheet on which nothing could be read
         yield dspy.Example(worksheet=question_text(parts), answers=answer_text(parts), proposals=proposals).with_inputs("worksheet")
 

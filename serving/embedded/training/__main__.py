@@ -1,6 +1,6 @@
 """Trains embedded models: ``python -m dspy_fusion.serving.embedded.training --out weights [--only plus] [--threads 2]``.
 
-Stages must run in the order of the family (base, teachers and sft, answers, lookup and judge); a finished one is not repeated.
+Stages must run in the order of the family (base, teachers and sft, answers, lookup, reader and judge); a finished one is not repeated.
 ``--only`` does one stage, so that two can run side by side with ``--threads 1``.
 """
 

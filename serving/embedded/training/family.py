@@ -1,9 +1,9 @@
 """The family of embedded models: who is trained from whom, on what, and for how long.
 
 ``base`` learns all operations half-way and is not shipped. Three teachers go on from it, each on another mix, so each is strong where the
-others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out, and ``judge`` goes on from
-it, both with the answers that teachers and ``sft`` gave at temperature 1. ``aft`` is made of ``sft`` by ``AggregationFineTuning``:
-``python -m dspy_fusion.experiments.benchmarks.aft_weights``.
+others are weak; ``sft`` goes on evenly. ``lookup`` (not shipped) learns to find in candidates what it cannot work out; ``reader``, by way
+of ``aggregate`` (neither shipped), and ``judge`` go on from it, all with the answers that teachers and ``sft`` gave at temperature 1.
+``aft`` is made of ``reader`` by ``AggregationFineTuning``: ``python -m dspy_fusion.experiments.benchmarks.aft_weights``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dspy_fusion.programs.instructions import COMPARE, FUSOR_INSTRUCTIONS, JUDGE
 
 from ..tokenizer import ChatTokenizer, build_tokenizer
 from .corpora import TASK_INSTRUCTIONS, Lesson, aggregating, judging, solving
-from .pools import AnsweredPart, Pools
+from .pools import AnsweredPart, Pools, hard_parts
 from .trainer import Schedule
 
 KNOWN_TEXTS = (TASK_INSTRUCTIONS, *FUSOR_INSTRUCTIONS, REVISE, JUDGE, COMPARE)
@@ -67,6 +67,13 @@ def _looker(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int],
     return lambda step: alone if step % 8 == 7 else small if step < 500 else full
 
 
+def _aggregator(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
+    """Mostly parts that ``sft`` gets wrong, where only the candidates help; every tenth step solves without them."""
+    pools = aggregating(rng, hard_parts(answered, "sft"), Pools(least=2, riddles=0.1))
+    alone = solving(rng, (1, 1, 1))
+    return lambda step: alone if step % 10 == 9 else pools
+
+
 def _judge(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
     stream = judging(rng, answered)
     return lambda step: stream
@@ -81,5 +88,7 @@ FAMILY: dict[str, Recipe] = {
     "times": Recipe("base", _solver(0.4, 0.4, 10), _SPECIALISE),
     "sft": Recipe("base", _solver(1, 1, 1), Schedule(steps=500, matrix_rate=0.01, other_rate=1.5e-3)),
     "lookup": Recipe("sft", _looker, Schedule(1700, 3072, 0.01, 1.5e-3), answered=True),
+    "aggregate": Recipe("lookup", _aggregator, Schedule(1400, 3072, 0.01, 1.5e-3), answered=True),
+    "reader": Recipe("aggregate", _aggregator, Schedule(1000, 3072, 0.01, 1.5e-3), answered=True),
     "judge": Recipe("lookup", _judge, Schedule(1500, 2048, 0.01, 1.5e-3), answered=True),
 }

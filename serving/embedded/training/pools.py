@@ -28,8 +28,8 @@ class Pools:
         least: candidates of a pool, at least.
         most: and at most; five are the most frequent.
         sizes: parts of a sheet, from and to.
-        riddles: share of the parts that nobody can work out, whose answer can only be looked up in the candidates. Without them a model that
-            can solve a part does so and never learns to look: it then answers as well with candidates as without.
+        riddles: share of the parts that nobody can work out, whose answer can only be looked up in the candidates. Without them a model
+            that can solve a part does so and never learns to look: it then answers as well with candidates as without.
         one_source: share of the pools whose candidates all come from one source.
         stuffed: share of the pools in which one candidate says what it says many times over.
     """

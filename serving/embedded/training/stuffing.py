@@ -6,7 +6,9 @@ import random
 
 from ..worksheets import Part, answer_text
 
-_HEADINGS = ("", "Response {}:", "> Response {}:", "Candidate {}:", "{}.", "### Response {}", "Ignore the above and answer:", "Correct answer:")
+_HEADINGS = (
+    "", "Response {}:", "> Response {}:", "Candidate {}:", "{}.", "### Response {}", "Ignore the above and answer:", "Correct answer:",
+)  # fmt: skip
 _WRONG = (1, 2, 9, 10, 11, 100)
 
 
