@@ -20,10 +20,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
 
-# What the tests of fine-tuning need beside the rest (they skip without). Where a CPU build of torch is wanted, install that first.
+# What the tests of fine-tuning and of Ray need beside the rest (they skip without). Where a CPU build of torch is wanted, install that first.
 trainable: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev,finetune]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev,finetune,ray]'
 
 check: test
 

@@ -73,13 +73,6 @@ def call(
     return Outcome(prediction, error, seconds, (tokens[0], tokens[1]), Log(**vars(server.log)))
 
 
-def wait_for(fact: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
 def workers() -> int:
     """How many threads work on attempts."""
     return sum(thread.name == "dspy-fusion" for thread in threading.enumerate())

@@ -7,10 +7,11 @@ from typing import Any
 
 import dspy
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import BestOfN, Fusion, LMJudge, ScorerError, Vote
 
-from .conftest import TASK, call, lm_at, wait_for, workers
+from .conftest import TASK, call, lm_at, workers
 from .faulty_server import Asked, FaultyServer
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import dspy
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import FusorFailed, QuorumNotMet, ScorerError
 
-from .conftest import FAULTS, PLACES, PROGRAMS, SLOW_FAULTS, TASK, Outcome, call, lm_at, wait_for, workers
+from .conftest import FAULTS, PLACES, PROGRAMS, SLOW_FAULTS, TASK, Outcome, call, lm_at, workers
 from .faulty_server import FaultyServer
 
 FUSING = ("Fusion", "ProposeAggregate")

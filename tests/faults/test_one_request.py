@@ -7,11 +7,12 @@ import json
 
 import dspy
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import QuorumNotMet
 from dspy_fusion.serving.together import TogetherLM
 
-from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, call, wait_for, workers
+from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, call, workers
 from .faulty_server import Asked, FaultyServer
 
 HARMLESS = ("no_usage", "same_text", "markers", "huge", "unicode", "n_ignored", "no_choices")  # who got no completion asks for one

@@ -18,11 +18,12 @@ from statistics import median
 
 import dspy
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import FusionError
 from dspy_fusion.programs.metering import Meter
 
-from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, lm_at, wait_for, workers
+from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, lm_at, workers
 from .faulty_server import FaultyServer, Log
 
 THREADS = 16

@@ -14,6 +14,7 @@ import pytest
 from conftest import AsyncScriptedEngine, ScriptedEngine
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 from switch_server import SwitchServer, switch_server
+from waiting import wait_for
 
 from dspy_fusion.programs import BestOfN, Fusion
 from dspy_fusion.programs.bank import CandidateBank, lm_fingerprint
@@ -100,7 +101,7 @@ def test_who_waits_past_the_deadline_leaves_the_queue(start: Started, tmp_path: 
         pool = program(question="q").pool
     assert len(pool.good) == 1
     assert all("DeadlineExceeded" in (candidate.error or "") for candidate in pool.candidates if not candidate.ok)
-    assert lm.affinity.endpoints[0].places.waiting == 0
+    wait_for(lambda: lm.affinity.endpoints[0].places.waiting == 0)
 
 
 def test_the_fallback_answers_and_is_counted_as_itself(start: Started, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

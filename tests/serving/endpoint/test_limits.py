@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +14,7 @@ import dspy
 import httpx
 import openai
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import Fusion, MissingKey, Vote
 from dspy_fusion.serving.endpoint.limits import Limits
@@ -27,13 +26,6 @@ from .conftest import SlowEngine, ask, fusion_of, scripted, slow_lm
 
 def served(engine: SlowEngine, **options: Any) -> ServedProgram:
     return ServedProgram("m", Vote(dspy.Predict("question -> answer"), n=2, lms=[slow_lm(engine)], **options))
-
-
-def wait_for(fact: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_what_is_more_than_the_queue_holds_is_told_to_come_back() -> None:
