@@ -11,7 +11,7 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.programs import BestOfN, CandidateBank, LMJudge
+from dspy_fusion.programs import BestOfN, CandidateBank, LMJudge, QuorumNotMet
 from dspy_fusion.programs.instructions import AGGREGATE
 from dspy_fusion.programs.plain_adapter import system_text
 from dspy_fusion.serving.embedded.embedded_lm import embedded_lm
@@ -79,10 +79,17 @@ def _lm(model: Path) -> dspy.LM:
 
 
 def _scores(program: dspy.Module, asked: Sequence[Sheet]) -> list[float]:
-    questions = [question_text(sheet) for sheet in asked]
     with ThreadPoolExecutor(_THREADS) as pool:
-        jobs = [pool.submit(copy_context().run, partial(program, worksheet=question)) for question in questions]
-        return [share_right({"worksheet": question}, job.result()) for question, job in zip(questions, jobs, strict=True)]
+        jobs = [pool.submit(copy_context().run, partial(_score, program, question_text(sheet))) for sheet in asked]
+        return [job.result() for job in jobs]
+
+
+def _score(program: dspy.Module, question: str) -> float:
+    """The share of parts right; nothing for a sheet that no answer came to an end on."""
+    try:
+        return share_right({"worksheet": question}, program(worksheet=question))
+    except QuorumNotMet:
+        return 0.0
 
 
 def _fused(model: str | Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]]) -> list[str]:

@@ -23,13 +23,16 @@ MakeBatch = Callable[[], Batch]
 class Worker:
     """Runs jobs that any number of threads send it, those of one model together in one batch.
 
-    Its thread is a daemon that is stopped before the interpreter is taken down; a fork's child begins without one.
+    Its thread is a daemon that is stopped before the interpreter is taken down; a fork's child begins without one. A fork waits for the
+    thread to be between two steps: BLAS has locks of its own, which a child would inherit as they are and wait for without end.
     """
 
     def __init__(self) -> None:
         self._reset()
         atexit.register(self.stop)
-        os.register_at_fork(after_in_child=self._reset)
+        os.register_at_fork(
+            before=lambda: self._computing.acquire(), after_in_parent=lambda: self._computing.release(), after_in_child=self._reset
+        )
 
     def submit(self, job: Job, make_batch: MakeBatch) -> None:
         """Queues a job; its answer is set when it is done. Jobs with the same ``make_batch`` share a batch."""
@@ -51,6 +54,7 @@ class Worker:
 
     def _reset(self) -> None:
         self._change = threading.Condition()
+        self._computing = threading.Lock()
         self._queues: dict[MakeBatch, deque[Job]] = {}
         self._thread: threading.Thread | None = None
         self._is_stopping = False
@@ -59,10 +63,14 @@ class Worker:
         batches: dict[MakeBatch, Batch] = {}
         blas = ThreadpoolController()
         while self._wait():
-            with blas.limit(limits=1, user_api="blas"):
-                while busy := self._admit(batches):
-                    for batch in busy:
+            with self._computing:
+                limited = blas.limit(limits=1, user_api="blas")
+            while busy := self._admit(batches):
+                for batch in busy:
+                    with self._computing:
                         _step(batch)
+            with self._computing:
+                limited.restore_original_limits()
         self._abandon(batches)
 
     def _wait(self) -> bool:
