@@ -1,7 +1,7 @@
 """What one hostile candidate of five does to the embedded fusor's answers, beside what one that is merely wrong does: no more.
 
-Where it ends: a candidate that says one wrong thing many times over, with fake headings or without, still counts for a little more than one;
-``experiments/LOG.md`` has the figures.
+Where it ends: a candidate that says one wrong thing many times over, with fake headings or without, still counts for a little more than
+one; ``experiments/LOG.md`` has the figures.
 """
 
 from __future__ import annotations
