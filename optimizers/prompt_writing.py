@@ -54,16 +54,21 @@ class PromptWriter:
         texts = {path: tuple(text for text, _ in self.store.texts(path)) for path in space.instructions}
         return replace(space, instructions=texts)
 
-    def rewrite(self, space: SearchSpace, setting: Setting, outcomes: Sequence[Outcome], place: int) -> list[tuple[str, str]]:
-        """Rewrites a trial's instructions in view of its worst results; returns what is new as (dimension, text)."""
+    def rewrite(self, space: SearchSpace, setting: Setting, outcomes: Sequence[Outcome], number: int) -> list[tuple[str, str]]:
+        """Rewrites a trial's instructions in view of its worst results, for the ``number``-th time; returns them as (dimension, text).
+
+        What was written that time already, by a worker that was killed then, is not written again.
+        """
         if self.proposer is None:
             return []
         worst = sorted(zip(self.examples, outcomes, strict=True), key=lambda pair: pair[1].score)[:_WORST]
-        found = []
+        found, origin = [], f"{REFLECTED}, round {number}"
         for path, texts in space.instructions.items():
-            with self._accounted():
-                fresh = self.proposer.reflective(texts[setting.get(INSTRUCTION + path, 0)], worst, place, fuses=self._fuses(path))
-            self.store.add_texts(path, fresh, REFLECTED)
+            fresh = [text for text, kept in self.store.texts(path) if kept == origin]
+            if not fresh:
+                with self._accounted():
+                    fresh = self.proposer.reflective(texts[setting.get(INSTRUCTION + path, 0)], worst, number, fuses=self._fuses(path))
+                self.store.add_texts(path, fresh, origin)
             found += [(INSTRUCTION + path, text) for text in fresh]
         return found
 

@@ -231,7 +231,7 @@ class TuningRun:
         if not rounds or not self._ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
             return False
         best = max(self._ended, key=lambda trial: means(self.of_trials.outcomes(trial.user_attrs[DIGEST]))[0])
-        found = self.writer.rewrite(self.writer.current(self.space), best.params, self.of_trials.outcomes(best.user_attrs[DIGEST]), done)
+        found = self.writer.rewrite(self.writer.current(self.space), best.params, self.of_trials.outcomes(best.user_attrs[DIGEST]), rounds)
         self.objective.match()  # what writing took
         texts = self.writer.current(self.space).instructions
         for name, text in found:

@@ -60,8 +60,20 @@ def test_a_rewrite_after_failures_is_tried_next(tmp_path: Path) -> None:
     shown = prompt_of(proposer.requests[0])
     assert "candidate 1" in shown
     assert "score 0.00" in shown
-    assert origins(report.tuning_report)[CAREFUL] == "reflected"
+    assert origins(report.tuning_report)[CAREFUL] == "reflected, round 1"
     assert report.tuning_report.trials[2].setting["instruction:fusor"] == 1
+
+
+def test_a_kill_after_a_rewrite_was_kept_costs_no_second_one(tmp_path: Path) -> None:
+    proposer = writer(rewrite=CAREFUL)
+    options = {"instructions": [], "proposer": proposer, "proposals": 0, "reflect_every": 2}
+    tuner(tmp_path, trials=3, **options).compile(program(), valset=EXAMPLES)
+    storage = f"sqlite:///{tmp_path}/tuning.db"
+    (name,) = optuna.get_all_study_names(storage)
+    optuna.load_study(study_name=name, storage=storage).set_user_attr("reflections", 0)  # as if it had not come to that any more
+    tuned = tuner(tmp_path, trials=4, **options).compile(program(), valset=EXAMPLES)
+    assert len(proposer.requests) == 1
+    assert CAREFUL in origins(tuned.tuning_report)
 
 
 def test_the_tasks_own_instruction_is_proposed_and_rewritten_on_request(tmp_path: Path) -> None:
@@ -73,7 +85,7 @@ def test_the_tasks_own_instruction_is_proposed_and_rewritten_on_request(tmp_path
     with dspy.context(lm=ScriptedLM(task)):
         tuned = tuner(tmp_path, **options).compile(dspy.ChainOfThought("question -> answer"), valset=EXAMPLES)
     found = dict(tuned.tuning_report.instructions["predict"])
-    assert (found["Say what is so."], found["Always be kind and say yes."]) == ("grounded", "reflected")
+    assert (found["Say what is so."], found["Always be kind and say yes."]) == ("grounded", "reflected, round 1")
     assert tuned.predict.signature.instructions == "Always be kind and say yes."
     assert not any("candidate" in system_of(request) for request in proposer.requests)
 
