@@ -39,9 +39,13 @@ def sources() -> Iterator[Path]:
         yield from (path.relative_to(ROOT) for path in sorted((ROOT / layer).rglob("*.py")))
 
 
+# Parsed when tests are collected, before any of them leaves a thread behind: where two threads parse at once, CPython 3.11 can fail.
+PARSED = {path: ast.parse((ROOT / path).read_text()) for path in sources()}
+
+
 def imported(path: Path) -> Iterator[tuple[str, int]]:
     """Absolute module names that a file imports, with the level of relative ones."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in ast.walk(PARSED[path]):
         if isinstance(node, ast.Import):
             yield from ((alias.name, 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
