@@ -1,1 +1,4 @@
-"""Experiments: what measures the programs. The command is ``dspy-fusion``; as a library, begin at ``compare.prepare``."""
+"""Experiments: what measures the programs.
+
+The command is ``dspy-fusion``; as a library, begin at ``compare.prepare``.
+"""

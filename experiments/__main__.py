@@ -32,12 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if debug or (error.name or "").startswith("dspy_fusion"):
             raise
-        print(f"dspy-fusion: the package {error.name!r} is not installed; pip install 'dspy-fusion[all]'", file=sys.stderr)
+        print(
+            f"dspy-fusion: the package {error.name!r} is not installed; pip install 'dspy-fusion[all]'", file=sys.stderr
+        )
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more can be said to it
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader left; nothing more can be said to it
         return 0
 
 
@@ -73,7 +77,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(command: Any) -> argparse.ArgumentParser:
     """The parser of all commands, of which only the one that is asked for knows its arguments."""
-    parser = _Parser(prog="dspy-fusion", description="Make one answer from many candidates, and measure whether that is worth it.")
+    parser = _Parser(
+        prog="dspy-fusion", description="Make one answer from many candidates, and measure whether that is worth it."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         own = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .budget import Budget, BudgetSpent, Price, Spend, calls, dollars, gpu_seconds, tokens
-from .instruction_proposals import InstructionProposer
-from .intervals import Interval
-from .metric import MetricError
-from .optuna_tuner import OptunaTuner
-from .search_space import Dimension, SearchSpace
-from .tuning_report import Progress, TrialReport, TuningReport
+from .tuning.budget import Budget, BudgetSpent, Price, Spend, calls, dollars, gpu_seconds, tokens
+from .tuning.instruction_proposals import InstructionProposer
+from .tuning.metric import MetricError
+from .tuning.optuna_tuner import OptunaTuner
+from .tuning.score_intervals import Interval
+from .tuning.search_space import Dimension, SearchSpace
+from .tuning.tuning_report import Progress, TrialReport, TuningReport
 
 __all__ = [
     "Budget",

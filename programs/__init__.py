@@ -1,6 +1,7 @@
 """Programs that draw several candidates for a task and take one of them, or make a new answer from them.
 
-``CandidateBank`` is loaded when it is first asked for, because SQLAlchemy would double the time that importing this package takes.
+``CandidateBank`` is loaded when it is first asked for, because SQLAlchemy would double the time that importing this
+package takes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .best_of_n import BestOfN
-from .candidates import Candidate, Pool, PooledPrediction, Usage
+from .calls.limits import limited
 from .errors import (
     BankError,
     ConfigurationError,
@@ -22,25 +23,25 @@ from .errors import (
     UnreadableVerdict,
 )
 from .fusion import Fusion
-from .gen_select import GenSelect
-from .hyperparameters import Hyperparameter
-from .instructions import FUSOR_INSTRUCTIONS
-from .judge_panel import JudgePanel
-from .judges import LMJudge
-from .limits import limited
-from .pairwise_judge import PairVerdict, PairwiseJudge
-from .panel_agreement import PanelAgreement, panel_agreement
-from .plain_adapter import PlainAdapter
+from .pools.candidates import Candidate, Pool, PooledPrediction, Usage
 from .propose_aggregate import ProposeAggregate
-from .reward_model import RewardModel
-from .scorers import Likelihood, RewardFunction, Scorer, Scores
-from .signatures import candidate_text, fusor_signature, judge_signature, task_signature
-from .tournament import PairwiseTournament
-from .universal_self_consistency import UniversalSelfConsistency
+from .scorers.gen_select import GenSelect
+from .scorers.judge_panel import JudgePanel
+from .scorers.judges import LMJudge
+from .scorers.pairwise_judge import PairVerdict, PairwiseJudge
+from .scorers.panel_agreement import PanelAgreement, panel_agreement
+from .scorers.reward_model import RewardModel
+from .scorers.scorer import Likelihood, RewardFunction, Scorer, Scores
+from .scorers.tournament import PairwiseTournament
+from .scorers.universal_self_consistency import UniversalSelfConsistency
+from .tasks.hyperparameters import Hyperparameter
+from .tasks.instructions import FUSOR_INSTRUCTIONS
+from .tasks.plain_adapter import PlainAdapter
+from .tasks.signatures import candidate_text, fusor_signature, judge_signature, task_signature
 from .vote import Vote
 
 if TYPE_CHECKING:
-    from .bank import CandidateBank
+    from .banks.bank import CandidateBank
 
 __all__ = [
     "FUSOR_INSTRUCTIONS",
@@ -89,7 +90,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "CandidateBank":
-        from .bank import CandidateBank
+        from .banks.bank import CandidateBank
 
         return CandidateBank
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

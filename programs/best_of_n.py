@@ -6,18 +6,20 @@ from typing import Any
 
 import dspy
 
-from .candidates import Candidate, Pool, Usage
-from .drawing import Steps
-from .hyperparameters import Hyperparameter
-from .sampling import Drawn, SamplingProgram
-from .scorers import Reward, Scorer, as_scorer, check_scored
+from .calls.drawing import Steps
+from .pools.candidates import Candidate, Pool, Usage
+from .sampling_program import Drawn, SamplingProgram
+from .scorers.scorer import Reward, Scorer, as_scorer, check_scored
+from .tasks.hyperparameters import Hyperparameter
 
 
 class BestOfN(SamplingProgram):
-    """Draws ``n`` candidates side by side and returns the one with the highest score; equal scores go to the lowest index.
+    """Draws ``n`` candidates side by side and returns the one with the highest score;
+    equal scores go to the lowest index.
 
-    Takes the same ``reward_fn`` as ``dspy.BestOfN``. With a ``threshold``, candidates are drawn in rounds of ``max_concurrency`` and the
-    drawing stops after the first round in which one reaches it; ``max_concurrency=1`` stops exactly where ``dspy.BestOfN`` stops.
+    Takes the same ``reward_fn`` as ``dspy.BestOfN``. With a ``threshold``, candidates are drawn in rounds of
+    ``max_concurrency`` and the drawing stops after the first round in which one reaches it; ``max_concurrency=1`` stops
+    exactly where ``dspy.BestOfN`` stops.
 
     Args:
         program: the task program.
@@ -31,11 +33,18 @@ class BestOfN(SamplingProgram):
         ScorerError: a score was not finite, or no candidate could be scored.
 
     Example:
-        >>> best = BestOfN(dspy.Predict("question -> answer"), n=5, scorer=lambda args, pred: float(len(pred.answer) < 20))
+        >>> best = BestOfN(dspy.Predict("question -> answer"), n=5, scorer=lambda args, pred: float(len(pred.answer) <
+        20))
     """
 
     def __init__(
-        self, program: dspy.Module, *, n: int = 5, scorer: Scorer | Reward, threshold: float | None = None, **options: Any
+        self,
+        program: dspy.Module,
+        *,
+        n: int = 5,
+        scorer: Scorer | Reward,
+        threshold: float | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(program, **options)
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))
@@ -62,7 +71,9 @@ class BestOfN(SamplingProgram):
             scores = yield from self.score(inputs, fresh, self.scorer)
             usage, rounds = usage + scores.usage, rounds + scores.rounds
             seen.extend(scores.candidates)
-            if any(candidate.score is not None and candidate.score >= self.threshold for candidate in scores.candidates):
+            if any(
+                candidate.score is not None and candidate.score >= self.threshold for candidate in scores.candidates
+            ):
                 break
         self.check_quorum(seen)
         check_scored(self.scorer, seen)

@@ -7,9 +7,9 @@ FusionError
 ├── FusorFailed                              the step that writes the answer failed and no fallback was wanted
 ├── ScorerError                              a scorer gave no usable score
 │   └── UnreadableVerdict                    a judge answered, but not with a verdict
-├── CeilingBroken                            something that was chosen scored above the best it was chosen from: a mistake, not a result
-├── LimitReached                             a call would have gone over the limit that was set for it
-├── BankError                                a bank cannot be read, or is of another version
+├── CeilingBroken                            something that was chosen scored above the best it was chosen from: a
+mistake, not a result ├── LimitReached                             a call would have gone over the limit that was set
+for it ├── BankError                                a bank cannot be read, or is of another version
 └── RecordError                              records of a run cannot be read or do not belong to its configuration
 """
 
@@ -55,7 +55,9 @@ class UnreadableVerdict(ScorerError):
 
 
 class CeilingBroken(FusionError):
-    """Something chosen from candidates scored above the best of them, which cannot be: a mistake in this library or in the data."""
+    """Something chosen from candidates scored above the best of them, which cannot be:
+    a mistake in this library or in the data.
+    """
 
 
 class LimitReached(FusionError):

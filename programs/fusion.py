@@ -6,21 +6,24 @@ from typing import Any
 
 import dspy
 
-from .candidates import Pool
-from .drawing import Steps
-from .fusing import FusingProgram
-from .hyperparameters import Hyperparameter
-from .instructions import FUSE
+from .calls.drawing import Steps
+from .fusing_program import FusingProgram
+from .pools.candidates import Pool
+from .tasks.hyperparameters import Hyperparameter
+from .tasks.instructions import FUSE
 
 
 class Fusion(FusingProgram):
     """Draws ``n`` candidates side by side and has a fusor write one answer from them.
 
-    A drop-in for the program it wraps: the same inputs, the same output fields with the same types. The fusor sees every candidate that
-    succeeded, whole, as one item of a ``list[str]``; the answer need not be one of them. Calls: ``n + 1``; sequential depth: 2.
+    A drop-in for the program it wraps: the same inputs, the same output fields with the same types. The fusor sees
+    every candidate that succeeded, whole, as one item of a ``list[str]``; the answer need not be one of them. Calls:
+    ``n + 1``; sequential
+    depth: 2.
 
-    Unlike the paper, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the paper does not say
-    how it orders them); like there, the default fusor is told to compare strengths and weaknesses first.
+    Unlike the paper, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the
+    paper does not say how it orders them); like there, the default fusor is told to compare strengths and weaknesses
+    first.
 
     Args:
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.

@@ -7,25 +7,28 @@ from typing import Any
 
 import dspy
 
-from .candidates import Candidate, Pool, Usage
-from .drawing import Batch, Steps
+from .calls.drawing import Batch, Steps
 from .errors import ConfigurationError
-from .fusing import FusingProgram, usage_of
-from .hyperparameters import Hyperparameter
-from .instructions import AGGREGATE
-from .sampling import optional_temperature
+from .fusing_program import FusingProgram, usage_of
+from .pools.candidates import Candidate, Pool, Usage
+from .sampling_program import optional_temperature
+from .tasks.hyperparameters import Hyperparameter
+from .tasks.instructions import AGGREGATE
 
 
 class ProposeAggregate(FusingProgram):
-    """Draws ``width`` proposals, aggregates them in ``depth`` layers, and returns the single aggregation of the last layer.
+    """Draws ``width`` proposals, aggregates them in ``depth`` layers,
+    and returns the single aggregation of the last layer.
 
-    Each middle layer draws ``width`` aggregations of the layer below. ``depth=0`` is a single call, ``depth=1`` is Fusion with the
-    aggregation prompt, ``width=1`` is sequential revision, several ``lms`` make a mixture of agents (arXiv 2406.04692), and ``subset=k``
-    shows each aggregation a seeded random k of the layer below (recursive self-aggregation, arXiv 2509.26626). Calls:
-    ``width * depth + 1``; sequential depth: ``depth + 1``.
+    Each middle layer draws ``width`` aggregations of the layer below. ``depth=0`` is a single call, ``depth=1`` is
+    Fusion with the aggregation prompt, ``width=1`` is sequential revision, several ``lms`` make a mixture of agents
+    (arXiv 2406.04692), and ``subset=k`` shows each aggregation a seeded random k of the layer below (recursive
+    self-aggregation, arXiv
+    2509.26626). Calls: ``width * depth + 1``; sequential depth: ``depth + 1``.
 
-    Unlike the paper's code, which shows every aggregator of a layer the same order, each sees its own seeded order (``shuffle=False`` for
-    the paper's way), and the last layer's temperature is 0 by default where the paper uses 0.7 to 0.9.
+    Unlike the paper's code, which shows every aggregator of a layer the same order, each sees its own seeded order
+    (``shuffle=False`` for the paper's way), and the last layer's temperature is 0 by default where the paper uses 0.7
+    to 0.9.
 
     Args:
         program: the task program.
@@ -57,7 +60,9 @@ class ProposeAggregate(FusingProgram):
         self.depth = Hyperparameter("depth", depth, low=0, search=(0, 3))
         self.aggregation_temperature = optional_temperature("aggregation_temperature", aggregation_temperature)
         if subset is not None and not 1 <= subset <= width:
-            raise ConfigurationError(f"subset must be between 1 and width={width}, but got subset={subset!r}; leave it out for all")
+            raise ConfigurationError(
+                f"subset must be between 1 and width={width}, but got subset={subset!r}; leave it out for all"
+            )
         self.subset = None if subset is None else Hyperparameter("subset", subset, low=1, search=(1, 8))
         self.check_quorum_fits("width", width)
 
@@ -80,7 +85,9 @@ class ProposeAggregate(FusingProgram):
                 return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool)
             sources += below
         shown = self.order(inputs, below, depth * width, self._limit())
-        (written,) = yield self.side_by_side([self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)])
+        (written,) = yield self.side_by_side(
+            [self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)]
+        )
         pool = Pool(drawn.candidates, None, tuple(layers), tuple(c.index for c in shown), usage, depth + 1)
         return self.conclude(written, sources, pool)
 

@@ -1,4 +1,6 @@
-"""A headless Chromium driven over its debugging pipe, without a network and without a driver package; tests skip where there is none."""
+"""A headless Chromium driven over its debugging pipe, without a network and without a driver package;
+tests skip where there is none.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +18,38 @@ from typing import Any
 import pytest
 
 _BINARY = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(_BINARY is None, reason="no chromium, chromium-browser or google-chrome on the path")
+needs_chromium = pytest.mark.skipif(
+    _BINARY is None, reason="no chromium, chromium-browser or google-chrome on the path"
+)
 """Marks tests that open a page."""
-_FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe")
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+)
 # The browser reads commands from descriptor 3 and answers on 4; both are moved out of each other's way first.
-_STARTER = "import os, sys; a, b, *run = sys.argv[1:]; " + "; ".join(
-    f"os.dup2({old}, {new})" for old, new in (("int(a)", 100), ("int(b)", 101), (100, 3), (101, 4))
-) + "; os.execv(run[0], run)"
+_STARTER = (
+    "import os, sys; a, b, *run = sys.argv[1:]; "
+    + "; ".join(f"os.dup2({old}, {new})" for old, new in (("int(a)", 100), ("int(b)", 101), (100, 3), (101, 4)))
+    + "; os.execv(run[0], run)"
+)
 
 
 class Page:
     """One page in a browser of its own; ``problems`` collects what the browser complains of."""
 
-    def __init__(self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False, fragment: str = "") -> None:
+    def __init__(
+        self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False, fragment: str = ""
+    ) -> None:
         self.problems: list[str] = []
         self._folder = tempfile.TemporaryDirectory(prefix="chromium")
         (ours_in, self._out), (self._in, ours_out) = os.pipe(), os.pipe()
+        flags = [*_FLAGS, f"--user-data-dir={self._folder.name}"]
         self._browser = subprocess.Popen(
-            [sys.executable, "-c", _STARTER, str(ours_in), str(ours_out), str(_BINARY), *_FLAGS, f"--user-data-dir={self._folder.name}"],
+            [sys.executable, "-c", _STARTER, str(ours_in), str(ours_out), str(_BINARY), *flags],
             pass_fds=(ours_in, ours_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(ours_in)
@@ -60,7 +76,10 @@ class Page:
         """One command of the DevTools protocol and its answer."""
         self._last += 1
         session = {"sessionId": self._session} if self._session else {}
-        os.write(self._out, json.dumps({"id": self._last, "method": method, "params": parameters, **session}).encode() + b"\0")
+        os.write(
+            self._out,
+            json.dumps({"id": self._last, "method": method, "params": parameters, **session}).encode() + b"\0",
+        )
         while (message := self._next()).get("id") != self._last:
             self._heard(message)
         assert "error" not in message, message
@@ -71,7 +90,9 @@ class Page:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=address)
@@ -97,7 +118,9 @@ class Page:
     def __enter__(self) -> Page:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._browser.terminate()
         self._browser.wait(timeout=20)
         os.close(self._out)

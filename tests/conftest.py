@@ -48,7 +48,9 @@ class ScriptedEngine:
             if text is None:
                 yield event
             else:
-                yield from (replace(event, delta=replace(event.delta, text=text[i : i + 4])) for i in range(0, len(text), 4))
+                yield from (
+                    replace(event, delta=replace(event.delta, text=text[i : i + 4])) for i in range(0, len(text), 4)
+                )
 
     def close(self) -> None:
         pass
@@ -81,7 +83,12 @@ class ScriptedLM(dspy.LM):
     def __init__(self, answer: Callable[[Request], Any], name: str = "scripted/model", **kwargs: Any) -> None:
         self.script = ScriptedEngine(answer)
         super().__init__(
-            name, engine=self.script, async_engine=AsyncScriptedEngine(self.script), cache=False, num_retries=0, **kwargs
+            name,
+            engine=self.script,
+            async_engine=AsyncScriptedEngine(self.script),
+            cache=False,
+            num_retries=0,
+            **kwargs,
         )
 
     @property
@@ -128,4 +135,6 @@ def slow(seconds: float, answer: Callable[[Request], Any], when: Callable[[Reque
 @pytest.fixture(autouse=True)
 def fresh_settings() -> None:
     """No LM, no adapter, no callback, an empty trace, and no history."""
-    dspy.configure(lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True)
+    dspy.configure(
+        lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
+    )

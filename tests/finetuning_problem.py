@@ -1,4 +1,7 @@
-"""A small fine-tuning of the embedded generalist. Run as a script, it kills itself after step 5, one step after a checkpoint."""
+"""A small fine-tuning of the embedded generalist.
+
+Run as a script, it kills itself after step 5, one step after a checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from dspy_fusion.serving.embedded.huggingface import huggingface_lm
 
 EXAMPLES = [
     dspy.Example(
-        worksheet=f"(a) {i} + {j}", answers=f"(a) {i} + {j} = {i + j}", proposals=[f"(a) {i} + {j} = {i + j + k}" for k in range(3)]
+        worksheet=f"(a) {i} + {j}",
+        answers=f"(a) {i} + {j} = {i + j}",
+        proposals=[f"(a) {i} + {j} = {i + j + k}" for k in range(3)],
     ).with_inputs("worksheet")
     for i in range(12, 18)
     for j in (3, 40)

@@ -11,7 +11,12 @@ SPANISH_TEXT = "el viejo farero sube la escalera cada tarde y enciende la lámpa
 FRENCH_TEXT = "le vieux gardien du phare monte les marches chaque soir et allume la lampe pour les bateaux"
 
 ENGLISH: list[Case] = [
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "GO to the FAR-OFF sea", "GO to sea"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "at least"},
+        "GO to the FAR-OFF sea",
+        "GO to sea",
+    ),
     ("change_case:english_capital", {}, ENGLISH_TEXT.upper(), ENGLISH_TEXT),
     ("change_case:english_lowercase", {}, ENGLISH_TEXT, FRENCH_TEXT),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Say hello."}, "say hello. Hello!", "Hello! Say hello."),
@@ -20,7 +25,12 @@ ENGLISH: list[Case] = [
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Yours\np. p. s. write", "Yours\nP.S. write"),
     ("detectable_format:constrained_response", {}, "My answer is maybe.", "Maybe."),
     ("detectable_format:json_format", {}, '```json\n{"a": [1]}\n```', '{"a": [1]} as wanted'),
-    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2}, "Day 1\na\nDay 2\nb", "Day 1\na\nDay two"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "Day", "num_sections": 2},
+        "Day 1\na\nDay 2\nb",
+        "Day 1\na\nDay two",
+    ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "Two:\n* a\n - b", "Two:\n* a\n- b\n- c"),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "*a* and * *"),
     ("detectable_format:title", {}, "<<a song>>\nla", "<< >>\nla"),
@@ -36,7 +46,12 @@ ENGLISH: list[Case] = [
         "a\n\nb then",
     ),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb\n***", "a\n***\n***\nb"),
-    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "at least"}, "Mr. Po left. He ran.", "Mr. Po left early."),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "at least"},
+        "Mr. Po left. He ran.",
+        "Mr. Po left early.",
+    ),
     ("length_constraints:number_words", {"num_words": 3, "relation": "less than"}, "well-known", "a well-known"),
     ("punctuation:no_comma", {}, "one; two", "one, two"),
     ("startend:end_checker", {"end_phrase": "The end."}, 'so\n"the END." ', "The end. So"),
@@ -44,7 +59,12 @@ ENGLISH: list[Case] = [
 ]
 
 SPANISH: list[Case] = [
-    ("change_case:capital_word_frequency", {"capital_frequency": 1, "capital_relation": "al menos"}, "el MAR", "el Mar"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 1, "capital_relation": "al menos"},
+        "el MAR",
+        "el Mar",
+    ),
     ("change_case:spanish_capital", {}, SPANISH_TEXT.upper(), FRENCH_TEXT.upper()),
     ("change_case:spanish_lowercase", {}, SPANISH_TEXT, SPANISH_TEXT.capitalize()),
     ("combination:repeat_prompt", {"prompt_to_repeat": "¿Qué tal?"}, "¿Qué tal? Bien.", "Bien."),
@@ -53,7 +73,12 @@ SPANISH: list[Case] = [
     ("detectable_content:postscript", {"postscript_marker": "P.D."}, "Adiós\nP. D. Escribe", "Adiós"),
     ("detectable_format:constrained_response", {}, "Quizás.", "Tal vez."),
     ("detectable_format:json_format", {}, "{}", "{"),
-    ("detectable_format:multiple_sections", {"section_spliter": "SECCIÓN", "num_sections": 1, "relation": "al menos"}, "SECCIÓN 1\na", "a"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "SECCIÓN", "num_sections": 1, "relation": "al menos"},
+        "SECCIÓN 1\na",
+        "a",
+    ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "* a\n- b", "- a"),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 1, "relation": "al menos"}, "*a*", "a"),
     ("detectable_format:title", {}, "<<a>>", "a"),
@@ -62,10 +87,25 @@ SPANISH: list[Case] = [
     ("keywords:frequency", {"keyword": "mar", "frequency": 1, "relation": "como máximo"}, "el mar", "mar y mar"),
     ("keywords:letter_frequency", {"letter": "b", "let_frequency": 1, "let_relation": "al menos"}, "B", "v"),
     ("language:response_language", {"language": "es"}, SPANISH_TEXT, FRENCH_TEXT),
-    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "Con él"}, "Con él, sí", "Sí"),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "Con él"},
+        "Con él, sí",
+        "Sí",
+    ),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a***b", "a"),
-    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "como máximo"}, "1. Mar.\n2. Sol.", "El mar. El sol. El río."),
-    ("length_constraints:number_words", {"num_words": 2, "relation": "como máximo"}, "1. medio-día claro.", "el mar azul"),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "como máximo"},
+        "1. Mar.\n2. Sol.",
+        "El mar. El sol. El río.",
+    ),
+    (
+        "length_constraints:number_words",
+        {"num_words": 2, "relation": "como máximo"},
+        "1. medio-día claro.",
+        "el mar azul",
+    ),
     ("punctuation:exclamation_marks", {}, "¡Hola!", "¡ !"),
     ("punctuation:no_comma", {}, "a", "a, b"),
     ("punctuation:question_marks", {}, "¿Qué?", "Qué?"),
@@ -77,7 +117,12 @@ SPANISH: list[Case] = [
 ]
 
 FRENCH: list[Case] = [
-    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "moins de"}, "la MER", "la MER, le CIEL"),
+    (
+        "change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "moins de"},
+        "la MER",
+        "la MER, le CIEL",
+    ),
     ("change_case:french_capital", {}, FRENCH_TEXT.upper(), ENGLISH_TEXT.upper()),
     ("change_case:french_lowercase", {}, FRENCH_TEXT, SPANISH_TEXT),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Ça va ?"}, "Ça va ? Oui.", "Oui."),
@@ -88,7 +133,12 @@ FRENCH: list[Case] = [
     ("detectable_content:postscript", {"postscript_marker": "P.-S."}, "Adieu\np.-s. écris", "Adieu"),
     ("detectable_format:constrained_response", {}, "Peut-être.", "Si."),
     ("detectable_format:json_format", {}, "[1]", "[1"),
-    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 1}, "Section 1", "Section I"),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "Section", "num_sections": 1},
+        "Section 1",
+        "Section I",
+    ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "- a", "a"),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 1}, "*a*", "a"),
     ("detectable_format:title", {}, "## la mer ##", "# la mer"),
@@ -97,9 +147,19 @@ FRENCH: list[Case] = [
     ("keywords:frequency", {"keyword": "mer", "frequency": 1, "relation": "au moins"}, "la mer", "le ciel"),
     ("keywords:letter_frequency", {"letter": "j", "let_frequency": 1, "let_relation": "au moins"}, "J", "g"),
     ("language:response_language", {"language": "ja"}, "灯台の光が海を照らしています。", FRENCH_TEXT),
-    ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "Cela"}, "cela va", "Celas va"),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "Cela"},
+        "cela va",
+        "Celas va",
+    ),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 1}, "a", "a***b"),
-    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "moins de"}, "M. Po est parti.", "Il part. Elle reste."),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "moins de"},
+        "M. Po est parti.",
+        "Il part. Elle reste.",
+    ),
     ("length_constraints:number_words", {"num_words": 2, "relation": "au moins"}, "la mer", "mer"),
     ("punctuation:no_comma", {}, "a", "a, b"),
     ("special_character:accents", {"word_to_accentuate": {"deja": "déjà"}}, "Déjà la mer", "déja la mer"),

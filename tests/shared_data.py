@@ -11,5 +11,7 @@ _FOLDER = Path(os.environ.get("DSPY_FUSION_DATA") or Path(__file__).parents[2] /
 DATA = _FOLDER if _FOLDER.is_dir() else None
 """The folder of real data, or None."""
 
-needs_data = pytest.mark.skipif(DATA is None, reason=f"there is no folder of recorded data at {_FOLDER}; set DSPY_FUSION_DATA to it")
+needs_data = pytest.mark.skipif(
+    DATA is None, reason=f"there is no folder of recorded data at {_FOLDER}; set DSPY_FUSION_DATA to it"
+)
 """Marks tests that read the folder."""

@@ -1,4 +1,6 @@
-"""A loopback server of OpenAI's chat protocol with switches for what servers honour, ignore and refuse. It draws words by the request's
+"""A loopback server of OpenAI's chat protocol with switches for what servers honour, ignore and refuse.
+
+It draws words by the request's
 seed, so what a switch turns off is really missing from its answers."""
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ WORDS = "oak elm ash fir yew bay fig gum ivy nut pea rye tea rose reed moss fern
 
 @dataclass
 class SwitchServer:
-    """Each switch is ``honour``, ``ignore`` or ``refuse``; ``status`` other than 200 is what every request gets instead of an answer."""
+    """Each switch is ``honour``, ``ignore`` or ``refuse``;
+    ``status`` other than 200 is what every request gets instead of an answer.
+    """
 
     n: str = "honour"
     seed: str = "honour"
@@ -48,11 +52,26 @@ class SwitchServer:
         body = {name: value for name, value in body.items() if getattr(self, name, "") != "ignore"}
         words = len(" ".join(message["content"] for message in body["messages"]).split())
         if self.context is not None and words > self.context:
-            message = f"This model's maximum context length is {self.context} tokens. However, you requested {words} tokens."
-            return 400, {"error": {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}}
+            message = (
+                f"This model's maximum context length is {self.context} tokens. However, you requested {words} tokens."
+            )
+            return 400, {
+                "error": {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}
+            }
         choices = [self.choice(body, i) for i in range(body.get("n") or 1)]
-        usage = {"prompt_tokens": words, "completion_tokens": 8 * len(choices), "total_tokens": words + 8 * len(choices)}
-        return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"], "choices": choices, "usage": usage}
+        usage = {
+            "prompt_tokens": words,
+            "completion_tokens": 8 * len(choices),
+            "total_tokens": words + 8 * len(choices),
+        }
+        return 200, {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": body["model"],
+            "choices": choices,
+            "usage": usage,
+        }
 
     def choice(self, body: dict[str, Any], index: int) -> dict[str, Any]:
         greedy = body.get("temperature") == 0 or body.get("top_k") == 1 or body.get("min_p") == 1
@@ -64,7 +83,11 @@ class SwitchServer:
             text = json.dumps(dict.fromkeys(properties, 7))
         for stop in [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []:
             text = text.partition(stop)[0]
-        made: dict[str, Any] = {"index": index, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        made: dict[str, Any] = {
+            "index": index,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": text},
+        }
         if body.get("logprobs"):
             made["logprobs"] = {"content": [{"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": []}]}
         return made
@@ -96,7 +119,11 @@ def switch_server(**switches: Any) -> Iterator[SwitchServer]:
             if self.path == "/v1/models":
                 self.reply(503 if state.is_loading else 200, {"data": [{"id": "m", "max_model_len": state.context}]})
             elif self.path == "/metrics":
-                self.reply(200, f'# HELP x\nvllm:num_requests_running{{engine="0"}} 3.0\nvllm:num_requests_waiting {len(state.bodies)}\n')
+                self.reply(
+                    200,
+                    '# HELP x\nvllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_waiting'
+                    f" {len(state.bodies)}\n",
+                )
             else:
                 self.reply(404, {})
 

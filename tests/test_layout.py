@@ -1,12 +1,13 @@
-"""The promises of the layout: imports point down, every file is packaged, exports are what they say, and nothing heavy loads early."""
+"""The promises of the layout: imports point down, rooms are small and well named, and nothing loads early."""
 
 from __future__ import annotations
 
 import ast
-import fnmatch
+import itertools
+import re
 import subprocess
 import sys
-import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,24 +15,48 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("programs", "optimizers", "serving", "experiments")  # each may import those before it
+# Floor by floor, the lowest first: a room imports only rooms of lower floors, its own files, and rooms inside itself.
+FLOORS = (
+    ("experiments/records", "experiments/statistics", "experiments/rows", "experiments/readers"),
+    ("experiments/tasks", "experiments/presentation"),
+    ("experiments/plans",),
+    ("experiments/recordings",),
+    ("experiments/pools",),
+    ("experiments/evidence",),
+    ("experiments/runs",),
+    (
+        "experiments/reports",
+        "experiments/judging",
+        "experiments/analyses",
+        "experiments/synthesis",
+        "experiments/diagnoses",
+    ),
+    ("experiments/workflows",),
+    ("experiments/commands",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
-    "mlflow": {"experiments/finetune_tracking.py", "experiments/study_tracking.py", "experiments/tracking.py"},
+    "mlflow": {
+        "experiments/runs/finetuning_tracking.py",
+        "experiments/runs/study_tracking.py",
+        "experiments/runs/tracking.py",
+    },
     "matplotlib": {
         "experiments/analyses/figures.py",
-        "experiments/evidence_plots.py",
-        "experiments/plots.py",
-        "experiments/recorded/curve_plot.py",
-        "experiments/tuning_plots.py",
+        "experiments/pools/curve_plot.py",
+        "experiments/presentation/figure.py",
+        "experiments/reports/evidence_plots.py",
+        "experiments/reports/plots.py",
+        "experiments/reports/tuning_plots.py",
     },
     "fastapi": {"serving/endpoint/app.py"},
     "uvicorn": {"serving/endpoint/server.py"},
     "sklearn": {"experiments/judging/length_controlled.py"},
-    "langdetect": {"experiments/ifeval/language_id.py"},
-    "punkt": {"experiments/ifeval/segments.py"},
-    "janome": {"experiments/ifeval/japanese_words.py"},
-    "math_verify": {"experiments/tasks/numbers.py"},
+    "langdetect": {"experiments/tasks/ifeval_rules/arguments.py"},
+    "punkt": {"experiments/tasks/ifeval_rules/lengths.py"},
+    "janome": {"experiments/tasks/ifeval_rules/japanese.py"},
+    "math_verify": {"experiments/readers/numbers.py"},
 }
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def sources() -> Iterator[Path]:
@@ -39,8 +64,11 @@ def sources() -> Iterator[Path]:
         yield from (path.relative_to(ROOT) for path in sorted((ROOT / layer).rglob("*.py")))
 
 
-# Parsed when tests are collected, before any of them leaves a thread behind: where two threads parse at once, CPython 3.11 can fail.
-PARSED = {path: ast.parse((ROOT / path).read_text()) for path in sources()}
+# Parsed when tests are collected, before any of them leaves a thread behind: where two threads parse at once,
+# CPython 3.11 can fail.
+PARSED = {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in sources()}
+LENGTHS = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in PARSED}
+ROOMS = sorted({path.parent for path in PARSED})
 
 
 def imported(path: Path) -> Iterator[tuple[str, int]]:
@@ -52,6 +80,23 @@ def imported(path: Path) -> Iterator[tuple[str, int]]:
             yield node.module or "", node.level
 
 
+def _files_imported(path: Path) -> Iterator[Path]:
+    """Files of ours that a file imports."""
+    for node in ast.walk(PARSED[path]):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = path.parents[node.level - 1] if node.level else Path()
+        parts = [part for part in (node.module or "").split(".") if part and part != "dspy_fusion"]
+        for alias in node.names:
+            options = (base.joinpath(*parts, alias.name), base.joinpath(*parts))
+            files = [file for option in options for file in (option.with_suffix(".py"), option / "__init__.py")]
+            yield from (file for file in files[:1] + files[1:] if file in PARSED)
+
+
+IMPORTS = {path: set(_files_imported(path)) for path in PARSED}
+ARROWS = {(path.parent, file.parent) for path, files in IMPORTS.items() for file in files if path.parent != file.parent}
+
+
 @pytest.mark.parametrize("path", list(sources()), ids=str)
 def test_imports_point_down(path: Path) -> None:
     allowed = LAYERS[: LAYERS.index(path.parts[0]) + 1]
@@ -59,26 +104,86 @@ def test_imports_point_down(path: Path) -> None:
         parts = name.split(".")
         assert level or parts[0] not in LAYERS, f"{path} imports {name} by its bare name"
         assert level < len(path.parts), f"{path} climbs out of its folder"
-        assert level or parts[0] != "dspy_fusion" or parts[1] in allowed, f"{path} imports {name}, which lies above it"
+        assert level or parts[:1] != ["dspy_fusion"] or parts[1:2] == [] or parts[1] in allowed, (
+            f"{path} imports {name}, which lies above it"
+        )
+
+
+def test_rooms_import_only_rooms_below_them() -> None:
+    wrong = [
+        f"{room} imports {other}"
+        for room, other in ((str(a), str(b)) for a, b in ARROWS)
+        if room in FLOOR and other in FLOOR and FLOOR[other] >= FLOOR[room]
+    ]
+    assert wrong == []
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    """A layer's own folder is no room here: its face imports every room, and every room its errors."""
+    assert {(a, b) for a, b in ARROWS if (b, a) in ARROWS and len(a.parts) > 1 and len(b.parts) > 1} == set()
+
+
+def test_nothing_lies_flat_in_experiments() -> None:
+    assert {path.name for path in PARSED if path.parent == Path("experiments")} == {"__init__.py", "__main__.py"}
+    assert {str(room) for room in ROOMS if len(room.parts) == 2 and room.parts[0] == "experiments"} == set(FLOOR)
+
+
+def test_no_file_name_stands_twice() -> None:
+    """Commands are apart: they are named after what a user types."""
+    names = Counter(path.name for path in PARSED if path.stem[:2] != "__" and path.parent.name != "commands")
+    assert {name for name, count in names.items() if count > 1} == set()
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"(ations?|ings?|ions?|ers?|ors?|ed|es|s|e)$", "", name)
+
+
+def test_no_siblings_share_a_stem() -> None:
+    twins = []
+    for room in ROOMS:
+        names = [path.stem for path in PARSED if path.parent == room and path.stem[:2] != "__"]
+        twins += [f"{room}: {a}, {b}" for a, b in itertools.combinations(names, 2) if _stem(a) == _stem(b)]
+    assert twins == []
+
+
+def test_no_small_file_serves_one_neighbour_alone() -> None:
+    importers = defaultdict(set)
+    for path, files in IMPORTS.items():
+        for file in files:
+            importers[file].add(path)
+    lonely = []
+    for path, users in importers.items():
+        (user, *others) = users
+        neighbour = not others and user.parent == path.parent and user.name != "__init__.py"
+        if neighbour and path.name != "__init__.py" and LENGTHS[path] < 60:
+            lonely.append(f"{path} ({LENGTHS[path]} lines) belongs to {user}")
+    assert lonely == []
+
+
+def test_rooms_hold_three_to_twenty_five_files() -> None:
+    """A layer's own folder holds what has no room."""
+    sizes = Counter(path.parent for path in PARSED)
+    assert {str(room): n for room, n in sizes.items() if len(room.parts) > 1 and not 3 <= n <= 25} == {}
 
 
 @pytest.mark.parametrize("name", HEAVY)
 def test_heavy_libraries_have_few_doors(name: str) -> None:
-    doors = {str(path) for path in sources() for module, level in imported(path) if not level and module.split(".")[0] == name}
+    doors = {
+        str(path)
+        for path in sources()
+        for module, level in imported(path)
+        if not level and module.split(".")[0] == name
+    }
     assert doors == HEAVY[name]
 
 
-def test_every_file_is_packaged() -> None:
-    setuptools = PYPROJECT["tool"]["setuptools"]
-    folders = {package: package.replace("dspy_fusion.", "").replace(".", "/") for package in setuptools["packages"]}
-    for path in subprocess.run(["git", "ls-files", *LAYERS], cwd=ROOT, capture_output=True, text=True).stdout.split():
-        if path.endswith(".py"):
-            assert str(Path(path).parent) in folders.values(), f"{path} is in no listed package"
-            continue
-        globs = [
-            f"{folders[package]}/{glob}" for package, patterns in setuptools["package-data"].items() for glob in patterns
-        ]
-        assert any(fnmatch.fnmatch(path, glob) for glob in globs), f"{path} is in no package-data glob"
+def test_every_folder_is_a_package() -> None:
+    assert [room for room in ROOMS if not (ROOT / room / "__init__.py").exists()] == []
+
+
+def test_the_package_is_made_of_the_four_folders() -> None:
+    for layer in LAYERS:
+        assert (ROOT / "dspy_fusion" / layer).resolve() == ROOT / layer
 
 
 def test_exports_are_what_they_say() -> None:
@@ -88,13 +193,14 @@ def test_exports_are_what_they_say() -> None:
 
 
 def test_nothing_heavy_loads_with_the_programs() -> None:
-    code = "import sys, dspy; before = set(sys.modules); import dspy_fusion.programs; print(*(set(sys.modules) - before))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout.split()
-    heavy = {"sqlalchemy", "litellm", "optuna", "mlflow", "matplotlib", "numpy.random", "torch"}
-    assert not heavy & set(loaded)
-    assert not {name for name in loaded if name.split(".")[0] in LAYERS}
+    code = (
+        "import sys, dspy; before = set(sys.modules); import dspy_fusion.programs; print(*(set(sys.modules) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    names = run.stdout.split()
+    assert not {"sqlalchemy", "litellm", "optuna", "mlflow", "matplotlib", "numpy.random", "torch"} & set(names)
+    assert not {name for name in names if name.split(".")[0] in LAYERS}
 
 
 def test_no_file_is_too_long_to_be_one_idea() -> None:
-    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in sources()}
-    assert {path: n for path, n in lengths.items() if n > 260} == {}
+    assert {str(path): n for path, n in LENGTHS.items() if n > 285} == {}

@@ -24,7 +24,7 @@ def test_the_example_prints_what_stands_below_it(tmp_path: Path) -> None:
 
 
 def test_the_example_models_file_is_one() -> None:
-    from dspy_fusion.serving.entry_tables import read_entry
+    from dspy_fusion.serving.catalogue.entry_tables import read_entry
 
     blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     entries = {name: read_entry(name, table) for block in blocks for name, table in tomllib.loads(block).items()}
@@ -37,7 +37,7 @@ def test_every_command_exists(command: str) -> None:
 
 
 def test_the_tree_is_the_tree() -> None:
-    tree = next(block for block in README.split("```")[1::2] if block.startswith("\nprograms/"))
+    tree = next(block for block in README.split("```")[1::2] if block.startswith("\ndspy_fusion/"))
     folder, missing = "", []
     for line in tree.strip().splitlines():
         name = line.split()[0]
@@ -48,6 +48,6 @@ def test_the_tree_is_the_tree() -> None:
 
 
 def test_modules_that_are_run_exist() -> None:
-    for module in set(re.findall(r"python -m dspy_fusion\.([\w.]+)", README)):
+    for module in set(re.findall(r"python -m (benchmarks[\w.]*|dspy_fusion[\w.]*)", README)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module

@@ -1,4 +1,7 @@
-"""A task with a planted better instruction and pool size on a scripted model. Run as a script, it is one worker of a study."""
+"""A task with a planted better instruction and pool size on a scripted model.
+
+Run as a script, it is one worker of a study.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ REST = ("temperature", "fusor_temperature", "shuffle")
 
 
 def answer(request: Any) -> dict[str, str]:
-    """A candidate is right two times in five; a fusor is right where it is told to be careful and sees a right candidate."""
+    """A candidate is right two times in five; a fusor is right where it is told to be careful and sees a right
+    candidate.
+    """
     prompt = prompt_of(request)
     if is_fusor(request):
         return {"answer": "yes" if '"yes"' in prompt and "careful" in system_of(request) else "no"}

@@ -56,7 +56,9 @@ def write(folder: Path, file: Path) -> None:
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     add_tokenizer(writer, folder, config)
     for name, weight in load_file(folder / "model.safetensors").items():
-        if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp turns neighbouring numbers, transformers the two halves
+        if name.endswith(
+            ("q_proj.weight", "k_proj.weight")
+        ):  # llama.cpp turns neighbouring numbers, transformers the two halves
             weight = weight.reshape(heads, 2, width // heads // 2, width).swapaxes(1, 2).reshape(weight.shape)
         for theirs, ours in NAMES.items():
             name = name.replace(theirs, ours)

@@ -1,6 +1,7 @@
 """Training curves (AFT, arXiv 2501.11877, figure 6, left): loss against step, of any number of trainings side by side.
 
-A training's folder of this library has ``curve.jsonl``, one of the Hugging Face Trainer ``trainer_state.json``. Trainings of one name are
+A training's folder of this library has ``curve.jsonl``, one of the Hugging Face Trainer ``trainer_state.json``.
+Trainings of one name are
 repetitions: their mean is drawn, with the range from the lowest to the highest.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from ..text_table import TextTable
+from ..presentation.text_table import TextTable
 from .output import Findings
 
 _LAST = 3  # points that the final loss is the mean of, since one batch's loss is noisy
@@ -43,9 +44,15 @@ class Curve:
 
     @property
     def roughness(self) -> float:
-        """How much a point differs from the middle of its two neighbours, as a share of its loss: the mean over the inner points."""
+        """How much a point differs from the middle of its two neighbours, as a share of its loss:
+        the mean over the inner points.
+        """
         middle = (self.losses[:-2] + self.losses[2:]) / 2
-        return float(np.mean(np.abs(self.losses[1:-1] - middle) / self.losses[1:-1])) if len(self.losses) > 2 else float("nan")
+        return (
+            float(np.mean(np.abs(self.losses[1:-1] - middle) / self.losses[1:-1]))
+            if len(self.losses) > 2
+            else float("nan")
+        )
 
 
 def read_curve(text: str) -> Curve:
@@ -66,7 +73,9 @@ def read_curve(text: str) -> Curve:
         raise RecordError(f"{file} has no loss yet; let the training run for a while")
     by_step = dict(points)  # a training that was interrupted wrote the steps after its last checkpoint twice
     steps = np.array(sorted(by_step))
-    return Curve(name if equals else path.resolve().name, file, steps, np.array([by_step[step] for step in steps.tolist()]))
+    return Curve(
+        name if equals else path.resolve().name, file, steps, np.array([by_step[step] for step in steps.tolist()])
+    )
 
 
 def curve_findings(curves: Sequence[Curve]) -> Findings:
@@ -78,8 +87,8 @@ def curve_findings(curves: Sequence[Curve]) -> Findings:
         first = _range([float(curve.losses[0]) for curve in group])
         rows.append((name, str(len(group)), str(max(int(curve.steps[-1]) for curve in group)), first, *ranges))
     note = (
-        f"Final: mean of the last {_LAST} points. Roughness: how far a point lies from the middle of its neighbours, as a share of it. Of "
-        "repetitions the mean, and the lowest and highest in brackets."
+        f"Final: mean of the last {_LAST} points. Roughness: how far a point lies from the middle of its neighbours, as"
+        " a share of it. Of repetitions the mean, and the lowest and highest in brackets."
     )
     records = [
         {"training": curve.name, "file": str(curve.path), "step": int(step), "loss": float(loss)}
@@ -103,7 +112,9 @@ def _file_of(path: Path) -> Path:
     states = sorted(path.glob("**/trainer_state.json"), key=lambda file: file.stat().st_mtime)
     found = [file for file in (path / "curve.jsonl", path / "trainer_state.json", *states[-1:]) if file.is_file()]
     if not found:
-        raise ConfigurationError(f"{path} holds neither curve.jsonl nor trainer_state.json; give the folder of a training")
+        raise ConfigurationError(
+            f"{path} holds neither curve.jsonl nor trainer_state.json; give the folder of a training"
+        )
     return found[0]
 
 

@@ -1,6 +1,8 @@
-"""Equal FLOPs (AFT, arXiv 2501.11877, table 5): how many candidates a choosing strategy could have for what a fusing one costs.
+"""Equal FLOPs (AFT, arXiv 2501.11877, table 5): how many candidates a choosing strategy could have for what a fusing
+one costs.
 
-The number is read off the choosing strategy's own cost per candidate; a score is given only where the comparison really ran that number.
+The number is read off the choosing strategy's own cost per candidate; a score is given only where the comparison really
+ran that number.
 """
 
 from __future__ import annotations
@@ -8,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..stats import Estimate, Strata, paired_difference
-from ..text_table import TextTable, percent, points
+from ..presentation.text_table import TextTable, percent, points
+from ..statistics.intervals import Estimate, Strata, paired_difference
 from .flops import Basis, Compute
 
 _ROUNDING = 1e-9
@@ -62,21 +64,36 @@ def equal_flops_table(found: Sequence[EqualFlops], basis: Basis) -> TextTable:
         )
         for match in found
     )
-    unit = {"cached": "appendix C, with a prefix cache", "uncached": "appendix C, without one", "tokens": "from tokens, without a cache"}
+    unit = {
+        "cached": "appendix C, with a prefix cache",
+        "uncached": "appendix C, without one",
+        "tokens": "from tokens, without a cache",
+    }
     return TextTable(f"At equal FLOPs ({unit[basis]})", heads, rows, note=_NOTE)
 
 
 _NOTE = (
-    "n is the most candidates that cost no more than the fusing strategy does. Where the comparison did not run that n, no score is made "
-    "up: give the choosing strategy every_n = true and at least that n."
+    "n is the most candidates that cost no more than the fusing strategy does. Where the comparison did not run that n,"
+    " no score is made up: give the choosing strategy every_n = true and at least that n."
 )
 
 
-def _match(fused: Compute, other: Compute, computes: Sequence[Compute], basis: Basis, strata: Strata | None) -> EqualFlops:
+def _match(
+    fused: Compute, other: Compute, computes: Sequence[Compute], basis: Basis, strata: Strata | None
+) -> EqualFlops:
     name = other.row.strategy.name
     each = other.on(basis) / other.row.strategy.n
     n = int(fused.on(basis) / each + _ROUNDING) if each else 0
-    ran = next((one for one in computes if name in (one.row.strategy.name, one.row.strategy.curve_of) and one.row.strategy.n == n), None)
+    ran = next(
+        (
+            one
+            for one in computes
+            if name in (one.row.strategy.name, one.row.strategy.curve_of) and one.row.strategy.n == n
+        ),
+        None,
+    )
     shared = ran is not None and bool(ran.row.scores.keys() & fused.row.scores.keys())
-    difference = paired_difference(fused.row.scores, ran.row.scores, strata=strata) if ran is not None and shared else None
+    difference = (
+        paired_difference(fused.row.scores, ran.row.scores, strata=strata) if ran is not None and shared else None
+    )
     return EqualFlops(fused, name, n, n * each, ran, difference)

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..figure_style import COLORS, MARKERS, MODEL_COLORS, STYLE, color_of
-from ..label_layout import Box, place_labels, spread
-from ..plots import Plot, new_figure, save_figure
-from ..stats import Estimate
-from ..summary import Summary
+from ..evidence.summary import Summary
+from ..presentation.figure import Plot, new_figure, save_figure
+from ..presentation.figure_style import COLORS, MARKERS, MODEL_COLORS, STYLE, color_of
+from ..presentation.label_layout import Box, place_labels, spread
+from ..statistics.intervals import Estimate
 from .curves import Curve, grouped
 from .flops import Compute
 from .grid import SINGLE, grid_cells
@@ -55,7 +55,9 @@ def subsets_figure(cells: np.ndarray, folder: Path) -> Plot:
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = new_figure(6.6, 5.4)
         bins = len(cells)
-        drawn = axes.imshow(np.ma.masked_invalid(cells), origin="lower", cmap="viridis", extent=(0.5, bins + 0.5, 0.5, bins + 0.5))
+        drawn = axes.imshow(
+            np.ma.masked_invalid(cells), origin="lower", cmap="viridis", extent=(0.5, bins + 0.5, 0.5, bins + 0.5)
+        )
         axes.set_facecolor("#f2f2f2")
         for set_ticks in (axes.set_xticks, axes.set_yticks):
             set_ticks(range(1, bins + 1))
@@ -63,7 +65,11 @@ def subsets_figure(cells: np.ndarray, folder: Path) -> Plot:
         axes.set_ylabel("diversity of the proposals (rank)")
         figure.colorbar(drawn, ax=axes, label="mean rank of the fused answer", shrink=0.85)
         places = [(y, x) for y in range(bins) for x in range(bins)]
-        data = [{"diversity": y + 1, "quality": x + 1, "fused": float(cells[y, x])} for y, x in places if not np.isnan(cells[y, x])]
+        data = [
+            {"diversity": y + 1, "quality": x + 1, "fused": float(cells[y, x])}
+            for y, x in places
+            if not np.isnan(cells[y, x])
+        ]
         caption = "Mean rank of the fused answer among those of its question; grey cells have no subset."
         return save_figure(figure, folder / "subsets", "Quality and diversity of proposals", caption, data)
 
@@ -76,7 +82,9 @@ def perplexity_figure(found: Mapping[str, Estimate], folder: Path) -> Plot:
         values = [found[name].mean for name in names]
         reach = [[found[n].mean - found[n].low for n in names], [found[n].high - found[n].mean for n in names]]
         colors = [COLORS["single"] if name.startswith("SFT") else COLORS["propose_aggregate"] for name in names]
-        axes.errorbar(values, range(len(names)), xerr=np.nan_to_num(np.array(reach)), fmt="none", ecolor="#888888", capsize=3)
+        axes.errorbar(
+            values, range(len(names)), xerr=np.nan_to_num(np.array(reach)), fmt="none", ecolor="#888888", capsize=3
+        )
         axes.scatter(values, range(len(names)), color=colors, zorder=3)
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="y", visible=False)
@@ -87,7 +95,13 @@ def perplexity_figure(found: Mapping[str, Estimate], folder: Path) -> Plot:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel(f"perplexity of the targets under the model before training{' (log scale)' if is_wide else ''}")
         data = [{"training_set": name, **_row(estimate)} for name, estimate in found.items()]
-        return save_figure(figure, folder / "perplexity", "How surprising the training targets are", "95 % intervals over examples.", data)
+        return save_figure(
+            figure,
+            folder / "perplexity",
+            "How surprising the training targets are",
+            "95 % intervals over examples.",
+            data,
+        )
 
 
 def flops_figure(computes: Sequence[Compute], folder: Path) -> Plot:
@@ -102,8 +116,16 @@ def flops_figure(computes: Sequence[Compute], folder: Path) -> Plot:
             own = [c for c in computes if strategy.name in (c.row.strategy.name, c.row.strategy.curve_of)]
             points = sorted(own, key=lambda c: c.cached)
             color, xs = color_of(strategy.program), [c.cached for c in points]
-            axes.plot(xs, [100 * c.row.score.mean for c in points], "--" if strategy.role == "oracle" else "-", color=color, linewidth=1.2,
-                      marker=MARKERS[strategy.role], markersize=5, zorder=3)  # fmt: skip
+            axes.plot(
+                xs,
+                [100 * c.row.score.mean for c in points],
+                "--" if strategy.role == "oracle" else "-",
+                color=color,
+                linewidth=1.2,
+                marker=MARKERS[strategy.role],
+                markersize=5,
+                zorder=3,
+            )
             ends.append((strategy.name, xs[-1], 100 * one.row.score.mean, color))
         axes.set_xscale("log")
         axes.margins(x=0.16, y=0.1)
@@ -113,11 +135,20 @@ def flops_figure(computes: Sequence[Compute], folder: Path) -> Plot:
         axes.set_ylabel("score (%)")
         _label_points(figure, axes, ends)
         data = [
-            {"strategy": c.row.strategy.name, "n": c.row.strategy.n, "generations_cached": c.cached, "generations": c.uncached,
-             "flops_cached": c.flops_cached, "flops": c.flops, **_row(c.row.score)}
+            {
+                "strategy": c.row.strategy.name,
+                "n": c.row.strategy.n,
+                "generations_cached": c.cached,
+                "generations": c.uncached,
+                "flops_cached": c.flops_cached,
+                "flops": c.flops,
+                **_row(c.row.score),
+            }
             for c in computes
-        ]  # fmt: skip
-        return save_figure(figure, folder / "flops", "Quality against compute", f"{computes[0].row.score.n} examples.", data)
+        ]
+        return save_figure(
+            figure, folder / "flops", "Quality against compute", f"{computes[0].row.score.n} examples.", data
+        )
 
 
 def curves_figure(curves: Sequence[Curve], folder: Path) -> Plot:
@@ -145,8 +176,18 @@ def curves_figure(curves: Sequence[Curve], folder: Path) -> Plot:
 
 def _bars(axes: Axes, xs: Sequence[float], estimates: Sequence[Estimate], color: str) -> None:
     reach = np.nan_to_num([[100 * (e.mean - e.low) for e in estimates], [100 * (e.high - e.mean) for e in estimates]])
-    axes.errorbar(xs, [100 * e.mean for e in estimates], yerr=np.maximum(reach, 0), color=color, marker="o", markersize=5, linewidth=1.8,
-                  elinewidth=1.1, capsize=2.5, zorder=3)  # fmt: skip
+    axes.errorbar(
+        xs,
+        [100 * e.mean for e in estimates],
+        yerr=np.maximum(reach, 0),
+        color=color,
+        marker="o",
+        markersize=5,
+        linewidth=1.8,
+        elinewidth=1.1,
+        capsize=2.5,
+        zorder=3,
+    )
 
 
 def _label_ends(figure: Figure, axes: Axes, x: float, ends: Sequence[tuple[str, float, str]]) -> None:
@@ -160,13 +201,24 @@ def _label_ends(figure: Figure, axes: Axes, x: float, ends: Sequence[tuple[str, 
 
 def _label_points(figure: Figure, axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> None:
     """Writes each strategy's name next to its point, with a thin line where it had to go further away."""
-    style: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points", "fontsize": 8.5, "va": "center", "ha": "center", "zorder": 4}
+    style: dict[str, Any] = {
+        "xytext": (0, 0),
+        "textcoords": "offset points",
+        "fontsize": 8.5,
+        "va": "center",
+        "ha": "center",
+        "zorder": 4,
+    }
     texts = [axes.annotate(name, (x, y), color=color, **style) for name, x, y, color in ends]
     figure.canvas.draw()
     anchors = [(float(x), float(y)) for x, y in axes.transData.transform([(x, y) for _, x, y, _ in ends])]
     extents = [text.get_window_extent() for text in texts]
-    lines = [axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()])) for line in axes.get_lines()]
-    drawn = np.concatenate([*lines, *(((1 - t) * line[:-1] + t * line[1:]) for line in lines for t in (0.25, 0.5, 0.75))])
+    lines = [
+        axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()])) for line in axes.get_lines()
+    ]
+    drawn = np.concatenate(
+        [*lines, *(((1 - t) * line[:-1] + t * line[1:]) for line in lines for t in (0.25, 0.5, 0.75))]
+    )
     frame = axes.get_window_extent()
     boxes = place_labels(
         anchors,
@@ -176,7 +228,9 @@ def _label_points(figure: Figure, axes: Axes, ends: Sequence[tuple[str, float, f
     )
     for text, (x, y), box in zip(texts, anchors, boxes, strict=True):
         dx, dy = (box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y
-        text.set_position((dx * 72 / figure.dpi, dy * 72 / figure.dpi))  # points, since files are saved at another resolution
+        text.set_position(
+            (dx * 72 / figure.dpi, dy * 72 / figure.dpi)
+        )  # points, since files are saved at another resolution
         if box.distance((x, y)) > 16:
             nearest = (min(max(x, box.left), box.right), min(max(y, box.bottom), box.top))
             line = axes.transData.inverted().transform([(x, y), nearest])
@@ -184,7 +238,16 @@ def _label_points(figure: Figure, axes: Axes, ends: Sequence[tuple[str, float, f
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float], color: str) -> None:
-    axes.annotate(text, place, xytext=(8, 0), textcoords="offset points", color=color, fontsize=9, va="center", annotation_clip=False)
+    axes.annotate(
+        text,
+        place,
+        xytext=(8, 0),
+        textcoords="offset points",
+        color=color,
+        fontsize=9,
+        va="center",
+        annotation_clip=False,
+    )
 
 
 def _row(estimate: Estimate) -> dict[str, float]:

@@ -1,6 +1,8 @@
-"""FLOPs of every strategy of a finished comparison, twice: by appendix C's formulas, and from the tokens that were really read and written.
+"""FLOPs of every strategy of a finished comparison, twice: by appendix C's formulas,
+and from the tokens that were really read and written.
 
-The formulas leave the question out and take every answer for as long as the others; the tokens do not. Only what was recorded is used.
+The formulas leave the question out and take every answer for as long as the others; the tokens do not. Only what was
+recorded is used.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..strategies import SCORERS, Strategy
-from ..summary import MeanUsage, Row, Summary
+from ..evidence.summary import MeanUsage, Row, Summary
+from ..plans.strategies import SCORERS, Strategy
 from .flops_formulas import Work, choosing_work, generations, propose_aggregate_work, single_work
 from .model_sizes import ModelSize, model_sizes
 
@@ -31,7 +33,8 @@ class Compute:
     flops: float
     """FLOPs by the tokens, each call reading its whole prompt."""
     flops_cached: float
-    """FLOPs by the tokens where calls one after another share what their prompts have in common: a question asked several times, and a
+    """FLOPs by the tokens where calls one after another share what their prompts have in common:
+    a question asked several times, and a
     layer that is shown in one order. A shuffled layer shares nothing."""
 
     def on(self, basis: Basis) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dspy_fusion.programs.errors import RecordError
 
-from ..run_folder import read_run
-from ..summary import Summary, summarize
-from ..text_table import TextTable, percent
+from ..evidence.summary import Summary, summarize
+from ..presentation.text_table import TextTable, percent
+from ..runs.run_folder import read_run
 from .equal_flops import equal_flops, equal_flops_table
 from .flops import Basis, Compute, compute_of
 from .model_sizes import ModelSize
@@ -58,7 +58,10 @@ def _table(summary: Summary, computes: Sequence[Compute]) -> TextTable:
         if not one.row.strategy.curve_of
     )
     unit = summary.points[0].strategy.models[0]
-    note = f"F: one plain answer of {unit}, by AFT's appendix C, questions left out. FLOPs: from the recorded tokens, questions counted."
+    note = (
+        f"F: one plain answer of {unit}, by AFT's appendix C, questions left out. FLOPs: from the recorded tokens,"
+        " questions counted."
+    )
     return TextTable(f"Compute of an answer, {computes[0].row.score.n} examples", heads, rows, note=note)
 
 
@@ -76,8 +79,8 @@ def _notes(computes: Sequence[Compute]) -> tuple[str, ...]:
     found = []
     if shuffled:
         found.append(
-            "Aggregators that see a layer in different orders share no prefix: by tokens, a cache saves them nothing. The formula's "
-            "saving needs shuffle = false."
+            "Aggregators that see a layer in different orders share no prefix: by tokens, a cache saves them nothing."
+            " The formula's saving needs shuffle = false."
         )
     if unknown:
         found.append(f"No tokens were reported for {', '.join(unknown[:4])}; their FLOPs are missing, not zero.")
@@ -87,5 +90,10 @@ def _notes(computes: Sequence[Compute]) -> tuple[str, ...]:
 def _record(one: Compute) -> dict[str, object]:
     strategy = one.row.strategy
     about = {"strategy": strategy.name, "program": strategy.program, "n": strategy.n, "curve_of": strategy.curve_of}
-    numbers = {"generations_cached": one.cached, "generations": one.uncached, "flops_cached": one.flops_cached, "flops": one.flops}
+    numbers = {
+        "generations_cached": one.cached,
+        "generations": one.uncached,
+        "flops_cached": one.flops_cached,
+        "flops": one.flops,
+    }
     return {**about, **asdict(one.row.score), **numbers, "calls": one.row.cost.calls, "tokens": one.row.tokens}

@@ -1,7 +1,8 @@
-"""FLOPs in units of one plain answer, as appendix C of AFT counts them (arXiv 2501.11877): by answers written and answers read.
+"""FLOPs in units of one plain answer, as appendix C of AFT counts them (arXiv 2501.11877):
+by answers written and answers read.
 
-Reading an answer costs what writing it does, the question itself costs nothing, and with a prefix cache the answers of a layer are read
-once for all that see them. Read afresh by each of its aggregators, a layer of N costs N times that.
+Reading an answer costs what writing it does, the question itself costs nothing, and with a prefix cache the answers of
+a layer are read once for all that see them. Read afresh by each of its aggregators, a layer of N costs N times that.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def single_work() -> dict[str, Work]:
 def choosing_work(n: int, *, answers_read: float = 0.0) -> dict[str, Work]:
     """Best of ``n`` candidates, or a vote over them.
 
-    A model that scores each candidate once reads ``n`` answers, one that compares pairs two a comparison; a vote, an oracle and the
-    candidates' own log-probabilities read none. What a scorer writes is not counted, as in the paper.
+    A model that scores each candidate once reads ``n`` answers, one that compares pairs two a comparison; a vote, an
+    oracle and the candidates' own log-probabilities read none. What a scorer writes is not counted, as in the paper.
     """
     return {"candidates": Work(n)} | ({"scorer": Work(0, answers_read)} if answers_read else {})
 

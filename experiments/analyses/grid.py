@@ -1,7 +1,8 @@
-"""Width and depth of propose-and-aggregate (AFT, arXiv 2501.11877, figure 8): a comparison with one strategy for each pair of the two.
+"""Width and depth of propose-and-aggregate (AFT, arXiv 2501.11877, figure 8):
+a comparison with one strategy for each pair of the two.
 
-Since it is a comparison, it is resumed, reported and counted like any other, and all its strategies stand on the same proposals: the first
-of the widest ones.
+Since it is a comparison, it is resumed, reported and counted like any other, and all its strategies stand on the same
+proposals: the first of the widest ones.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..config import CompareConfig, StrategyConfig
-from ..stats import Estimate, Scores, paired_difference
-from ..summary import Row, Summary
-from ..text_table import TextTable, percent, points
+from ..evidence.summary import Row, Summary
+from ..plans.comparison_config import CompareConfig, StrategyConfig
+from ..presentation.text_table import TextTable, percent, points
+from ..statistics.intervals import Estimate, Scores, paired_difference
 from .output import Findings
 
 SINGLE = "a single answer"
@@ -31,7 +32,14 @@ class Cell:
 
 
 def grid_config(
-    task: str, models: Sequence[str], *, fusor: str, widths: Sequence[int], depths: Sequence[int], options: dict[str, Any], **settings: Any
+    task: str,
+    models: Sequence[str],
+    *,
+    fusor: str,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    options: dict[str, Any],
+    **settings: Any,
 ) -> CompareConfig:
     """The comparison that a grid is.
 
@@ -52,7 +60,9 @@ def grid_config(
             raise ConfigurationError(f"{name} must be numbers from 1, but got {name}={','.join(map(str, values))!r}")
     pool = "all" if len(models) > 1 else models[0]
     cells = [
-        StrategyConfig(_name(width, depth), "propose_aggregate", pool, n=width, fusor=fusor, options={"depth": depth, **options})
+        StrategyConfig(
+            _name(width, depth), "propose_aggregate", pool, n=width, fusor=fusor, options={"depth": depth, **options}
+        )
         for depth in sorted(set(depths))
         for width in sorted(set(widths))
     ]
@@ -74,8 +84,13 @@ def grid_findings(summary: Summary) -> Findings:
     single = next(row for row in summary.rows if row.strategy.name == SINGLE)
     heads = ("depth", *(f"width {width}" for width in widths))
     scores = tuple((str(depth), *(_score(cells.get((width, depth))) for width in widths)) for depth in depths)
-    title = f"{summary.config.task}: score % by width and depth, {single.score.n} examples x {summary.config.seeds} seeds"
-    note = f"A single answer: {percent(single.score)}. Width 1 is sequential revision, depth 1 fusion; intervals resample examples."
+    title = (
+        f"{summary.config.task}: score % by width and depth, {single.score.n} examples x {summary.config.seeds} seeds"
+    )
+    note = (
+        f"A single answer: {percent(single.score)}. Width 1 is sequential revision, depth 1 fusion; intervals resample"
+        " examples."
+    )
     gains = tuple(
         (name, points(_gain(summary, to.scores, start.scores)))
         for name, to, start in _contrasts(cells, widths, depths, single)
@@ -85,12 +100,19 @@ def grid_findings(summary: Summary) -> Findings:
         {"width": width, "depth": depth, **asdict(row.score), "calls": row.cost.calls, "tokens": row.tokens}
         for (width, depth), row in cells.items()
     ]
-    tables = (TextTable(title, heads, scores, note=note), TextTable("What more of each gains", ("", "points [95 %]"), gains))
+    tables = (
+        TextTable(title, heads, scores, note=note),
+        TextTable("What more of each gains", ("", "points [95 %]"), gains),
+    )
     return Findings("grid", tables, records)
 
 
-def _contrasts(cells: dict[tuple[int, int], Row], widths: Sequence[int], depths: Sequence[int], single: Row) -> list[tuple[str, Row, Row]]:
-    """Names with two rows: widest and narrowest at each depth, deepest and shallowest at each width, the largest and a single answer."""
+def _contrasts(
+    cells: dict[tuple[int, int], Row], widths: Sequence[int], depths: Sequence[int], single: Row
+) -> list[tuple[str, Row, Row]]:
+    """Names with two rows: widest and narrowest at each depth, deepest and shallowest at each width,
+    the largest and a single answer.
+    """
     found = []
     if len(widths) > 1:
         found += [(f"width {widths[0]} to {widths[-1]} at depth {d}", (widths[-1], d), (widths[0], d)) for d in depths]

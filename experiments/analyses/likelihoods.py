@@ -1,4 +1,6 @@
-"""How likely a model finds an answer that it did not write: embedded models in this process, Hugging Face checkpoints with torch."""
+"""How likely a model finds an answer that it did not write: embedded models in this process,
+Hugging Face checkpoints with torch.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from typing import Any, Protocol
 
 from dspy.lm15 import Message, Request
 
-from dspy_fusion.optimizers.finetuning.rows import Row
+from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel, LogLikelihood, load_model
 from dspy_fusion.serving.embedded.engine import EmbeddedEngine
-from dspy_fusion.serving.models import ModelCatalogue
 
 _EMBEDDED = "embedded/"
 
@@ -23,7 +25,9 @@ class AnswerLikelihood(Protocol):
     """Stands for the weights."""
 
     def of(self, row: Row) -> LogLikelihood:
-        """The completion's log-probability, the token that ends it counted; ``ConfigurationError`` where it does not fit the context."""
+        """The completion's log-probability, the token that ends it counted;
+        ``ConfigurationError`` where it does not fit the context.
+        """
         ...
 
 
@@ -58,35 +62,49 @@ class HuggingFaceLikelihood:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ModuleNotFoundError as error:
             raise ConfigurationError(
-                f"the package {error.name!r} is not installed, which {source!r} needs; pip install 'dspy-fusion[finetune]'"
+                f"the package {error.name!r} is not installed, which {source!r} needs; pip install"
+                " 'dspy-fusion[finetune]'"
             ) from error
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
             model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise ConfigurationError(f"cannot load the checkpoint {source!r}: {reason}; give a folder, or embedded/NAME") from error
+            raise ConfigurationError(
+                f"cannot load the checkpoint {source!r}: {reason}; give a folder, or embedded/NAME"
+            ) from error
         if not self._tokenizer.chat_template:
-            raise ConfigurationError(f"the checkpoint {source!r} has no chat template, so it is not clear how a prompt is written")
+            raise ConfigurationError(
+                f"the checkpoint {source!r} has no chat template, so it is not clear how a prompt is written"
+            )
         self.name, self._torch = source, torch
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def of(self, row: Row) -> LogLikelihood:
         """See :class:`AnswerLikelihood`."""
-        prompt = self._tokenizer.apply_chat_template(list(row.prompt), add_generation_prompt=True, tokenize=True, return_dict=False)
+        prompt = self._tokenizer.apply_chat_template(
+            list(row.prompt), add_generation_prompt=True, tokenize=True, return_dict=False
+        )
         answer = [*self._tokenizer(row.completion, add_special_tokens=False)["input_ids"], self._tokenizer.eos_token_id]
         tokens, context = [*prompt, *answer], self._model.config.max_position_embeddings
         if len(tokens) > context:
-            raise ConfigurationError(f"prompt and completion have {len(tokens)} tokens, {len(tokens) - context} too many for {self.name}")
+            raise ConfigurationError(
+                f"prompt and completion have {len(tokens)} tokens, {len(tokens) - context} too many for {self.name}"
+            )
         with self._torch.inference_mode():
-            logits = self._model(self._torch.tensor([tokens], device=self._model.device)).logits[0, len(prompt) - 1 : -1].float()
+            logits = (
+                self._model(self._torch.tensor([tokens], device=self._model.device))
+                .logits[0, len(prompt) - 1 : -1]
+                .float()
+            )
             chosen = self._torch.tensor(answer, device=logits.device)[:, None]
             logprobs = self._torch.log_softmax(logits, -1).gather(1, chosen)
         return LogLikelihood(float(logprobs.sum()), len(answer))
 
 
 def likelihood_of(base: str, catalogue: ModelCatalogue) -> AnswerLikelihood:
-    """The likelihoods of an embedded model of the catalogue, by its name or as ``embedded/NAME``, or of a Hugging Face checkpoint.
+    """The likelihoods of an embedded model of the catalogue, by its name or as ``embedded/NAME``,
+    or of a Hugging Face checkpoint.
 
     Raises:
         ConfigurationError: there is no such model.
@@ -95,7 +113,9 @@ def likelihood_of(base: str, catalogue: ModelCatalogue) -> AnswerLikelihood:
     if known and catalogue.entry(base).is_embedded:
         return EmbeddedLikelihood(load_model(catalogue.entry(base).model.removeprefix(_EMBEDDED)))
     if known:
-        raise ConfigurationError(f"{base!r} is served, and a server does not score given answers; give the checkpoint's folder instead")
+        raise ConfigurationError(
+            f"{base!r} is served, and a server does not score given answers; give the checkpoint's folder instead"
+        )
     return HuggingFaceLikelihood(str(Path(base)) if Path(base).is_dir() else base)
 
 

@@ -1,4 +1,6 @@
-"""How large models are: known for embedded ones, told for all others; and the FLOPs that a token costs (AFT, arXiv 2501.11877, app. C)."""
+"""How large models are: known for embedded ones, told for all others; and the FLOPs that a token costs (AFT,
+arXiv 2501.11877, app. C).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class ModelSize:
     width: int = 0
 
     def flops_per_token(self, context: float) -> float:
-        """FLOPs to read or write one token with so many tokens in the context: 2 (parameters + 2 layers width context)."""
+        """FLOPs to read or write one token with so many tokens in the context:
+        2 (parameters + 2 layers width context).
+        """
         return 2 * (self.parameters + 2 * self.layers * self.width * context)
 
 
@@ -44,7 +48,9 @@ def parse_size(text: str) -> tuple[str, ModelSize]:
     name, equals, size = text.rpartition("=")
     found = _SIZE.fullmatch(size)
     if not (name and equals and found and float(found["number"])):
-        raise ConfigurationError(f"--parameters must be written as MODEL=8B or MODEL=8B:32x4096 (layers x width), but got {text!r}")
+        raise ConfigurationError(
+            f"--parameters must be written as MODEL=8B or MODEL=8B:32x4096 (layers x width), but got {text!r}"
+        )
     parameters = float(found["number"]) * _UNITS[found["unit"].upper()]
     return name, ModelSize(parameters, int(found["layers"] or 0), int(found["width"] or 0))
 

@@ -1,4 +1,6 @@
-"""An analysis on disk: its numbers as JSON lines, its tables as Markdown, its figure; made again from the records at any time."""
+"""An analysis on disk: its numbers as JSON lines, its tables as Markdown, its figure;
+made again from the records at any time.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..plots import Plot
-from ..recorded.overview_files import known
-from ..text_table import TextTable
+from ..pools.overview_files import known
+from ..presentation.figure import Plot
+from ..presentation.text_table import TextTable
 
 
 @dataclass(frozen=True)
@@ -48,4 +50,6 @@ def write_findings(findings: Findings, folder: Path, draw: Callable[[Path], Plot
         plot = draw(folder)
         return records, tables, plot.png, plot.svg, plot.data
     except OSError as error:
-        raise ConfigurationError(f"cannot write to the folder {folder}: {error.strerror}; choose another with --out") from error
+        raise ConfigurationError(
+            f"cannot write to the folder {folder}: {error.strerror}; choose another with --out"
+        ) from error

@@ -1,7 +1,8 @@
-"""Perplexity of what SFT and AFT would train on, under the model before training (AFT, arXiv 2501.11877, section 6.1 and figure 6).
+"""Perplexity of what SFT and AFT would train on, under the model before training (AFT, arXiv 2501.11877,
+section 6.1 and figure 6).
 
-Targets and prompts are made by the code that makes training rows, so what is measured is what would be learned. Everything is kept on
-disk as soon as it is there.
+Targets and prompts are made by the code that makes training rows, so what is measured is what would be learned.
+Everything is kept on disk as soon as it is there.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from typing import Any
 import dspy
 
 from dspy_fusion.optimizers.finetuning import OBJECTIVES, FusorReferences, GoldReferences, SampledProposals
+from dspy_fusion.optimizers.finetuning.aggregation_rows import Row, RowWriter
 from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
 from dspy_fusion.optimizers.finetuning.gathering import Gathering
-from dspy_fusion.optimizers.finetuning.rows import Row, RowWriter
 from dspy_fusion.programs import ProposeAggregate
 from dspy_fusion.programs.errors import QuorumNotMet
-from dspy_fusion.programs.sampling import input_digest
+from dspy_fusion.programs.tasks.signatures import input_digest
 
 from ..tasks import Task
 from .likelihoods import AnswerLikelihood
 
-_ROLES = {"aft": "AFT", "sft": "SFT", "no_proposals": "AFT, proposals removed", "pseudo_aggregation": "pseudo-aggregation"}
+_ROLES = {
+    "aft": "AFT",
+    "sft": "SFT",
+    "no_proposals": "AFT, proposals removed",
+    "pseudo_aggregation": "pseudo-aggregation",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Sources:
     """Where targets come from.
 
     Attributes:
-        proposers: by kind, such as ``on-policy`` (the model itself) and ``off-policy`` (others), the models that propose.
+        proposers: by kind, such as ``on-policy`` (the model itself) and ``off-policy`` (others), the models that
+            propose.
         references: the stronger model that aggregates; None takes the examples' own answers.
         draws: answers drawn for an example.
         keep: how many of them become proposals, the best by the task's metric.
@@ -69,7 +76,8 @@ class Sources:
 def target_rows(
     task: Task, examples: Sequence[dspy.Example], sources: Sources, folder: Path, on_progress: Callable[[str], None]
 ) -> dict[str, dict[str, Row]]:
-    """Training rows by kind of training set and by example; what models wrote is kept in the folder and not asked for again.
+    """Training rows by kind of training set and by example;
+    what models wrote is kept in the folder and not asked for again.
 
     Raises:
         ConfigurationError: the folder was made with other settings, or an example has no answer.
@@ -83,7 +91,9 @@ def target_rows(
         for kind, lms in sources.proposers.items():
             for objective in sources.objectives():
                 gathering = _gathering(fusing, task, examples, sources, lms, objective, folder / kind)
-                gathering.on_progress = lambda progress, kind=kind: on_progress(f"{kind}, {progress.stage}: {progress.done}")
+                gathering.on_progress = lambda progress, kind=kind: on_progress(
+                    f"{kind}, {progress.stage}: {progress.done}"
+                )
                 gathering.check(examples)
                 rows = found.setdefault(f"{_ROLES[objective]}, {kind}", {})
                 for material in gathering.collect(examples):
@@ -110,7 +120,11 @@ def measure_targets(
         RecordError: the file cannot be written.
     """
     kept = Collected(path, {"base": likelihood.name})
-    keys = {_key(target, example, row): (target, example, row) for target, own in rows.items() for example, row in own.items()}
+    keys = {
+        _key(target, example, row): (target, example, row)
+        for target, own in rows.items()
+        for example, row in own.items()
+    }
 
     def make(key: str) -> dict[str, Any]:
         target, example, row = keys[key]
@@ -142,4 +156,6 @@ def _gathering(
         return task.metric(by_inputs[input_digest(arguments)], prediction)
 
     proposals = SampledProposals(list(lms), draws=sources.draws, keep=sources.keep, scorer=metric)
-    return Gathering(fusing, proposals, references, OBJECTIVES[name], folder, sources.threads, 0.0, lambda progress: None)
+    return Gathering(
+        fusing, proposals, references, OBJECTIVES[name], folder, sources.threads, 0.0, lambda progress: None
+    )

@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ..stats import Estimate, quantiles, ratio_interval, resampled
-from ..text_table import TextTable
+from ..presentation.text_table import TextTable
+from ..statistics.intervals import Estimate, quantiles, ratio_interval, resampled
 from .output import Findings
 from .perplexity import TargetRecord
 
@@ -26,7 +26,10 @@ def perplexity_findings(records: Sequence[TargetRecord], *, base: str, notes: tu
         tokens = sum(record.tokens for record in records if record.target == name)
         ratio = "" if name == first else _text(perplexity_ratio(records, name, first))
         rows.append((name, str(estimate.n), str(tokens), _text(estimate), ratio))
-    note = "Of the answers' tokens, the ends included, under the model before training. Intervals resample examples, ratios in pairs."
+    note = (
+        "Of the answers' tokens, the ends included, under the model before training. Intervals resample examples,"
+        " ratios in pairs."
+    )
     table = TextTable(f"Perplexity of the targets under {base}", heads, tuple(rows), note=note)
     return Findings("perplexity", (table,), [asdict(record) for record in records], notes)
 

@@ -1,4 +1,6 @@
-"""Running the analyses that ask models: each checks what was typed, goes on where it was interrupted, and returns what it found."""
+"""Running the analyses that ask models: each checks what was typed, goes on where it was interrupted,
+and returns what it found.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,24 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.optimizers.finetuning.rows import Row
-from dspy_fusion.programs import CandidateBank, instructions
-from dspy_fusion.programs.bank import lm_fingerprint
+from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
+from dspy_fusion.programs import CandidateBank
+from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.serving.models import ModelCatalogue
+from dspy_fusion.programs.tasks import instructions
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
-from ..compare import prepare
-from ..config import CompareConfig
-from ..progress import RunProgress
-from ..run_folder import read_run
-from ..summary import Summary, summarize
+from ..evidence.summary import Summary, summarize
+from ..plans.comparison_config import CompareConfig
+from ..runs.comparison import prepare
+from ..runs.progress import RunProgress
+from ..runs.run_folder import read_run
 from ..tasks import Task, load_task
 from ..tasks.adapters import spoken
 from .likelihoods import likelihood_of, row_of
 from .perplexity import Sources, TargetRecord, measure_targets, target_rows
+from .pool_subsets import SubsetRecord, fuse_subsets
 from .subset_fusions import SubsetFusions
-from .subsets import SubsetRecord, fuse_subsets
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,16 @@ class Asked:
     threads: int = 8
 
     def load(self) -> tuple[Task, tuple[dspy.Example, ...]]:
-        """The task and its examples; raises ``ConfigurationError`` for a task, a split or an adapter that does not exist."""
+        """The task and its examples; raises ``ConfigurationError`` for a task,
+        a split or an adapter that does not exist.
+        """
         if self.examples < 2:
             raise ConfigurationError(f"--examples must be at least 2, but got {self.examples}")
         task = spoken(load_task(self.task, data=self.data or None), self.adapter)
         if task.needs_judge:
-            raise ConfigurationError(f"the metric of {task.name} asks a judge, which this analysis does not have; take another task")
+            raise ConfigurationError(
+                f"the metric of {task.name} asks a judge, which this analysis does not have; take another task"
+            )
         return task, tuple(task.examples(self.split or task.splits[0], self.examples))
 
 
@@ -157,7 +164,9 @@ def run_perplexity(
     if asked is not None:
         task, examples = asked.load()
         proposers = _proposers(base, teachers, catalogue)
-        sources = Sources(proposers, catalogue.lm(references) if references else None, draws=draws, keep=keep, threads=asked.threads)
+        sources = Sources(
+            proposers, catalogue.lm(references) if references else None, draws=draws, keep=keep, threads=asked.threads
+        )
         found = target_rows(task, examples, sources, folder, on_progress) | found
     kept = folder / "likelihoods.jsonl"
     return measure_targets(found, likelihood, kept, on_row=lambda done: on_progress(f"likelihoods: {done}"))
@@ -170,7 +179,9 @@ def _proposers(base: str, teachers: Sequence[str], catalogue: ModelCatalogue) ->
     if teachers:
         found["off-policy"] = [catalogue.lm(name) for name in teachers]
     if not found:
-        raise ConfigurationError("nobody proposes: name models with --teachers (a checkpoint's own answers need a server)")
+        raise ConfigurationError(
+            "nobody proposes: name models with --teachers (a checkpoint's own answers need a server)"
+        )
     return found
 
 
@@ -188,4 +199,6 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"cannot write to the folder {folder}: {error.strerror}; choose another with --out") from error
+        raise ConfigurationError(
+            f"cannot write to the folder {folder}: {error.strerror}; choose another with --out"
+        ) from error

@@ -1,7 +1,8 @@
-"""Subsets as tables: a regression of the fused answer's quality on its proposals', and the grid of figure 7 (arXiv 2501.11877).
+"""Subsets as tables: a regression of the fused answer's quality on its proposals',
+and the grid of figure 7 (arXiv 2501.11877).
 
-As in the paper, each question's subsets are ranked among themselves before questions are put together; the regression takes each
-question's mean off instead, which keeps the sizes of differences.
+As in the paper, each question's subsets are ranked among themselves before questions are put together; the regression
+takes each question's mean off instead, which keeps the sizes of differences.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from scipy.stats import rankdata
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..stats import mean_interval
-from ..text_table import TextTable, number, percent, points
+from ..presentation.text_table import TextTable, number, percent, points
+from ..statistics.intervals import mean_interval
+from ..statistics.regression import Fit, fit
 from .output import Findings
-from .regression import Fit, fit
-from .subsets import SubsetRecord
+from .pool_subsets import SubsetRecord
 
 QUALITY, DIVERSITY = "mean quality", "diversity (Vendi)"
 _MANY = 100  # subsets a question, from which on ten ranks have enough in each
@@ -37,31 +38,44 @@ def subset_findings(records: Sequence[SubsetRecord]) -> Findings:
 
 
 def _regression_table(records: Sequence[SubsetRecord], fits: Mapping[str, Fit]) -> TextTable:
-    rows = [(name, *(number(found.coefficients[name], sign="+") for found in fits.values())) for name in (QUALITY, DIVERSITY)]
+    rows = [
+        (name, *(number(found.coefficients[name], sign="+") for found in fits.values()))
+        for name in (QUALITY, DIVERSITY)
+    ]
     rows.append((f"{QUALITY} minus {DIVERSITY}", *(number(found.contrast, sign="+") for found in fits.values())))
     rows.append(("share of variance explained", *(f"{found.explained:.2f}" for found in fits.values())))
     rows.append(("correlation of the two", *(f"{found.correlation:+.2f}" for found in fits.values())))
     examples = len({record.example for record in records})
-    title = f"Quality of the fused answer: standardised coefficients [95 %], {len(records)} subsets of {examples} questions"
-    note = "Within a question its own mean is taken off everything. Intervals are robust to the subsets of one question going together."
+    title = (
+        f"Quality of the fused answer: standardised coefficients [95 %], {len(records)} subsets of {examples} questions"
+    )
+    note = (
+        "Within a question its own mean is taken off everything. Intervals are robust to the subsets of one question"
+        " going together."
+    )
     return TextTable(title, ("", *fits), tuple(rows), note=note)
 
 
 def regression(records: Sequence[SubsetRecord], *, within: bool) -> Fit:
-    """The fused answers' scores on their proposals' mean quality and diversity; raises ``ConfigurationError`` where nothing varies."""
+    """The fused answers' scores on their proposals' mean quality and diversity;
+    raises ``ConfigurationError`` where nothing varies.
+    """
     regressors = {QUALITY: [record.quality for record in records], DIVERSITY: [record.diversity for record in records]}
     return fit([record.fused for record in records], regressors, [record.example for record in records], within=within)
 
 
 def rank_cells(records: Sequence[SubsetRecord]) -> np.ndarray:
-    """The mean rank of the fused answer by the ranks of diversity (rows) and quality (columns), (bins, bins); NaN where there is none.
+    """The mean rank of the fused answer by the ranks of diversity (rows) and quality (columns), (bins, bins);
+    NaN where there is none.
 
-    Ranks are among a question's own subsets, from 1 to the number of bins: ten as in the paper where there are enough subsets, else five.
+    Ranks are among a question's own subsets, from 1 to the number of bins: ten as in the paper where there are enough
+    subsets, else five.
     """
     examples = np.array([record.example for record in records])
     bins = 10 if len(records) >= _MANY * len(set(examples.tolist())) else 5
     quality, diversity, fused = (
-        _ranked(np.array([getattr(record, name) for record in records]), examples, bins) for name in ("quality", "diversity", "fused")
+        _ranked(np.array([getattr(record, name) for record in records]), examples, bins)
+        for name in ("quality", "diversity", "fused")
     )
     places = np.ceil(diversity).astype(int) - 1, np.ceil(quality).astype(int) - 1
     sums, counts = np.zeros((bins, bins)), np.zeros((bins, bins))

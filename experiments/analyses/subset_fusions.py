@@ -1,4 +1,6 @@
-"""SubsetFusions: one pool a question, and a fused answer of each of many of its subsets (AFT, arXiv 2501.11877, section 6.2)."""
+"""SubsetFusions: one pool a question, and a fused answer of each of many of its subsets (AFT, arXiv 2501.11877,
+section 6.2).
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,25 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.programs.candidates import Pool, PooledPrediction
-from dspy_fusion.programs.drawing import Steps
+from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.fusing import FusingProgram
-from dspy_fusion.programs.sampling import input_digest
+from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.pools.candidates import Pool, PooledPrediction
+from dspy_fusion.programs.tasks.signatures import input_digest
 
 
 class SubsetFusions(FusingProgram):
     """Draws ``count`` candidates and fuses subsets of ``size`` of them; ``pool.layers[0]`` has the fused answers.
 
-    A subset is in the order of :meth:`subsets`, so the fused answer with index i is of subset i. With a bank, every answer is kept as soon
-    as it is there.
+    A subset is in the order of :meth:`subsets`, so the fused answer with index i is of subset i. With a bank, every
+    answer is kept as soon as it is there.
 
     Args:
         program: the task program.
         count: candidates drawn; 10 in the paper.
         size: of a subset; 5 in the paper.
-        limit: how many subsets are fused, a seeded sample for each input; None for all, as in the paper (252 of 10 candidates).
+        limit: how many subsets are fused, a seeded sample for each input; None for all, as in the paper (252 of 10
+            candidates).
         **options: see :class:`FusingProgram`.
 
     Raises:
@@ -34,9 +37,13 @@ class SubsetFusions(FusingProgram):
         QuorumNotMet: a candidate failed; every subset must be complete.
     """
 
-    def __init__(self, program: dspy.Module, *, count: int = 10, size: int = 5, limit: int | None = None, **options: Any) -> None:
+    def __init__(
+        self, program: dspy.Module, *, count: int = 10, size: int = 5, limit: int | None = None, **options: Any
+    ) -> None:
         if not 2 <= size < count:
-            raise ConfigurationError(f"a subset must have from 2 to one less than all {count} candidates, but got size={size}")
+            raise ConfigurationError(
+                f"a subset must have from 2 to one less than all {count} candidates, but got size={size}"
+            )
         if limit is not None and limit < 2:
             raise ConfigurationError(f"at least 2 subsets a question are needed to compare them, but got {limit}")
         super().__init__(program, quorum=count, **options)

@@ -1,4 +1,6 @@
-"""The commands: what each is called and what it is for. Each is a module of its own, imported only when it is the one that runs.
+"""The commands: what each is called and what it is for.
+
+Each is a module of its own, imported only when it is the one that runs.
 
 A command's module has ``add_arguments(parser)`` and ``run(arguments, console, log)``, which returns the exit code.
 """

@@ -1,4 +1,6 @@
-"""``dspy-fusion analyse``: what width, depth, proposals, training targets and compute do; each a table, a figure and records."""
+"""``dspy-fusion analyse``: what width, depth, proposals, training targets and compute do; each a table,
+a figure and records.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import ModelCatalogue, load_models
+from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
 
 from ..analyses.curves import curve_findings, read_curve
 from ..analyses.figures import curves_figure, flops_figure, grid_figure, perplexity_figure, subsets_figure
@@ -23,9 +25,9 @@ from ..analyses.output import Findings, write_findings
 from ..analyses.perplexity_findings import perplexities, perplexity_findings
 from ..analyses.running import Asked, run_grid, run_perplexity, run_subsets
 from ..analyses.subset_findings import rank_cells, subset_findings
-from ..plots import Plot
-from ..progress import RunProgress
-from ..quiet import only_errors_logged
+from ..presentation.figure import Plot
+from ..presentation.quiet import only_errors_logged
+from ..runs.progress import RunProgress
 
 _STEP = 20  # likelihoods between two lines of progress
 
@@ -49,19 +51,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subsets.add_argument("--subsets", type=int, help="fused for each question, a seeded sample (default: all)")
     subsets.add_argument("--temperature", type=float, default=1.0, help="of the proposals (default: 1)")
     subsets.add_argument("--seed", type=int, default=0, help="of the proposals and of the sample")
-    perplexity = _asking(kinds, "perplexity", "how surprising training targets are to the model before training", examples=200)
-    perplexity.add_argument("--base", required=True, help="the model before training: embedded/NAME or a Hugging Face checkpoint")
+    perplexity = _asking(
+        kinds, "perplexity", "how surprising training targets are to the model before training", examples=200
+    )
+    perplexity.add_argument(
+        "--base", required=True, help="the model before training: embedded/NAME or a Hugging Face checkpoint"
+    )
     perplexity.add_argument("--teachers", default="", help="models that propose off-policy, separated by commas")
-    perplexity.add_argument("--references", default="", help="the stronger model that aggregates (default: the task's own answers)")
+    perplexity.add_argument(
+        "--references", default="", help="the stronger model that aggregates (default: the task's own answers)"
+    )
     perplexity.add_argument("--draws", type=int, default=10, help="answers drawn for an example (default: 10)")
-    perplexity.add_argument("--keep", type=int, default=5, help="how many of them are proposals, the best by the metric (default: 5)")
-    perplexity.add_argument("--rows", action="append", default=[], metavar="NAME=FILE", help="a file of training rows; may be repeated")
+    perplexity.add_argument(
+        "--keep", type=int, default=5, help="how many of them are proposals, the best by the metric (default: 5)"
+    )
+    perplexity.add_argument(
+        "--rows", action="append", default=[], metavar="NAME=FILE", help="a file of training rows; may be repeated"
+    )
     flops = kinds.add_parser("flops", help="FLOPs of every strategy of a comparison, and strategies at equal FLOPs")
     flops.add_argument("run", type=Path, help="folder of a comparison")
-    flops.add_argument("--parameters", action="append", default=[], metavar="MODEL=8B", help="size of a model; may be repeated")
-    flops.add_argument("--basis", choices=BASES, default="cached", help="how FLOPs are counted to find equal ones (default: cached)")
+    flops.add_argument(
+        "--parameters", action="append", default=[], metavar="MODEL=8B", help="size of a model; may be repeated"
+    )
+    flops.add_argument(
+        "--basis", choices=BASES, default="cached", help="how FLOPs are counted to find equal ones (default: cached)"
+    )
     curves = kinds.add_parser("curves", help="training curves side by side")
-    curves.add_argument("trainings", nargs="+", metavar="[NAME=]FOLDER", help="folders of trainings; those of one name are repetitions")
+    curves.add_argument(
+        "trainings", nargs="+", metavar="[NAME=]FOLDER", help="folders of trainings; those of one name are repetitions"
+    )
     for kind in (flops, curves):
         kind.add_argument("--out", type=Path, help="folder (default: analysis in the first folder given)")
     for kind in kinds.choices.values():  # which gets all that stands after its name
@@ -125,7 +143,10 @@ def _subsets(arguments: argparse.Namespace, log: Console) -> Found:
 
 def _perplexity(arguments: argparse.Namespace, log: Console) -> Found:
     rows = dict(_named_file(text) for text in arguments.rows)
-    folder = arguments.out or Path("runs") / f"perplexity-{arguments.task or 'rows'}-{arguments.base.replace('/', '.').strip('.')}"
+    folder = (
+        arguments.out
+        or Path("runs") / f"perplexity-{arguments.task or 'rows'}-{arguments.base.replace('/', '.').strip('.')}"
+    )
 
     def on_progress(text: str) -> None:
         if int(text.rpartition(" ")[2]) % _STEP == 0:
@@ -174,7 +195,9 @@ def _asking(kinds: Any, name: str, about: str, *, examples: int) -> argparse.Arg
     parser.add_argument("--examples", type=int, default=examples, help=f"of the task (default: {examples})")
     parser.add_argument("--split", default="", help="which examples (default: the task's first split)")
     parser.add_argument("--data", default="", help="local folder with the task's files")
-    parser.add_argument("--adapter", default="", help="how the models are asked: chat, json or plain (default: the task's way)")
+    parser.add_argument(
+        "--adapter", default="", help="how the models are asked: chat, json or plain (default: the task's way)"
+    )
     parser.add_argument("--max-concurrency", type=int, default=8, help="examples worked on at a time (default: 8)")
     parser.add_argument("--models-file", type=Path, help="a models.toml")
     parser.add_argument("--out", type=Path, help="folder; the same command goes on there (default: one under runs/)")
@@ -183,7 +206,12 @@ def _asking(kinds: Any, name: str, about: str, *, examples: int) -> argparse.Arg
 
 def _asked(arguments: argparse.Namespace) -> Asked:
     return Asked(
-        arguments.task, arguments.examples, arguments.split, arguments.data, arguments.adapter, arguments.max_concurrency
+        arguments.task,
+        arguments.examples,
+        arguments.split,
+        arguments.data,
+        arguments.adapter,
+        arguments.max_concurrency,
     )
 
 

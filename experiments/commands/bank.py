@@ -10,14 +10,14 @@ from rich.console import Console
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..recorded.evaluation import RESAMPLES, SUBSETS
-from ..recorded.importing import ImportOptions, ImportReport, import_file
-from ..recorded.mapped_shape import CANDIDATE, QUESTION
-from ..recorded.overview import overview_of
-from ..recorded.overview_files import write_overview
-from ..recorded.overview_tables import overview_tables, set_table
-from ..recorded.shapes import QUESTIONS, SHAPES, Columns
-from ..recorded.store import RecordedStore, open_store
+from ..pools.evaluation import RESAMPLES, SUBSETS
+from ..pools.overview import overview_of
+from ..pools.overview_files import write_overview
+from ..pools.overview_tables import overview_tables, set_table
+from ..recordings.importing import ImportOptions, ImportReport, import_file
+from ..recordings.mapped_shape import CANDIDATE, QUESTION
+from ..recordings.shapes import QUESTIONS, SHAPES, Columns
+from ..recordings.store import RecordedStore, open_store
 
 _DEFAULT = "sqlite:///bank.db"
 
@@ -25,27 +25,51 @@ _DEFAULT = "sqlite:///bank.db"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to import, or what to show."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="import | show")
-    importing = actions.add_parser("import", help="bring recorded generations into a bank", description="Bring recorded generations in.")
-    importing.add_argument("file", help="a .jsonl, .jsonl.gz, .parquet or .csv file, or the name of a data set on the Hugging Face hub")
+    importing = actions.add_parser(
+        "import", help="bring recorded generations into a bank", description="Bring recorded generations in."
+    )
+    importing.add_argument(
+        "file", help="a .jsonl, .jsonl.gz, .parquet or .csv file, or the name of a data set on the Hugging Face hub"
+    )
     importing.add_argument("--bank", default=_DEFAULT, help=f"SQLAlchemy URL of the bank (default: {_DEFAULT})")
-    importing.add_argument("--task", help="the task whose questions they are (default: the one that the file is known to be of)")
+    importing.add_argument(
+        "--task", help="the task whose questions they are (default: the one that the file is known to be of)"
+    )
     importing.add_argument("--name", default="", help="of the set (default: the shape's name, or the file's)")
-    importing.add_argument("--shape", default="", help=f"what the file looks like, told by its columns if not given: {_listed()}")
-    importing.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help=f"a column by our name: {_names()}")
-    importing.add_argument("--columns", default="", help="the columns that hold the answers, one source each, separated by commas")
-    importing.add_argument("--score-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="scores are the measure of quality")
+    importing.add_argument(
+        "--shape", default="", help=f"what the file looks like, told by its columns if not given: {_listed()}"
+    )
+    importing.add_argument(
+        "--map", action="append", default=[], metavar="OURS=THEIRS", help=f"a column by our name: {_names()}"
+    )
+    importing.add_argument(
+        "--columns", default="", help="the columns that hold the answers, one source each, separated by commas"
+    )
+    importing.add_argument(
+        "--score-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="scores are the measure of quality"
+    )
     importing.add_argument("--split", default="train", help="of a data set on the hub")
     importing.add_argument("--config", help="of a data set on the hub")
-    showing = actions.add_parser("show", help="what a bank's recorded generations say", description="What recorded generations say.")
+    showing = actions.add_parser(
+        "show", help="what a bank's recorded generations say", description="What recorded generations say."
+    )
     showing.add_argument("bank", help="SQLAlchemy URL of the bank")
     showing.add_argument("--set", default="", help="the set (default: the only one)")
-    showing.add_argument("--sources", default="", help="the candidates to choose from, separated by commas (default: all)")
-    showing.add_argument("--subsets", type=int, default=SUBSETS, help="subsets of each size that votes are averaged over")
+    showing.add_argument(
+        "--sources", default="", help="the candidates to choose from, separated by commas (default: all)"
+    )
+    showing.add_argument(
+        "--subsets", type=int, default=SUBSETS, help="subsets of each size that votes are averaged over"
+    )
     showing.add_argument("--resamples", type=int, default=RESAMPLES, help="of the intervals")
     showing.add_argument("--seed", type=int, default=0, help="of subsets and folds")
-    showing.add_argument("--out", type=Path, help="a folder for the N-curves as a figure and CSV, and all numbers as JSON")
+    showing.add_argument(
+        "--out", type=Path, help="a folder for the N-curves as a figure and CSV, and all numbers as JSON"
+    )
     for action in (importing, showing):
-        action.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error")
+        action.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
 
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.serving.catalogue.models import load_models
 
-from ..comparing import compare
-from ..config import CompareConfig, read_config
-from ..preset import preset_config
+from ..plans.comparison_config import CompareConfig, read_config
+from ..plans.default_strategies import preset_config
+from ..workflows.comparison_workflow import compare
 
 _SETTINGS = (
     "examples", "seeds", "n", "temperature", "split", "data", "metric_judge",
@@ -24,33 +24,55 @@ _SETTINGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to compare, and how much of it."""
-    parser.add_argument("config", nargs="?", type=Path, help="a TOML file; or leave it out and give --task and --models")
+    parser.add_argument(
+        "config", nargs="?", type=Path, help="a TOML file; or leave it out and give --task and --models"
+    )
     parser.add_argument("--task", help="name of the task, such as worksheets")
     parser.add_argument("--models", help="the pool: model names, separated by commas")
-    parser.add_argument("--fusor", default="", help="the model that writes the fused answer (default: the first of --models)")
-    parser.add_argument("--judge", default="", help="the model that scores candidates (default: none, and no strategy that needs one)")
-    parser.add_argument("--likelihood", action="store_true", help="the models report log-probabilities (embedded ones are known to)")
+    parser.add_argument(
+        "--fusor", default="", help="the model that writes the fused answer (default: the first of --models)"
+    )
+    parser.add_argument(
+        "--judge", default="", help="the model that scores candidates (default: none, and no strategy that needs one)"
+    )
+    parser.add_argument(
+        "--likelihood", action="store_true", help="the models report log-probabilities (embedded ones are known to)"
+    )
     add_run_options(parser)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """How much of a comparison is run, and where it is written down."""
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/TASK-DIGEST); an unfinished run there goes on")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the run (default: runs/TASK-DIGEST); an unfinished run there goes on"
+    )
     parser.add_argument("--examples", type=int, help="how many examples")
     parser.add_argument("--seeds", type=int, help="how many answers to each example")
     parser.add_argument("--n", type=int, help="candidates per pool")
     parser.add_argument("--temperature", type=float, help="of the candidates")
     parser.add_argument("--split", help="which examples: a split of the task, such as test")
-    parser.add_argument("--data", help="folder with the task's files (default: that of DSPY_FUSION_DATA, else the Hugging Face hub)")
-    parser.add_argument("--languages", help="codes of languages, separated by commas, of a task that has several (default: all)")
-    parser.add_argument("--judge-may-answer", action="store_const", const=True, help="let a model judge its own answers")
+    parser.add_argument(
+        "--data", help="folder with the task's files (default: that of DSPY_FUSION_DATA, else the Hugging Face hub)"
+    )
+    parser.add_argument(
+        "--languages", help="codes of languages, separated by commas, of a task that has several (default: all)"
+    )
+    parser.add_argument(
+        "--judge-may-answer", action="store_const", const=True, help="let a model judge its own answers"
+    )
     parser.add_argument("--metric-judge", help="the model that grades answers, for a task whose metric asks one")
-    parser.add_argument("--adapter", help="how models are asked: chat, json, or plain for those that cannot fill in fields")
+    parser.add_argument(
+        "--adapter", help="how models are asked: chat, json, or plain for those that cannot fill in fields"
+    )
     parser.add_argument("--max-concurrency", type=int, help="examples worked on at a time")
-    parser.add_argument("--bank", help="SQLAlchemy URL of a candidate bank to share between runs (default: one in the run's folder)")
+    parser.add_argument(
+        "--bank", help="SQLAlchemy URL of a candidate bank to share between runs (default: one in the run's folder)"
+    )
     parser.add_argument("--models-file", type=Path, help="a models.toml")
     parser.add_argument("--retry-failed", action="store_true", help="run again what failed")
-    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)")
+    parser.add_argument(
+        "--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)"
+    )
     parser.add_argument("--no-tracking", action="store_true", help="write nothing to MLflow")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from ..config import read_config
-from ..tune import tune
-from ..tuning_config import read_tuning_config
+from ..plans.comparison_config import read_config
+from ..runs.tuning_config import read_tuning_config
+from ..workflows.tuning_workflow import tune
 from .compare import add_run_options, given_settings, run_comparison
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
 def _study(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     config = read_tuning_config(_CONFIGS / "demo_tune.toml")
     most = arguments.examples or config.examples
-    settings: dict[str, Any] = {name: max(2, min(getattr(config, name), most)) for name in ("examples", "held_out", "trials")}
+    settings: dict[str, Any] = {
+        name: max(2, min(getattr(config, name), most)) for name in ("examples", "held_out", "trials")
+    }
     if arguments.models_file is not None:
         settings["models"] = str(arguments.models_file)
     console.print("\nA short study of how to fuse them best:\n", style="bold")

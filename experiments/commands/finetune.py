@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..finetune import finetune
-from ..finetune_config import read_finetuning_config
+from ..runs.finetuning_config import read_finetuning_config
+from ..workflows.finetuning_workflow import finetune
 
 _SETTINGS = ("base", "objective", "examples", "held_out", "references", "max_concurrency")
 
@@ -17,7 +17,9 @@ _SETTINGS = ("base", "objective", "examples", "held_out", "references", "max_con
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, on what, and where to write."""
     parser.add_argument("config", type=Path, help="a TOML file")
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/finetune-TASK-OBJECTIVE); a training there goes on")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the run (default: runs/finetune-TASK-OBJECTIVE); a training there goes on"
+    )
     parser.add_argument("--base", help="the model that is trained: embedded/NAME, or a Hugging Face checkpoint")
     parser.add_argument("--objective", help="aft, sft, no_proposals or pseudo_aggregation")
     parser.add_argument("--examples", type=int, help="how many examples are trained on")
@@ -25,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--references", help="the stronger model that writes what is learned")
     parser.add_argument("--max-concurrency", type=int, help="examples worked on at a time")
     parser.add_argument("--models-file", type=Path, help="a models.toml")
-    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)")
+    parser.add_argument(
+        "--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, or mlflow.db beside the run)"
+    )
     parser.add_argument("--no-tracking", action="store_true", help="write nothing to MLflow")
 
 

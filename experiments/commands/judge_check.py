@@ -1,7 +1,7 @@
 """``dspy-fusion judge-check``: how far a judge can be trusted, on pairs of which the better answer is known.
 
-``dspy-fusion judge-check --recorded`` reads the verdicts that LLMBar has recorded; ``--judge MODEL`` asks a model, ``--judge a --judge b``
-several, and what they are worth as a panel.
+``dspy-fusion judge-check --recorded`` reads the verdicts that LLMBar has recorded; ``--judge MODEL`` asks a model,
+``--judge a --judge b`` several, and what they are worth as a panel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.serving.catalogue.models import load_models
 
 from ..judging.check_tables import check_table, in_words
 from ..judging.checking import DEFAULT_BANK, CheckPlan, CheckResult, check_judges, total
@@ -27,11 +27,24 @@ _SHOWN_ERRORS = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which pairs, and which judges."""
     columns = "JSON lines, Parquet or CSV with the columns input, output_1, output_2 and label (1 or 2)"
-    parser.add_argument("file", nargs="?", type=Path, help=f"{columns}; default: LLMBar in the folder of DSPY_FUSION_DATA")
-    parser.add_argument("--recorded", nargs="?", const=RECORDED, default="", metavar="COLUMN", help=f"recorded verdicts ({RECORDED})")
-    parser.add_argument("--judge", action="append", default=[], metavar="MODEL", help="a model to ask; may be given more than once")
-    parser.add_argument("--form", choices=("letter", "ratings"), default="letter", help="what the model writes (embedded/judge: ratings)")
-    parser.add_argument("--adapter", choices=tuple(ADAPTERS), default="chat", help="how the model is asked (embedded/judge: plain)")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help=f"{columns}; default: LLMBar in the folder of DSPY_FUSION_DATA"
+    )
+    parser.add_argument(
+        "--recorded", nargs="?", const=RECORDED, default="", metavar="COLUMN", help=f"recorded verdicts ({RECORDED})"
+    )
+    parser.add_argument(
+        "--judge", action="append", default=[], metavar="MODEL", help="a model to ask; may be given more than once"
+    )
+    parser.add_argument(
+        "--form",
+        choices=("letter", "ratings"),
+        default="letter",
+        help="what the model writes (embedded/judge: ratings)",
+    )
+    parser.add_argument(
+        "--adapter", choices=tuple(ADAPTERS), default="chat", help="how the model is asked (embedded/judge: plain)"
+    )
     parser.add_argument("--one-order", action="store_true", help="ask with output_1 first only, at half the cost")
     parser.add_argument("--examples", type=int, help="how many pairs, drawn by the seed (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw and the intervals")
@@ -76,7 +89,9 @@ def _print_asked(result: CheckResult, console: Console) -> None:
             console.print(f"{name}: {error}", markup=False, highlight=False, soft_wrap=True)
     if result.asked:
         usage = total(result.asked)
-        console.print(f"{usage.calls} calls, {usage.tokens_in} tokens in, {usage.tokens_out} tokens out", highlight=False)
+        console.print(
+            f"{usage.calls} calls, {usage.tokens_in} tokens in, {usage.tokens_out} tokens out", highlight=False
+        )
 
 
 def _write(result: CheckResult, path: Path) -> None:
@@ -85,4 +100,6 @@ def _write(result: CheckResult, path: Path) -> None:
     try:
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"cannot write to {path}: {error.strerror}; choose another file with --json") from error
+        raise ConfigurationError(
+            f"cannot write to {path}: {error.strerror}; choose another file with --json"
+        ) from error

@@ -14,25 +14,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from dspy_fusion.programs import MissingKey
-from dspy_fusion.serving.health import Health, health
-from dspy_fusion.serving.model_entry import ModelEntry
-from dspy_fusion.serving.models import ModelCatalogue, load_models
-from dspy_fusion.serving.probe import probe
-from dspy_fusion.serving.probe_report import ProbeReport, complaints, keep_report
+from dspy_fusion.serving.catalogue.health import Health, health
+from dspy_fusion.serving.catalogue.model_entry import ModelEntry
+from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
+from dspy_fusion.serving.catalogue.probe import probe
+from dspy_fusion.serving.catalogue.probe_report import ProbeReport, complaints, keep_report
 
-from ..quiet import only_errors_logged
+from ..presentation.quiet import only_errors_logged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which catalogue, and what about it."""
     parser.add_argument("--models-file", type=Path, help="a models.toml")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--health", action="store_true", help="ask each server whether it answers and how long its queue is")
+    what.add_argument(
+        "--health", action="store_true", help="ask each server whether it answers and how long its queue is"
+    )
     what.add_argument(
         "--probe",
         nargs="*",
         metavar="NAME",
-        help="learn by about fifteen tiny calls each what these models honour; without names, those that are not built in",
+        help=(
+            "learn by about fifteen tiny calls each what these models honour; without names, those that are not"
+            " built in"
+        ),
     )
 
 
@@ -40,17 +45,22 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Lists, asks or probes the models."""
     models = load_models(arguments.models_file)
     if arguments.probe is not None:
-        with only_errors_logged("dspy.clients.lm"):  # it warns of every answer that is cut off, and all of a probe's are
+        with only_errors_logged(
+            "dspy.clients.lm"
+        ):  # it warns of every answer that is cut off, and all of a probe's are
             return _probe(models, arguments.probe, console, log)
     if arguments.health:
         return _health(models.entries, console)
     table = _table("Models", "name", "model", "where", "USD per million tokens", "what it is")
     for name, entry in models.entries.items():
-        price = f"{entry.price.input:g} in, {entry.price.output:g} out" if entry.price.input or entry.price.output else ""
+        price = (
+            f"{entry.price.input:g} in, {entry.price.output:g} out" if entry.price.input or entry.price.output else ""
+        )
         table.add_row(*map(escape, (name, entry.model, _where(entry), price, entry.about)))
     console.print(table)
     console.print(
-        "Any litellm model string, such as hosted_vllm/Qwen/Qwen3-8B, does as a name too; addresses and keys go into a models.toml."
+        "Any litellm model string, such as hosted_vllm/Qwen/Qwen3-8B, does as a name too; addresses and keys go into a"
+        " models.toml."
     )
     return 0
 
@@ -91,7 +101,13 @@ def _probe_table(name: str, report: ProbeReport) -> Table:
 def _health(entries: Mapping[str, ModelEntry], console: Console) -> int:
     """Asks all servers at once and prints what they say; 1 where one does not answer."""
     with ThreadPoolExecutor(len(entries)) as threads:
-        states = dict(zip(entries, threads.map(lambda entry: health(entry, os.environ.get(entry.key, "")), entries.values()), strict=True))
+        states = dict(
+            zip(
+                entries,
+                threads.map(lambda entry: health(entry, os.environ.get(entry.key, "")), entries.values()),
+                strict=True,
+            )
+        )
     console.print(_health_table(entries, states))
     return int(any(state.problem for asked in states.values() for state in asked))
 
@@ -101,7 +117,10 @@ def _health_table(entries: Mapping[str, ModelEntry], states: Mapping[str, Sequen
     for name, entry in entries.items():
         for state in states[name] or [Health(_where(entry))]:
             said = state.problem or (f"answers in {state.seconds * 1000:.0f} ms" if entry.where else "not asked")
-            numbers = ["" if number is None else str(number) for number in (state.running, state.waiting, entry.max_concurrency)]
+            numbers = [
+                "" if number is None else str(number)
+                for number in (state.running, state.waiting, entry.max_concurrency)
+            ]
             table.add_row(*map(escape, (name, state.address, said, *numbers)))
     return table
 

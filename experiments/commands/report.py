@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..comparing import report
+from ..workflows.comparison_workflow import report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

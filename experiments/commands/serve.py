@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import ModelCatalogue, load_models
+from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
 
-from ..served import program_of_run, served_models, served_program
+from ..runs.served import program_of_run, served_models, served_program
 
 _LIMITS = {
     "max_body_bytes": ("body_bytes", int, "size of a request (default: 4 MiB)"),
@@ -30,13 +30,19 @@ _LIMITS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is served, where, and within which limits."""
     parser.add_argument("program", nargs="?", type=Path, help="a saved program (.json), or a study's folder")
-    parser.add_argument("--models", default="", help="embedded models to serve bare, separated by commas; or a models.toml")
+    parser.add_argument(
+        "--models", default="", help="embedded models to serve bare, separated by commas; or a models.toml"
+    )
     parser.add_argument("--models-file", type=Path, help="a models.toml, where the program's models are")
     parser.add_argument("--run", default="", help="an MLflow run that holds a program")
     parser.add_argument("--tracking-uri", default="", help="the MLflow store of --run (default: MLFLOW_TRACKING_URI)")
-    parser.add_argument("--factory", default="", help="module:function that makes the program whose state the file holds")
+    parser.add_argument(
+        "--factory", default="", help="module:function that makes the program whose state the file holds"
+    )
     parser.add_argument("--name", default="", help="what clients call the program")
-    parser.add_argument("--answer-field", help="the program's output that is the answer's text (default: the only one, or 'answer')")
+    parser.add_argument(
+        "--answer-field", help="the program's output that is the answer's text (default: the only one, or 'answer')"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="any other address needs a key in DSPY_FUSION_API_KEY")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
     for option, (_, kind, purpose) in _LIMITS.items():
@@ -45,11 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Serves until it is stopped."""
-    from dspy_fusion.serving.endpoint.limits import Limits
+    from dspy_fusion.serving.endpoint.request_limits import Limits
     from dspy_fusion.serving.endpoint.server import key_for, serve
 
     key_for(arguments.host)  # before models are loaded
-    given = {name: getattr(arguments, option) for option, (name, _, _) in _LIMITS.items() if getattr(arguments, option) is not None}
+    given = {
+        name: getattr(arguments, option)
+        for option, (name, _, _) in _LIMITS.items()
+        if getattr(arguments, option) is not None
+    }
     names = [name.strip() for name in arguments.models.split(",") if name.strip()]
     file = arguments.models_file
     if len(names) == 1 and names[0].endswith(".toml"):
@@ -58,7 +68,12 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     served = [*_programs(arguments, catalogue), *served_models(names, catalogue)]
 
     def ready(url: str) -> None:
-        console.print(f"serving {', '.join(model.name for model in served)} at {url}", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"serving {', '.join(model.name for model in served)} at {url}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     serve(served, host=arguments.host, port=arguments.port, limits=Limits(**given), ready=ready)
     return 0
@@ -68,10 +83,14 @@ def _programs(arguments: argparse.Namespace, catalogue: ModelCatalogue) -> list:
     shown = {"name": arguments.name, "answer_field": arguments.answer_field}
     if arguments.run:
         if arguments.program is not None:
-            raise ConfigurationError(f"give a program's file or --run, not both: {arguments.program} and {arguments.run}")
+            raise ConfigurationError(
+                f"give a program's file or --run, not both: {arguments.program} and {arguments.run}"
+            )
         uri = arguments.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
-            raise ConfigurationError("--run needs --tracking-uri, such as sqlite:///runs/mlflow.db, or MLFLOW_TRACKING_URI")
+            raise ConfigurationError(
+                "--run needs --tracking-uri, such as sqlite:///runs/mlflow.db, or MLFLOW_TRACKING_URI"
+            )
         return [program_of_run(arguments.run, uri, catalogue, **shown)]
     if arguments.program is None:
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..tune import sync
+from ..workflows.tuning_workflow import sync
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,6 @@
-"""``dspy-fusion synthesize``: training data from prompts and a pool of teachers; ``synthesize export`` cuts a data set from it."""
+"""``dspy-fusion synthesize``: training data from prompts and a pool of teachers;
+``synthesize export`` cuts a data set from it.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,19 @@ from typing import Any
 
 from rich.console import Console
 
-from dspy_fusion.programs import instructions
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.programs.tasks import instructions
+from dspy_fusion.serving.catalogue.models import load_models
 
-from ..quiet import only_errors_logged
-from ..synthesis.config import SynthesisConfig, parse_synthesis_config, read_synthesis_config
+from ..presentation.quiet import only_errors_logged
 from ..synthesis.dataset_card import UNKNOWN
 from ..synthesis.example_files import KINDS
 from ..synthesis.export import export
 from ..synthesis.folder import read_folder
-from ..synthesis.progress import SynthesisProgress
+from ..synthesis.row_progress import SynthesisProgress
 from ..synthesis.synthesis import ENGINES, Synthesis, prepare
-from ..synthesis.tables import cost_table, row_table, teacher_table
+from ..synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config, read_synthesis_config
+from ..synthesis.totals_table import cost_table, row_table, teacher_table
 from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, Shape
 
 INTERRUPTED = 130
@@ -30,7 +32,9 @@ _SETTINGS = ("rows", "temperature", "samples", "seed", "concurrency", "shard_row
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to make, and what to export."""
-    parser.add_argument("config", nargs="?", help="a TOML file, or the word export; or leave it out and give --prompts and --teachers")
+    parser.add_argument(
+        "config", nargs="?", help="a TOML file, or the word export; or leave it out and give --prompts and --teachers"
+    )
     parser.add_argument("folder", nargs="?", type=Path, help="after export: the folder of a synthesis")
     making = parser.add_argument_group("making rows")
     making.add_argument("--prompts", help="a file of prompts (.jsonl, .csv, .parquet, .gz) or task:NAME or hub:NAME")
@@ -54,11 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cutting.add_argument("--to", choices=KINDS, default="jsonl", help="jsonl or parquet (default: jsonl)")
     cutting.add_argument("--license", default=UNKNOWN, help="of the data set, for its card (default: unknown)")
     cutting.add_argument("--answer", choices=ANSWERS, default="auto", help="of sft: fused, best, or the row's own")
-    cutting.add_argument("--pairs", choices=PAIRS, default="auto", help="of preference: fused over candidates, best over worst, or both")
-    cutting.add_argument("--instructions", default="AGGREGATE", help="of aft: a text, or the name of one of the library's")
+    cutting.add_argument(
+        "--pairs", choices=PAIRS, default="auto", help="of preference: fused over candidates, best over worst, or both"
+    )
+    cutting.add_argument(
+        "--instructions", default="AGGREGATE", help="of aft: a text, or the name of one of the library's"
+    )
     cutting.add_argument("--system", help="of sft and preference: system text (default: the teachers')")
-    cutting.add_argument("--chat", action="store_true", help="of preference: lists of messages instead of texts, for TRL")
-    parser.add_argument("--out", type=Path, help="folder (default: one under runs/, or of an export the synthesis' own)")
+    cutting.add_argument(
+        "--chat", action="store_true", help="of preference: lists of messages instead of texts, for TRL"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder (default: one under runs/, or of an export the synthesis' own)"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
@@ -69,7 +81,11 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
         raise ConfigurationError(f"a second word is for export alone, but got {str(arguments.folder)!r}")
     config = _config(arguments)
     synthesis = prepare(
-        config, load_models(config.models or None), arguments.out, engine=arguments.engine, retry_failed=arguments.retry_failed
+        config,
+        load_models(config.models or None),
+        arguments.out,
+        engine=arguments.engine,
+        retry_failed=arguments.retry_failed,
     )
     try:
         return _make(synthesis, arguments.engine, console, log)
@@ -92,15 +108,22 @@ def _make(synthesis: Synthesis, engine: str, console: Console, log: Console) -> 
         console.print(table)
     console.print(f"{totals.cost_usd:.4f} USD by the catalogue's prices", highlight=False)
     if not finished:
-        log.print(f"interrupted at {totals.rows} of {synthesis.total or '?'} rows; the same command goes on from there", highlight=False)
+        log.print(
+            f"interrupted at {totals.rows} of {synthesis.total or '?'} rows; the same command goes on from there",
+            highlight=False,
+        )
         return INTERRUPTED
-    console.print(f"next: dspy-fusion synthesize export {path} --format sft --to jsonl", highlight=False, soft_wrap=True)
+    console.print(
+        f"next: dspy-fusion synthesize export {path} --format sft --to jsonl", highlight=False, soft_wrap=True
+    )
     return 0
 
 
 def _export(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     if arguments.folder is None or arguments.format is None:
-        raise ConfigurationError(f"export takes a folder and --format, one of {', '.join(FORMATS)}: synthesize export FOLDER --format sft")
+        raise ConfigurationError(
+            f"export takes a folder and --format, one of {', '.join(FORMATS)}: synthesize export FOLDER --format sft"
+        )
     system = read_folder(arguments.folder).about["system"] if arguments.system is None else arguments.system
     shape = Shape(
         arguments.format,
@@ -129,7 +152,9 @@ def _config(arguments: argparse.Namespace) -> SynthesisConfig:
             raise ConfigurationError(f"give either a configuration file or --{typed[0]}, not both")
         return replace(read_synthesis_config(Path(arguments.config)), **settings)
     if not (arguments.prompts and arguments.teachers):
-        raise ConfigurationError("give a configuration file, or --prompts with --teachers; see dspy-fusion synthesize --help")
+        raise ConfigurationError(
+            "give a configuration file, or --prompts with --teachers; see dspy-fusion synthesize --help"
+        )
     return parse_synthesis_config({**_tables(arguments), **settings}, where="command line")
 
 

@@ -35,9 +35,16 @@ def _list(console: Console) -> None:
     for name in TASKS:
         task = load_task(name)
         languages = str(len(task.source.languages) or 1)
-        table.add_row(*map(escape, (name, _splits(task), languages, _kind(task), _grader(task), task.source.licence, _place(task))))
+        table.add_row(
+            *map(
+                escape, (name, _splits(task), languages, _kind(task), _grader(task), task.source.licence, _place(task))
+            )
+        )
     console.print(table)
-    console.print("Rows come from the hub, or from the folder named by --data or DSPY_FUSION_DATA; dspy-fusion tasks NAME says more.")
+    console.print(
+        "Rows come from the hub, or from the folder named by --data or DSPY_FUSION_DATA; dspy-fusion tasks NAME says"
+        " more."
+    )
 
 
 def _describe(task: Task, console: Console) -> None:
@@ -66,7 +73,9 @@ def _files(task: Task) -> str:
     """What the files are called in a local folder; of a language each, that of the first."""
     language = next(iter(task.source.languages), "")
     names = [task.source.local_names(split, language)[0] for split in task.splits if split in task.source.files]
-    return (", ".join(names) or "none needed") + (", and so on for each language" if task.source.is_split_by_language else "")
+    return (", ".join(names) or "none needed") + (
+        ", and so on for each language" if task.source.is_split_by_language else ""
+    )
 
 
 def _splits(task: Task) -> str:

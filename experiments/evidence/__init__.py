@@ -1,4 +1,7 @@
-"""Evidence: what stands behind a verdict, worked out from the records of a run. One question a file; ``gather`` asks them all."""
+"""Evidence: what stands behind a verdict, worked out from the records of a run.
+
+One question a file; ``gather`` asks them all.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Attribution: how much of the fused answers each model's candidates gave, how much is new, and how often fusing was copying."""
+"""Attribution: how much of the fused answers each model's candidates gave, how much is new,
+and how often fusing was copying.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..origins import ALL_AGREE, NEW, few_models
-from ..records import Record
-from ..text_table import TextTable
-from .following import Followed, Following
+from ..presentation.figure_style import ALL_AGREE, NEW
+from ..presentation.text_table import TextTable
+from ..records.record import Record
+from .followed_candidates import Followed, Following
+from .origins import few_models
 
 _COUNTS = 0.1  # share of an answer from which a candidate counts as used
 
@@ -72,9 +75,9 @@ def attribution_table(found: Sequence[Attribution]) -> TextTable:
         for item, share in zip(found, shares, strict=True)
     )
     note = (
-        "Words count as a candidate's if they stand in a run of at least three words that it has too, parts if it gives the same result; "
-        "what several but not all candidates say counts in fractions. Main source: how much of the answer the candidate that gave most to "
-        "it has in the same order."
+        "Words count as a candidate's if they stand in a run of at least three words that it has too, parts if it gives"
+        " the same result; what several but not all candidates say counts in fractions. Main source: how much of the"
+        " answer the candidate that gave most to it has in the same order."
     )
     return TextTable("What the fused answers are made of, % of the answer", heads, rows, note=note)
 

@@ -1,6 +1,8 @@
-"""Fusion against its opponents: the best way of choosing, the best vote per part and the best fresh solve, each at its own cost.
+"""Fusion against its opponents: the best way of choosing, the best vote per part and the best fresh solve,
+each at its own cost.
 
-The opponent of each kind is whichever came out best on these very examples, so a p value is adjusted for all that it was picked from.
+The opponent of each kind is whichever came out best on these very examples, so a p value is adjusted for all that it
+was picked from.
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..significance import ALPHA, holm, sign_flip_p
-from ..stats import Estimate, paired_difference
-from ..strategies import Role
-from ..summary import Row, Summary
-from ..text_table import TextTable, p_text, points
+from ..plans.strategies import Role
+from ..presentation.text_table import TextTable, p_text, points
+from ..statistics.intervals import Estimate, paired_difference
+from ..statistics.significance import ALPHA, holm, sign_flip_p
 from .contenders import rivals
+from .summary import Row, Summary
 
 Result = Literal["better", "worse", "unclear"]
 _ROLES: tuple[Role, ...] = ("select", "parts", "control")
@@ -70,7 +72,10 @@ def contest_table(fused: str, fought: Sequence[Contest]) -> TextTable:
         )
         for contest in fought
     )
-    note = "The opponent of each kind is the one that came out best on these examples; p is adjusted for all that it was picked from."
+    note = (
+        "The opponent of each kind is the one that came out best on these examples; p is adjusted for all that it was"
+        " picked from."
+    )
     heads = ("opponent", "as the", "difference [95 %]", "p (Holm)", "times its tokens", "fusion is")
     return TextTable(f"What the verdict rests on: {fused} against", heads, rows, note=note)
 

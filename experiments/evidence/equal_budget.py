@@ -1,7 +1,8 @@
 """Equal budget: each fusing strategy against the others at a cost that both really had.
 
-Fusion with n candidates costs more than a vote over n, so the points of the N curves count too: a vote over eight may cost what fusion of
-five does. Nothing is interpolated: where no two points are equal in calls and tokens, equal tokens do, then equal calls, and then nothing.
+Fusion with n candidates costs more than a vote over n, so the points of the N curves count too: a vote over eight may
+cost what fusion of five does. Nothing is interpolated: where no two points are equal in calls and tokens, equal tokens
+do, then equal calls, and then nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..significance import holm, sign_flip_p
-from ..stats import Estimate, paired_difference
-from ..summary import Row, Summary
-from ..text_table import TextTable, p_text, points
+from ..presentation.text_table import TextTable, p_text, points
+from ..statistics.intervals import Estimate, paired_difference
+from ..statistics.significance import holm, sign_flip_p
+from .summary import Row, Summary
 
 TOLERANCE = 0.15
 """Calls, and tokens, may differ by this share of the smaller."""
@@ -38,7 +39,8 @@ class Match:
 
 
 def equal_budget(summary: Summary, *, tolerance: float = TOLERANCE) -> tuple[Match, ...]:
-    """For each fusing strategy and each other one the dearest pair of points that cost the same, in the order of the configuration.
+    """For each fusing strategy and each other one the dearest pair of points that cost the same,
+    in the order of the configuration.
 
     Args:
         summary: the comparison.
@@ -46,7 +48,9 @@ def equal_budget(summary: Summary, *, tolerance: float = TOLERANCE) -> tuple[Mat
     """
     names = [row.strategy.name for row in summary.rows if row.strategy.role != "oracle"]
     fusing = [row.strategy.name for row in summary.rows if row.strategy.role == "fuse"]
-    contests = [(name, other) for place, name in enumerate(fusing) for other in names if other not in fusing[: place + 1]]
+    contests = [
+        (name, other) for place, name in enumerate(fusing) for other in names if other not in fusing[: place + 1]
+    ]
     found = [_pair(_points_of(summary, name), _points_of(summary, other), tolerance) for name, other in contests]
     pairs = [pair for pair in found if pair is not None]
     p_values = holm([sign_flip_p(one.scores, other.scores) for one, other, _ in pairs])
@@ -72,7 +76,10 @@ def budget_table(matches: Sequence[Match]) -> TextTable:
         )
         for match in matches
     )
-    note = "Of each two strategies the dearest pair that costs the same; points of the N curves count. p is adjusted for all pairs shown."
+    note = (
+        "Of each two strategies the dearest pair that costs the same; points of the N curves count. p is adjusted for"
+        " all pairs shown."
+    )
     return TextTable(f"At equal cost (within {100 * TOLERANCE:.0f} %)", heads, rows, note=note)
 
 
@@ -85,7 +92,12 @@ def _pair(family: Sequence[Row], others: Sequence[Row], tolerance: float) -> tup
     for kind in _KINDS:
         level = [(one, other) for one, other in pairs if _is_equal(one, other, kind, tolerance)]
         if level:
-            return *max(level, key=lambda pair: (pair[0].tokens + pair[1].tokens, pair[0].cost.calls + pair[1].cost.calls)), kind
+            return (
+                *max(
+                    level, key=lambda pair: (pair[0].tokens + pair[1].tokens, pair[0].cost.calls + pair[1].cost.calls)
+                ),
+                kind,
+            )
     return None
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..records import Record
-from ..summary import Summary
-from ..text_table import TextTable
+from ..presentation.text_table import TextTable
+from ..records.record import Record
 from .attribution import Attribution, attribution, attribution_table
-from .by_right_candidates import strata_table
+from .contenders import strata_table
 from .equal_budget import Match, budget_table, equal_budget
-from .following import followed
+from .followed_candidates import followed
 from .length_drift import LengthDrift, length_drift, length_table
 from .per_group import PerGroup, group_table, per_group
 from .position_bias import PositionBias, position_bias, position_table
+from .summary import Summary
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Evidence:
 
 def gather(summary: Summary, records: Sequence[Record]) -> Evidence:
     """Asks every question of the records of a run, finished or not."""
-    pooled = [row.strategy for row in summary.rows if row.strategy.n > 1 and row.strategy.role in ("select", "parts", "fuse")]
+    pooled = [
+        row.strategy for row in summary.rows if row.strategy.n > 1 and row.strategy.role in ("select", "parts", "fuse")
+    ]
     own = {strategy.name: [record for record in records if record.strategy == strategy.name] for strategy in pooled}
     fusing = {strategy.name: followed(own[strategy.name]) for strategy in pooled if strategy.role == "fuse"}
     attributions = [attribution(name, pairs) for name, pairs in fusing.items()]

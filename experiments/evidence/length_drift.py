@@ -1,6 +1,7 @@
 """Length drift: whether answers grow longer than the candidates they come from, and whether length is what wins.
 
-Aggregated answers tend to be longer (arXiv 2501.11877), and judges like length; a gain that goes with length is to be looked at.
+Aggregated answers tend to be longer (arXiv 2501.11877), and judges like length; a gain that goes with length is to be
+looked at.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..correlation import rank_correlation
-from ..records import Record, scores_of
-from ..stats import Estimate, ratio_interval
-from ..text_table import TextTable, number
+from ..presentation.text_table import TextTable, number
+from ..records.record import Record, scores_of
+from ..statistics.correlation import rank_correlation
+from ..statistics.intervals import Estimate, ratio_interval
 from .provenance import word_count
 
 
@@ -29,11 +30,14 @@ class LengthDrift:
     in_words: Estimate
     """The same in words."""
     with_gain: Estimate | None
-    """Spearman correlation of the length divided by the candidates' mean with the score minus the candidates' mean; None where either is
+    """Spearman correlation of the length divided by the candidates' mean with the score minus the candidates' mean;
+    None where either is
     constant."""
 
 
-def length_drift(strategy: str, records: Iterable[Record], *, strata: Mapping[str, str] | None = None) -> LengthDrift | None:
+def length_drift(
+    strategy: str, records: Iterable[Record], *, strata: Mapping[str, str] | None = None
+) -> LengthDrift | None:
     """The lengths of one strategy's answers; None where there is nothing to measure. Failures are left out."""
     usable = [record for record in records if record.answer and _mean_length(record, word_count)]
     if not usable:
@@ -52,7 +56,14 @@ def length_drift(strategy: str, records: Iterable[Record], *, strata: Mapping[st
 
 def length_table(found: Sequence[LengthDrift]) -> TextTable:
     """One row a strategy."""
-    heads = ("strategy", "answers", "characters", "times the candidates' [95 %]", "in words [95 %]", "correlation with gain [95 %]")
+    heads = (
+        "strategy",
+        "answers",
+        "characters",
+        "times the candidates' [95 %]",
+        "in words [95 %]",
+        "correlation with gain [95 %]",
+    )
     rows = tuple(
         (
             item.strategy,
@@ -65,8 +76,9 @@ def length_table(found: Sequence[LengthDrift]) -> TextTable:
         for item in found
     )
     note = (
-        "Length of the answers divided by the mean length of their candidates. The last column is Spearman's correlation of that ratio "
-        "with the score minus the candidates' mean score: well above 0 means that it is the longer answers that gain."
+        "Length of the answers divided by the mean length of their candidates. The last column is Spearman's"
+        " correlation of that ratio with the score minus the candidates' mean score: well above 0 means that it is the"
+        " longer answers that gain."
     )
     return TextTable("Length of the answers beside their candidates", heads, rows, note=note)
 

@@ -1,4 +1,5 @@
-"""Scores by group (language, subject, category) in the papers' form: one row a group, one column a strategy, the average below.
+"""Scores by group (language, subject, category) in the papers' form: one row a group, one column a strategy,
+the average below.
 
 The average counts every group the same, so that a language with many examples does not speak for the others.
 """
@@ -11,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..significance import ALPHA, holm, sign_flip_p
-from ..stats import Estimate, Scores, macro_difference, paired_difference
-from ..summary import Row, Summary
-from ..text_table import TextTable, p_text, points
+from ..presentation.text_table import TextTable, p_text, points
+from ..statistics.intervals import Estimate, Scores, macro_difference, paired_difference
+from ..statistics.significance import ALPHA, holm, sign_flip_p
 from .contenders import best_selector, fused_row, rivals
+from .summary import Row, Summary
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def per_group(summary: Summary, *, chooser: Row | None = None) -> PerGroup | Non
 
     Args:
         summary: the comparison.
-        chooser: what fusion is compared with; by default the best of the best-of-N strategies, or of all selectors where there is none.
+        chooser: what fusion is compared with; by default the best of the best-of-N strategies, or of all selectors
+            where there is none.
     """
     names = sorted(set(summary.groups.values()))
     if len(names) < 2:
@@ -75,12 +77,21 @@ def per_group(summary: Summary, *, chooser: Row | None = None) -> PerGroup | Non
 
 def group_table(found: PerGroup) -> TextTable:
     """One row a group and the average; the best strategy of each row stands out, the oracle aside."""
-    contest = (f"{found.duel.fused.strategy.name} - {found.duel.chooser.strategy.name} [95 %]", "p (Holm)") if found.duel else ()
+    contest = (
+        (f"{found.duel.fused.strategy.name} - {found.duel.chooser.strategy.name} [95 %]", "p (Holm)")
+        if found.duel
+        else ()
+    )
     heads = ("group", "n", *(row.strategy.name for row in found.strategies), *contest)
     lines = (*found.groups, found.average)
-    rows = tuple((line.name, str(line.examples), *map(_percent, line.means), *_contest(line, len(contest))) for line in lines)
+    rows = tuple(
+        (line.name, str(line.examples), *map(_percent, line.means), *_contest(line, len(contest))) for line in lines
+    )
     best = frozenset((y, 2 + x) for y, line in enumerate(lines) for x in _best(line, found.strategies))
-    note = "The average counts every group the same. The best of each row stands out; the oracle, which uses the answers, is left aside."
+    note = (
+        "The average counts every group the same. The best of each row stands out; the oracle, which uses the answers,"
+        " is left aside."
+    )
     return TextTable("Score % by group", heads, rows, best, note)
 
 
@@ -113,7 +124,11 @@ def _average(summary: Summary, groups: Sequence[Group], duel: Duel | None) -> Gr
     found = None
     if duel is not None:
         grouped = {key: score for key, score in duel.fused.scores.items() if key[0] in summary.groups}
-        found = macro_difference(grouped, duel.chooser.scores, summary.groups) if grouped.keys() & duel.chooser.scores.keys() else None
+        found = (
+            macro_difference(grouped, duel.chooser.scores, summary.groups)
+            if grouped.keys() & duel.chooser.scores.keys()
+            else None
+        )
     return Group("average", sum(group.examples for group in groups), means, found)
 
 

@@ -1,7 +1,8 @@
 """Position bias: whether fused answers follow the candidate that was shown first, or last.
 
-Candidates are shown in an order drawn anew for each input, so every place is every model's turn: over the examples it is a rotation, and a
-place that gives more than its share gives it for its place. Where the order was fixed, place and model cannot be told apart.
+Candidates are shown in an order drawn anew for each input, so every place is every model's turn: over the examples it
+is a rotation, and a place that gives more than its share gives it for its place. Where the order was fixed, place and
+model cannot be told apart.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..records import Record
-from ..stats import Estimate, paired_difference
-from ..text_table import TextTable, points
-from .following import Followed, Following
+from ..presentation.text_table import TextTable, points
+from ..records.record import Record
+from ..statistics.intervals import Estimate, paired_difference
+from .followed_candidates import Followed, Following
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class PositionBias:
         return " and ".join(ahead) if self.drawn else ""
 
 
-def position_bias(strategy: str, pairs: Iterable[Followed], *, strata: Mapping[str, str] | None = None) -> PositionBias | None:
+def position_bias(
+    strategy: str, pairs: Iterable[Followed], *, strata: Mapping[str, str] | None = None
+) -> PositionBias | None:
     """The places that one strategy's answers follow; None where no shown order was recorded or nothing is contested.
 
     Only answers with the most common number of shown candidates count.
@@ -49,7 +52,9 @@ def position_bias(strategy: str, pairs: Iterable[Followed], *, strata: Mapping[s
     if not shown:
         return None
     places = Counter(len(record.shown) for record, _ in shown).most_common(1)[0][0]
-    shares = {(r.example, r.seed): share for r, found in shown if len(r.shown) == places and (share := _by_place(r, found))}
+    shares = {
+        (r.example, r.seed): share for r, found in shown if len(r.shown) == places and (share := _by_place(r, found))
+    }
     if not shares:
         return None
     chance = dict.fromkeys(shares, 1 / places)
@@ -82,8 +87,8 @@ def position_table(found: Sequence[PositionBias]) -> TextTable:
         for item in found
     )
     note = (
-        "Share of what is contested (said by some candidates, not by all) that comes from the candidate shown at each place. "
-        "Where the order is fixed, place and model cannot be told apart."
+        "Share of what is contested (said by some candidates, not by all) that comes from the candidate shown at each"
+        " place. Where the order is fixed, place and model cannot be told apart."
     )
     return TextTable("Which place in the list the fused answers follow, %", heads, rows, note=note)
 

@@ -1,7 +1,9 @@
-"""Where the words of a text come from: which of several other texts has them in the same order. Pure, and linear in the texts' lengths.
+"""Where the words of a text come from: which of several other texts has them in the same order.
 
-A word counts as taken from a text if it stands in a run of at least three words that the text has too; a word that stands in no such run
-is new. What all texts share says nothing about any of them and is kept apart.
+Pure, and linear in the texts' lengths.
+
+A word counts as taken from a text if it stands in a run of at least three words that the text has too; a word that
+stands in no such run is new. What all texts share says nothing about any of them and is kept apart.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def spans_of(text: str, others: Sequence[str]) -> tuple[Span, ...]:
 
 
 def shared_in_order(text: str, other: str) -> float:
-    """The longest common subsequence of the two, as a share of the words of ``text``; 1 for a copy, 0 for an empty text.
+    """The longest common subsequence of the two, as a share of the words of ``text``; 1 for a copy,
+    0 for an empty text.
 
     Bit-parallel, after Crochemore et al. (2001): one big-integer addition a word.
     """

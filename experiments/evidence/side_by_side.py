@@ -1,6 +1,8 @@
-"""A few answers of every strategy beside the candidates they come from: won, tied and lost against the best candidate of their pool.
+"""A few answers of every strategy beside the candidates they come from: won,
+tied and lost against the best candidate of their pool.
 
-The most telling come first, and every group has its turn. A page cannot hold all answers; how many are left out is said with them.
+The most telling come first, and every group has its turn. A page cannot hold all answers; how many are left out is said
+with them.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..records import CandidateRecord, Record
-from ..strategies import Strategy
-from ..summary import Summary
+from ..plans.strategies import Strategy
+from ..records.record import CandidateRecord, Record
 from .provenance import spans_of
+from .summary import Summary
 
 Outcome = Literal["won", "tied", "lost"]
 OUTCOMES: tuple[Outcome, ...] = ("won", "tied", "lost")
@@ -68,7 +70,9 @@ class Sheet:
     @property
     def size(self) -> int:
         """Characters of all its texts."""
-        return len(self.question) + len(self.record.expected) + sum(len(s.text) for s in (self.answer, *self.candidates))
+        return (
+            len(self.question) + len(self.record.expected) + sum(len(s.text) for s in (self.answer, *self.candidates))
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ class Gallery:
     """Answers that could be shown."""
 
 
-def gallery(summary: Summary, records: Sequence[Record], marker: Marker | None = None, *, each: int = _EACH, most: int = _MOST) -> Gallery:
+def gallery(
+    summary: Summary, records: Sequence[Record], marker: Marker | None = None, *, each: int = _EACH, most: int = _MOST
+) -> Gallery:
     """The examples of every strategy that chooses or fuses, fusing ones first.
 
     Args:
@@ -93,21 +99,27 @@ def gallery(summary: Summary, records: Sequence[Record], marker: Marker | None =
         each: examples of each outcome of a strategy.
         most: characters of all texts together; when they are used up, no further example is added.
     """
-    strategies = [row.strategy for row in summary.rows if row.strategy.n > 1 and row.strategy.role in ("fuse", "parts", "select")]
+    strategies = [
+        row.strategy for row in summary.rows if row.strategy.n > 1 and row.strategy.role in ("fuse", "parts", "select")
+    ]
     strategies.sort(key=lambda strategy: ("fuse", "parts", "select").index(strategy.role))
     sheets: list[Sheet] = []
     counts: list[dict[Outcome, int]] = []
     size = 0
     for place, strategy in enumerate(strategies):
         own = [r for r in records if r.strategy == strategy.name and r.candidates and r.error is None]
-        by_outcome: dict[Outcome, list[Record]] = {outcome: [r for r in own if outcome_of(r) == outcome] for outcome in OUTCOMES}
+        by_outcome: dict[Outcome, list[Record]] = {
+            outcome: [r for r in own if outcome_of(r) == outcome] for outcome in OUTCOMES
+        }
         counts.append({outcome: len(some) for outcome, some in by_outcome.items()})
         for outcome, some in by_outcome.items():
             for record in _telling(some)[:each]:
                 sheet = _sheet(record, strategy, place, outcome, marker)
                 size += sheet.size
                 sheets += [sheet] if size <= most else []
-    return Gallery(tuple(s.name for s in strategies), tuple(counts), tuple(sheets), sum(sum(some.values()) for some in counts))
+    return Gallery(
+        tuple(s.name for s in strategies), tuple(counts), tuple(sheets), sum(sum(some.values()) for some in counts)
+    )
 
 
 def outcome_of(record: Record) -> Outcome:
@@ -134,7 +146,13 @@ def _telling(records: Iterable[Record]) -> list[Record]:
 def _sheet(record: Record, strategy: Strategy, place: int, outcome: Outcome, marker: Marker | None) -> Sheet:
     texts = [candidate.text for candidate in record.candidates if candidate.text is not None]
     answer = record.answer or ""
-    pieces = _lines(record, answer, marker) if marker else _spans(answer, texts) if strategy.role == "fuse" else (Piece(answer),)
+    pieces = (
+        _lines(record, answer, marker)
+        if marker
+        else _spans(answer, texts)
+        if strategy.role == "fuse"
+        else (Piece(answer),)
+    )
     shown = _cut(strategy.name, record.score, pieces, f"fell back: {record.fallback}" if record.fallback else "")
     question = "\n".join(str(value) for value in record.inputs.values())
     candidates = tuple(_candidate(record, i, candidate, marker) for i, candidate in enumerate(record.candidates))
@@ -156,7 +174,9 @@ def _candidate(record: Record, index: int, candidate: CandidateRecord, marker: M
 
 def _lines(record: Record, answer: str, marker: Marker) -> tuple[Piece, ...]:
     marks = marker(record.expected, answer)
-    return tuple(Piece(f"{line}\n", "right" if mark else "wrong") for line, mark in zip(answer.splitlines(), marks, strict=True))
+    return tuple(
+        Piece(f"{line}\n", "right" if mark else "wrong") for line, mark in zip(answer.splitlines(), marks, strict=True)
+    )
 
 
 def _spans(answer: str, texts: Sequence[str]) -> tuple[Piece, ...]:

@@ -1,1 +1,4 @@
-"""Judging: win rates that length cannot buy, grades that are asked for once, and how far a judge can be trusted. One question a file."""
+"""Judging: win rates that length cannot buy, grades that are asked for once, and how far a judge can be trusted.
+
+One question a file.
+"""

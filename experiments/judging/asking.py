@@ -1,4 +1,6 @@
-"""Asking a model about pairs, several at a time; what it said is kept in a bank, so that an interrupted check goes on where it was."""
+"""Asking a model about pairs, several at a time; what it said is kept in a bank,
+so that an interrupted check goes on where it was.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from dataclasses import dataclass
 import dspy
 
 from dspy_fusion.programs import CandidateBank, PairVerdict, PairwiseJudge
-from dspy_fusion.programs.candidates import Usage
-from dspy_fusion.programs.drawing import run
+from dspy_fusion.programs.calls.drawing import run
 from dspy_fusion.programs.errors import ScorerError
+from dspy_fusion.programs.pools.candidates import Usage
 
 from .judge_check import Orders
 from .pairs import Pair
@@ -74,14 +76,19 @@ def ask_about(
         on_pair()
         return verdict
 
-    with dspy.context(adapter=adapter, trace=None, disable_history=True), ThreadPoolExecutor(max_concurrency, "pair") as threads:
+    with (
+        dspy.context(adapter=adapter, trace=None, disable_history=True),
+        ThreadPoolExecutor(max_concurrency, "pair") as threads,
+    ):
         futures = [threads.submit(copy_context().run, compare, pair) for pair in pairs]
         try:
             verdicts = [future.result() for future in futures]
         finally:
             threads.shutdown(cancel_futures=True)
     if watch.gave_up:
-        raise ScorerError(f"no verdict on the first {_FAILURES_TO_GIVE_UP} pairs can be read; the last cause: {watch.last_error}")
+        raise ScorerError(
+            f"no verdict on the first {_FAILURES_TO_GIVE_UP} pairs can be read; the last cause: {watch.last_error}"
+        )
     kept = [(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is not None]
     return Asked(
         {pair.id: verdict.orders for pair, verdict in kept},

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dspy_fusion.programs import CandidateBank, PairwiseJudge
-from dspy_fusion.programs.candidates import Usage
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.pools.candidates import Usage
 
-from ..compare import Models
+from ..runs.judge_models import Models
 from ..tasks.adapters import ADAPTERS
 from .asking import Answered, Asked, ask_about
 from .judge_check import JudgeCheck, Orders, check, panel, panel_votes
@@ -72,11 +72,18 @@ def check_judges(plan: CheckPlan, models: Models, log: Console) -> CheckResult:
         BankError: the bank cannot be used.
     """
     if not plan.recorded and not plan.judges:
-        raise ConfigurationError(f"say what is checked: --judge MODEL, or --recorded for the verdicts in the column {RECORDED!r}")
+        raise ConfigurationError(
+            f"say what is checked: --judge MODEL, or --recorded for the verdicts in the column {RECORDED!r}"
+        )
     pairs = sampled(read_pairs(plan.file, recorded=plan.recorded), plan.examples, seed=plan.seed)
-    judges = {name: PairwiseJudge(Answered, models.lm(name), form=plan.form, both_orders=plan.both_orders) for name in plan.judges}
+    judges = {
+        name: PairwiseJudge(Answered, models.lm(name), form=plan.form, both_orders=plan.both_orders)
+        for name in plan.judges
+    }
     asked = _ask(plan, pairs, judges, log) if judges else {}
-    said: dict[str, Mapping[str, Orders]] = {plan.recorded: {pair.id: pair.recorded for pair in pairs}} if plan.recorded else {}
+    said: dict[str, Mapping[str, Orders]] = (
+        {plan.recorded: {pair.id: pair.recorded for pair in pairs}} if plan.recorded else {}
+    )
     said |= {name: found.said for name, found in asked.items()}
     each = {name: said[name] for name in asked}
     if len(each) > 1:
@@ -119,5 +126,7 @@ def _default_bank() -> str:
     try:
         DEFAULT_BANK.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"cannot make the folder {DEFAULT_BANK.parent}: {error.strerror}; name a bank with --bank") from error
+        raise ConfigurationError(
+            f"cannot make the folder {DEFAULT_BANK.parent}: {error.strerror}; name a bank with --bank"
+        ) from error
     return f"sqlite:///{DEFAULT_BANK}"

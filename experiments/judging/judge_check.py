@@ -1,6 +1,8 @@
-"""How far a judge can be trusted, measured on pairs of which the better answer is known: accuracy, position bias, ties, length.
+"""How far a judge can be trusted, measured on pairs of which the better answer is known: accuracy, position bias, ties,
+length.
 
-Every share has an interval from resampling pairs. A verdict that cannot be read is no wrong verdict: its pair is left out and counted.
+Every share has an interval from resampling pairs. A verdict that cannot be read is no wrong verdict: its pair is left
+out and counted.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from typing import Literal
 
 from scipy.stats import binomtest
 
-from dspy_fusion.programs.panel_agreement import effective_votes, mean_correlation
-from dspy_fusion.programs.verdicts import Preference
+from dspy_fusion.programs.scorers.panel_agreement import effective_votes, mean_correlation
+from dspy_fusion.programs.scorers.verdicts import Preference
 
-from ..stats import Estimate, mean_interval
+from ..statistics.intervals import Estimate, mean_interval
 from .pairs import Pair
 
 Orders = tuple[Preference | None, ...]
@@ -40,10 +42,12 @@ class JudgeCheck:
         flips_to_first: share of pairs that went to whoever was shown first.
         flips_to_second: share of pairs that went to whoever was shown second.
         bias_p: two-sided p value of the sign test that flips go to either place alike; None without flips.
-        first_place: share of verdicts with a winner in which it was the one shown first; 0.5 where the places are alike.
+        first_place: share of verdicts with a winner in which it was the one shown first; 0.5 where the places are
+            alike.
         ties: share of verdicts that are ties.
         right_if_longer: accuracy on pairs whose better answer is the longer one.
-        right_if_shorter: accuracy on pairs whose better answer is the shorter one; lower for a judge that prefers length.
+        right_if_shorter: accuracy on pairs whose better answer is the shorter one; lower for a judge that prefers
+            length.
         constant: the place that it always names, or ``"tie"``; None for a judge that looks at the answers.
         subsets: accuracy by subset.
     """
@@ -80,7 +84,9 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
     good = [(pair, said[pair.id]) for pair in pairs if _is_whole(said.get(pair.id, ()), asked)]
 
     def share(value: Callable[[Pair, Orders], float | None], among: str | None = None) -> Estimate | None:
-        scores = {(p.id, 0): v for p, orders in good if among in (None, p.subset) and (v := value(p, orders)) is not None}
+        scores = {
+            (p.id, 0): v for p, orders in good if among in (None, p.subset) and (v := value(p, orders)) is not None
+        }
         return mean_interval(scores, seed=seed) if scores else None
 
     to_first = sum(orders == ("A", "B") for _, orders in good)
@@ -108,7 +114,9 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
 
 
 def panel(checked: Mapping[str, Mapping[str, Orders]]) -> dict[str, Orders]:
-    """The verdicts of several judges as one: what most of them say in each order, a draw being a tie; unreadable ones do not vote."""
+    """The verdicts of several judges as one: what most of them say in each order, a draw being a tie;
+    unreadable ones do not vote.
+    """
     voted: dict[str, list[Orders]] = {}
     for said in checked.values():
         for name, orders in said.items():
@@ -117,7 +125,9 @@ def panel(checked: Mapping[str, Mapping[str, Orders]]) -> dict[str, Orders]:
 
 
 def panel_votes(pairs: Sequence[Pair], checked: Mapping[str, Mapping[str, Orders]]) -> float | None:
-    """How many independent votes the judges amount to, from the correlation of where each is right; None where it cannot be told."""
+    """How many independent votes the judges amount to, from the correlation of where each is right;
+    None where it cannot be told.
+    """
     rows = []
     for said in checked.values():
         whole = {name: orders for name, orders in said.items() if orders and None not in orders}

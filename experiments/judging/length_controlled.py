@@ -1,7 +1,9 @@
-"""Length-controlled win rates as AlpacaEval 2 defines them (Dubois et al., arXiv 2404.04475): what would the win rate be at equal length?
+"""Length-controlled win rates as AlpacaEval 2 defines them (Dubois et al., arXiv 2404.04475):
+what would the win rate be at equal length?
 
-A logistic regression explains the verdicts by the model, by the difference in length and by the instruction; the win rate is then predicted
-without the length term. scikit-learn fits it, so it is imported here only when a fit is asked for.
+A logistic regression explains the verdicts by the model, by the difference in length and by the instruction; the win
+rate is then predicted without the length term. scikit-learn fits it, so it is imported here only when a fit is asked
+for.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..stats import Estimate, mean_interval, quantiles, resampled
+from ..statistics.intervals import Estimate, mean_interval, quantiles, resampled
 
-_WEAK = 100.0  # inverse strength of the penalty on what is estimated: so weak that it only keeps all-or-nothing verdicts finite
+# inverse strength of the penalty on what is estimated: so weak that it only keeps all-or-nothing verdicts finite
+_WEAK = 100.0
 _PRIOR = 1.0  # the same for the difficulty of an instruction, of which each model gives one verdict only
 
 
@@ -27,7 +30,9 @@ class Match:
     example: str
     """Name of the instruction."""
     win: float
-    """What the judge says: 1 where the answer won, 0 where the baseline did, 0.5 for a tie, or a preference in between."""
+    """What the judge says: 1 where the answer won, 0 where the baseline did, 0.5 for a tie,
+    or a preference in between.
+    """
     length: int
     """Characters of the answer."""
     baseline_length: int
@@ -41,7 +46,8 @@ class WinRates:
     Attributes:
         raw: the mean of the verdicts.
         controlled: the length-controlled win rate.
-        length_effect: log-odds of winning for being longer by one standard deviation of the differences, before the tanh.
+        length_effect: log-odds of winning for being longer by one standard deviation of the differences, before the
+            tanh.
         difficulty_effect: log-odds of winning per unit of the instruction's difficulty; 0 where no difficulty is known.
         mean_length: characters of the model's answers.
         mean_baseline_length: characters of the baseline's answers.
@@ -65,17 +71,19 @@ def win_rates(
 ) -> WinRates:
     """Fits ``P(win) = sigmoid(theta + phi tanh(d / sd(d)) + psi gamma)`` and predicts the win rate with ``phi = 0``.
 
-    d is the difference in length to the baseline, gamma the difficulty of the instruction. The win rate is the mean over the
-    instructions, so a model against itself has 50 %, and swapping model and baseline gives 1 minus it, as in the paper.
+    d is the difference in length to the baseline, gamma the difficulty of the instruction. The win rate is the mean
+    over the instructions, so a model against itself has 50 %, and swapping model and baseline gives 1 minus it, as in
+    the paper.
 
-    Unlike AlpacaEval: the penalty is a fixed weak ridge and not a cross-validated lasso; there is no prior from deliberately truncated
-    answers, so a model that is only ever shorter, or only ever longer, than the baseline is extrapolated; and the interval comes from
-    resampling instructions with the difficulty held fixed, where AlpacaEval reports a standard error.
+    Unlike AlpacaEval: the penalty is a fixed weak ridge and not a cross-validated lasso; there is no prior from
+    deliberately truncated answers, so a model that is only ever shorter, or only ever longer, than the baseline is
+    extrapolated; and the interval comes from resampling instructions with the difficulty held fixed, where AlpacaEval
+    reports a standard error.
 
     Args:
         matches: at least one; several of one example (seeds) are resampled together.
-        difficulty: from the name of an instruction to its difficulty, such as :func:`instruction_difficulty` gives; None leaves the
-            term out, which one model's verdicts alone could not identify.
+        difficulty: from the name of an instruction to its difficulty, such as :func:`instruction_difficulty` gives;
+            None leaves the term out, which one model's verdicts alone could not identify.
         confidence: coverage of the intervals, in (0, 1).
         resamples: how often the instructions are drawn anew.
         seed: of the resampling.
@@ -89,7 +97,10 @@ def win_rates(
     names = {name: place for place, name in enumerate(dict.fromkeys(match.example for match in matches))}
     places = np.array([names[match.example] for match in matches])
     fitted = _fit(features, wins, np.ones(len(wins)))
-    rates = [_at_equal_length(_fit(features, wins, times[places]), features, times[places]) for times in _draws(names, resamples, seed)]
+    rates = [
+        _at_equal_length(_fit(features, wins, times[places]), features, times[places])
+        for times in _draws(names, resamples, seed)
+    ]
     low, high = quantiles(np.array(rates), confidence) if rates else (np.nan, np.nan)
     point = _at_equal_length(fitted, features, np.ones(len(wins)))
     scores = {(match.example, number): match.win for number, match in enumerate(matches)}
@@ -104,11 +115,13 @@ def win_rates(
 
 
 def instruction_difficulty(by_model: Mapping[str, Sequence[Match]]) -> dict[str, float]:
-    """How hard each instruction is for the baseline, from the verdicts on several models: higher where models win more easily.
+    """How hard each instruction is for the baseline, from the verdicts on several models:
+    higher where models win more easily.
 
-    One regression over all models, in which every model has its own strength and length effect, and an instruction shifts all models
-    alike (psi = 1); the shifts, with mean 0, are the gamma of :func:`win_rates`. Unlike in AlpacaEval, whose published difficulties hold
-    for its own instructions and baseline, they are estimated from the verdicts at hand.
+    One regression over all models, in which every model has its own strength and length effect, and an instruction
+    shifts all models alike (psi = 1); the shifts, with mean 0, are the gamma of :func:`win_rates`. Unlike in
+    AlpacaEval, whose published difficulties hold for its own instructions and baseline, they are estimated from the
+    verdicts at hand.
 
     Raises:
         ConfigurationError: there are no matches, or scikit-learn is missing.
@@ -121,19 +134,26 @@ def instruction_difficulty(by_model: Mapping[str, Sequence[Match]]) -> dict[str,
     names = {name: place for place, name in enumerate(dict.fromkeys(match.example for _, match in matches))}
     lengths = np.concatenate([_length_term(row) for row in by_model.values() if row])
     models, rows = len(by_model), np.arange(len(matches))
-    model, example = np.array([number for number, _ in matches]), np.array([names[match.example] for _, match in matches])
+    model, example = (
+        np.array([number for number, _ in matches]),
+        np.array([names[match.example] for _, match in matches]),
+    )
     strong = float(np.sqrt(_WEAK / _PRIOR))  # a column that is scaled up is penalised less
     columns = np.concatenate([model, models + model, 2 * models + example])
     values = np.concatenate([np.full(len(matches), strong), strong * lengths, np.ones(len(matches))])
     features = coo_matrix((values, (np.tile(rows, 3), columns)), shape=(len(matches), 2 * models + len(names))).tocsr()
-    shifts = _fit(features, np.array([match.win for _, match in matches]), np.ones(len(matches)), strength=_PRIOR)[2 * models :]
+    shifts = _fit(features, np.array([match.win for _, match in matches]), np.ones(len(matches)), strength=_PRIOR)[
+        2 * models :
+    ]
     return {name: float(shifts[place] - shifts.mean()) for name, place in names.items()}
 
 
 def _features(matches: Sequence[Match], difficulty: Mapping[str, float] | None) -> np.ndarray:
     """Model, length and difficulty, (matches, 3)."""
     if difficulty is not None and (missing := [match.example for match in matches if match.example not in difficulty]):
-        raise ConfigurationError(f"no difficulty is given for the instruction {missing[0]!r}; give one for each, or none at all")
+        raise ConfigurationError(
+            f"no difficulty is given for the instruction {missing[0]!r}; give one for each, or none at all"
+        )
     hard = [0.0 if difficulty is None else difficulty[match.example] for match in matches]
     return np.column_stack([np.ones(len(matches)), _length_term(matches), hard])
 
@@ -146,11 +166,15 @@ def _length_term(matches: Sequence[Match]) -> np.ndarray:
 
 
 def _fit(features: Any, wins: np.ndarray, weights: np.ndarray, *, strength: float = _WEAK) -> np.ndarray:
-    """The coefficients of a logistic regression on verdicts in [0, 1]: each counts as a win by its share and as a loss by the rest."""
+    """The coefficients of a logistic regression on verdicts in [0, 1]:
+    each counts as a win by its share and as a loss by the rest.
+    """
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise ConfigurationError("length-controlled win rates need scikit-learn; pip install 'dspy-fusion[experiments]'") from error
+        raise ConfigurationError(
+            "length-controlled win rates need scikit-learn; pip install 'dspy-fusion[experiments]'"
+        ) from error
     from scipy.sparse import issparse, vstack
 
     stacked: Any = vstack([features, features], format="csr") if issparse(features) else np.vstack([features, features])
@@ -169,5 +193,7 @@ def _at_equal_length(coefficients: np.ndarray, features: np.ndarray, weights: np
 
 
 def _draws(names: Mapping[str, int], resamples: int, seed: int) -> np.ndarray:
-    """How often each instruction is drawn, (resamples, instructions); no draw where one instruction cannot give an interval."""
+    """How often each instruction is drawn, (resamples, instructions);
+    no draw where one instruction cannot give an interval.
+    """
     return resampled((len(names),), resamples, seed) if len(names) > 1 else np.empty((0, len(names)))

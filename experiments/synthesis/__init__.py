@@ -1,1 +1,3 @@
-"""Synthetic data: prompts and a pool of teachers in, rows with every candidate, the best of them and a fused answer out."""
+"""Synthetic data: prompts and a pool of teachers in, rows with every candidate,
+the best of them and a fused answer out.
+"""

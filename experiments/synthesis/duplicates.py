@@ -1,8 +1,8 @@
 """Near duplicates among the rows of a synthesis, by MinHash over runs of five characters, with an index on disk.
 
-The index (bands of the signatures, as in locality-sensitive hashing) is a database file, so memory does not grow with the number of rows.
-A row is compared with kept rows of lower places only, and rows come in the order of their places, so what is dropped depends neither on the
-order in which rows were made nor on how often the run was interrupted.
+The index (bands of the signatures, as in locality-sensitive hashing) is a database file, so memory does not grow with
+the number of rows. A row is compared with kept rows of lower places only, and rows come in the order of their places,
+so what is dropped depends neither on the order in which rows were made nor on how often the run was interrupted.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from .rows import Row
+from .synthesized_rows import Row
 
 _PERMUTATIONS = 128
 _RUN = 5  # characters a shingle
 _READ = 16_384  # characters of a row that are compared
 _MULTIPLIER = 1_000_003
-# Bands are chosen so that a pair at the threshold is found in 96 of 100 cases and a copy always; what is found too much is compared anyway.
+# Bands are chosen so that a pair at the threshold is found in 96 of 100 cases and a copy always; what is found too much
+# is compared anyway.
 _WEIGHTS = (0.02, 0.98)
 _FEWEST_BANDS = 0.98
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS signatures (place INTEGER PRIMARY KEY, signature BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS bands (band INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (band, place)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bands
+    (band INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (band, place)) WITHOUT ROWID;
 """
 
 
 class Like(NamedTuple):
-    """An earlier row that is much like another: its place, and the estimated share of runs of characters that they have in common."""
+    """An earlier row that is much like another: its place,
+    and the estimated share of runs of characters that they have in common.
+    """
 
     place: int
     similarity: float
@@ -55,7 +59,8 @@ class DuplicateIndex:
             from datasketch import MinHash, MinHashLSH
         except ImportError as error:
             raise ConfigurationError(
-                "the near-duplicate gate needs datasketch: pip install 'dspy-fusion[synthesize]', or set near_duplicates = 0 in [gates]"
+                "the near-duplicate gate needs datasketch: pip install 'dspy-fusion[synthesize]', or set"
+                " near_duplicates = 0 in [gates]"
             ) from error
         self.path, self.threshold, self._empty = path, threshold, MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
         chosen = MinHashLSH(threshold=min(threshold, _FEWEST_BANDS), num_perm=_PERMUTATIONS, weights=_WEIGHTS)
@@ -77,7 +82,9 @@ class DuplicateIndex:
     def check(self, row: Row) -> Like | None:
         """The earlier kept row that this one is like, or None; it is then entered as kept itself."""
         try:
-            self._database.execute("DELETE FROM signatures WHERE place = ?", (row.index,))  # of a time before it was made again
+            self._database.execute(
+                "DELETE FROM signatures WHERE place = ?", (row.index,)
+            )  # of a time before it was made again
             signature = self._signature(row)
             found = self._earlier(row.index, signature)
             if found is None:
@@ -109,7 +116,9 @@ class DuplicateIndex:
 
     def _enter(self, place: int, signature: np.ndarray) -> None:
         self._database.execute("INSERT OR REPLACE INTO signatures VALUES (?, ?)", (place, signature.tobytes()))
-        self._database.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, place) for band in self._keys(signature)])
+        self._database.executemany(
+            "INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, place) for band in self._keys(signature)]
+        )
 
     def _signature(self, row: Row) -> np.ndarray:
         hashed = self._empty.copy()
@@ -126,12 +135,17 @@ class DuplicateIndex:
         return (mixed >> np.uint64(1)).tolist()
 
     def _unreadable(self, error: Exception) -> RecordError:
-        advice = "the rows are safe, and the same command goes on once there is room; it can be removed, and is then made from the rows"
+        advice = (
+            "the rows are safe, and the same command goes on once there is room; it can be removed, and is then made"
+            " from the rows"
+        )
         return RecordError(f"the index of near duplicates {self.path} cannot be used ({error}); {advice}")
 
 
 def shingles(text: str) -> list[int]:
-    """The distinct hashes (32 bits) of all runs of five characters of a text's beginning, in lower case and with single spaces."""
+    """The distinct hashes (32 bits) of all runs of five characters of a text's beginning,
+    in lower case and with single spaces.
+    """
     plain = " ".join(text[:_READ].lower().split()).ljust(_RUN)
     points: Any = np.frombuffer(plain.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
     count = len(points) - _RUN + 1

@@ -1,7 +1,8 @@
 """The local engine: rows made side by side in one event loop, as many at a time as asked for.
 
-Each of ``concurrency`` workers takes the next prompt, makes its row and writes it down. A prompt is only taken when its row's file may be
-open, so a row that hangs holds up reading after a few files and nothing piles up in memory. Files are finished in a thread meanwhile.
+Each of ``concurrency`` workers takes the next prompt, makes its row and writes it down. A prompt is only taken when its
+row's file may be open, so a row that hangs holds up reading after a few files and nothing piles up in memory. Files are
+finished in a thread meanwhile.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from .gates import Gates
 from .prompts import Prompt
 from .row_maker import RowMaker
-from .rows import Row
 from .shards import Shards
+from .synthesized_rows import Row
 
 _PROMPTS_AT_ONCE = 64
 
@@ -87,7 +88,9 @@ class LocalEngine:
 
 
 def threads_for(rows: int) -> ThreadPoolExecutor:
-    """Threads for what blocks (a reward model's requests, DSPy's own preparations): asyncio's usual handful would hold rows up."""
+    """Threads for what blocks (a reward model's requests, DSPy's own preparations):
+    asyncio's usual handful would hold rows up.
+    """
     return ThreadPoolExecutor(min(256, max(16, 2 * rows)), "row")
 
 

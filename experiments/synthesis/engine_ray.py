@@ -1,8 +1,9 @@
 """The Ray engine: the same rows made by actors of a Ray cluster, for more rows than one machine can do.
 
-Prompts travel to the actors and rows back through Ray Data, a window of prompts at a time, so that neither side holds the data set. This
-process alone writes, which needs no shared disk and leaves resuming, gates and files as they are. The cluster's machines need what this
-one has: the package with its extras, the models' addresses, and the environment variables that hold their keys.
+Prompts travel to the actors and rows back through Ray Data, a window of prompts at a time, so that neither side holds
+the data set. This process alone writes, which needs no shared disk and leaves resuming, gates and files as they are.
+The cluster's machines need what this one has: the package with its extras, the models' addresses, and the environment
+variables that hold their keys.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from .gates import Gates
 from .prompts import Prompt
 from .recipe import Recipe
 from .row_maker import RowMaker
-from .rows import Row
 from .shards import Shards
+from .synthesized_rows import Row
 
 _WINDOW = 64  # blocks for each CPU in one execution of Ray Data, of which starting one takes seconds
 _QUIET = ("LITELLM_LOCAL_MODEL_COST_MAP", "DO_NOT_TRACK", "HF_HUB_OFFLINE")
 
 
-def run_on_ray(recipe: Recipe, prompts: Iterator[Prompt], shards: Shards, gates: Gates, on_row: Callable[[Row], None]) -> None:
-    """Makes the rows of prompts that are not there yet, on the cluster that ``RAY_ADDRESS`` names or on one started in this machine.
+def run_on_ray(
+    recipe: Recipe, prompts: Iterator[Prompt], shards: Shards, gates: Gates, on_row: Callable[[Row], None]
+) -> None:
+    """Makes the rows of prompts that are not there yet,
+    on the cluster that ``RAY_ADDRESS`` names or on one started in this machine.
 
     Raises:
         ConfigurationError: Ray is not installed.
@@ -56,7 +60,9 @@ def run_on_ray(recipe: Recipe, prompts: Iterator[Prompt], shards: Shards, gates:
                     shards.finish_next(gates)
     except ray.exceptions.RayError as error:
         cause = " ".join(str(error).split())[-300:]
-        raise RecordError(f"Ray could not make all rows: {cause}; finished rows are kept, and the same command goes on") from error
+        raise RecordError(
+            f"Ray could not make all rows: {cause}; finished rows are kept, and the same command goes on"
+        ) from error
     finally:
         if mine:
             ray.shutdown()

@@ -27,7 +27,9 @@ def write_examples(examples: Iterable[dict[str, Any]], path: Path, kind: str) ->
         count = (_parquet if kind == "parquet" else _json_lines)(examples, partial)
         partial.replace(path)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror or error}; choose another folder with --out") from error
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder with --out"
+        ) from error
     return count
 
 
@@ -46,7 +48,9 @@ def _parquet(examples: Iterable[dict[str, Any]], path: Path) -> int:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
     except ImportError as error:
-        raise ConfigurationError("writing Parquet needs pyarrow: pip install 'dspy-fusion[synthesize]', or take --to jsonl") from error
+        raise ConfigurationError(
+            "writing Parquet needs pyarrow: pip install 'dspy-fusion[synthesize]', or take --to jsonl"
+        ) from error
     writer, group, count = None, [], 0
     try:
         for example in examples:

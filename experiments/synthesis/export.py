@@ -1,4 +1,6 @@
-"""Cutting a data set from the rows of a synthesis: the examples, a card, and an entry for LLaMA-Factory, in a folder of their own."""
+"""Cutting a data set from the rows of a synthesis: the examples, a card, and an entry for LLaMA-Factory,
+in a folder of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from dspy_fusion.programs.errors import ConfigurationError
 from .dataset_card import UNKNOWN, card, llama_factory_entry
 from .example_files import write_examples
 from .folder import read_folder, write_whole
-from .rows import Row, read_rows
 from .shards import finished_files
+from .synthesized_rows import Row, read_rows
 from .totals import Totals
 from .training_rows import Shape
 
@@ -65,9 +67,13 @@ def export(path: Path, shape: Shape, *, to: str = "jsonl", out: Path | None = No
         text = card(stored, shape, totals, examples=examples, file=file.name, licence=licence)
         (folder / "README.md").write_text(text, encoding="utf-8")
         if not shape.as_messages:  # which LLaMA-Factory does not read
-            write_whole(folder / "dataset_info.json", llama_factory_entry(shape, f"dspy_fusion_{shape.format}", file.name))
+            write_whole(
+                folder / "dataset_info.json", llama_factory_entry(shape, f"dspy_fusion_{shape.format}", file.name)
+            )
     except OSError as error:
-        raise ConfigurationError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from error
+        raise ConfigurationError(
+            f"cannot write to {folder}: {error.strerror}; choose another folder with --out"
+        ) from error
     return Export(folder, file, examples, totals, any(path.glob("rows-*.part")))
 
 

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from ..config import differences
-from ..run_folder import environment
-from .config import SynthesisConfig, parse_synthesis_config
+from ..plans.comparison_config import differences
+from ..runs.run_folder import environment
+from .synthesis_config import SynthesisConfig, parse_synthesis_config
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ def open_folder(path: Path, config: SynthesisConfig, about: Mapping[str, Any]) -
             started = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()}
             write_whole(folder.about, now | started)
     except OSError as error:
-        raise ConfigurationError(f"cannot write to the folder {path}: {error.strerror}; choose another with --out") from error
+        raise ConfigurationError(
+            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
+        ) from error
     return folder
 
 
@@ -135,10 +137,16 @@ def _check_same(folder: SynthesisFolder, config: SynthesisConfig, now: Mapping[s
     if before["digest"] == now["digest"] and all(before.get(name) == now[name] for name in names):
         return
     relevant = {key: before["config"].get(key) for key in config.relevant}
-    old, new = relevant | {name: before.get(name) for name in names}, config.relevant | {name: now[name] for name in names}
+    old, new = (
+        relevant | {name: before.get(name) for name in names},
+        config.relevant | {name: now[name] for name in names},
+    )
     changed = differences(old, new)
     listed = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")
-    raise RecordError(f"{folder.path} holds another synthesis ({listed}); choose another folder with --out, or restore its configuration")
+    raise RecordError(
+        f"{folder.path} holds another synthesis ({listed}); choose another folder with --out, or restore its"
+        " configuration"
+    )
 
 
 def _read_about(folder: SynthesisFolder) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The lines of one file of rows, without reading the rows: where each begins, which prompts they are of, and a torn last one cut off."""
+"""The lines of one file of rows, without reading the rows: where each begins, which prompts they are of,
+and a torn last one cut off.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from dspy_fusion.programs.errors import RecordError
 
-from .rows import Row, read_rows
+from .synthesized_rows import Row, read_rows
 
 _INDEX = re.compile(rb'\{"index": (\d+),')
 _CHUNK = 1 << 20
@@ -26,7 +28,9 @@ def row_places(path: Path) -> dict[int, tuple[int, int]]:
         for number, line in enumerate(file, 1):
             found = _INDEX.match(line)
             if found is None:
-                raise RecordError(f"{path}, line {number} is no row: {line[:60]!r}; remove that line to have its row made again")
+                raise RecordError(
+                    f"{path}, line {number} is no row: {line[:60]!r}; remove that line to have its row made again"
+                )
             places.setdefault(int(found[1]), (offset, len(line)))
             offset += len(line)
     return places

@@ -1,4 +1,6 @@
-"""SynthesisProgram: candidates, their scores and a fused answer for one prompt, where every failure is data and nothing is raised."""
+"""SynthesisProgram: candidates, their scores and a fused answer for one prompt,
+where every failure is data and nothing is raised.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ from typing import Any
 import dspy
 from dspy.signatures.signature import make_signature
 
-from dspy_fusion.programs.candidates import Candidate, Pool, Usage
-from dspy_fusion.programs.drawing import Steps
+from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ScorerError
-from dspy_fusion.programs.fusing import FusingProgram, usage_of
-from dspy_fusion.programs.instructions import FUSE
-from dspy_fusion.programs.scorers import Scorer, Scores, as_scorer, check_scored
-from dspy_fusion.programs.selection import best_scored, fallback
+from dspy_fusion.programs.fusing_program import FusingProgram, usage_of
+from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage
+from dspy_fusion.programs.pools.selection import best_scored, fallback
+from dspy_fusion.programs.scorers.scorer import Scorer, Scores, as_scorer, check_scored
+from dspy_fusion.programs.tasks.instructions import FUSE
 
 PROMPT, RESPONSE = "prompt", "response"
 TASK: type[dspy.Signature] = make_signature(f"{PROMPT} -> {RESPONSE}")
@@ -27,7 +29,8 @@ class Made:
     """What was made for one prompt.
 
     Attributes:
-        candidates: the teachers' answers in index order, failed ones included, with their scores where a scorer was asked.
+        candidates: the teachers' answers in index order, failed ones included, with their scores where a scorer was
+            asked.
         best: index of the candidate with the highest score, or None.
         fused: what the fusor left behind, or None where none was asked.
         shown: indexes of the candidates that the fusor saw, in the order in which it saw them.
@@ -46,8 +49,8 @@ class Made:
 class SynthesisProgram(FusingProgram):
     """Draws one candidate from each teacher, scores them where a scorer is given and fuses them where that is wanted.
 
-    Fusion and best of N at once, over the same candidates: what they do with failures (raise, or answer with something else) would hide
-    from a data set how its rows came about.
+    Fusion and best of N at once, over the same candidates: what they do with failures (raise, or answer with something
+    else) would hide from a data set how its rows came about.
 
     Args:
         n: how many candidates; candidate i is drawn from teacher i modulo their number.

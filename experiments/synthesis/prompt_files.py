@@ -15,7 +15,7 @@ from typing import TextIO, cast
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..tasks.row_files import SUFFIXES, Row, read_file
+from ..rows.row_files import SUFFIXES, Row, read_file
 
 _CHUNK = 1 << 20
 
@@ -55,14 +55,20 @@ def _csv(path: Path) -> Iterator[Row]:
         try:
             for values in reader:
                 if None in values or None in values.values():
-                    raise ConfigurationError(f"{path}, line {reader.line_num} has another number of cells than the head; mend the line")
+                    raise ConfigurationError(
+                        f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
+                    )
                 yield Row(values, f"{path}, line {reader.line_num}")
         except csv.Error as error:
             raise ConfigurationError(f"{path}, line {reader.line_num} is no CSV ({error}); mend the line") from error
         except UnicodeDecodeError as error:
-            raise ConfigurationError(f"{path}, after line {reader.line_num}, is no UTF-8 ({error.reason}); mend the line") from error
+            raise ConfigurationError(
+                f"{path}, after line {reader.line_num}, is no UTF-8 ({error.reason}); mend the line"
+            ) from error
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ConfigurationError(f"{path} is a broken gzip file after line {reader.line_num} ({error}); fetch it again") from error
+            raise ConfigurationError(
+                f"{path} is a broken gzip file after line {reader.line_num} ({error}); fetch it again"
+            ) from error
 
 
 def _opened(path: Path) -> TextIO:

@@ -1,7 +1,7 @@
 """Prompts, one at a time, from a file, the hub or a task. A file is read through once before any model is called.
 
-That pass finds every broken line while nothing has been paid for, and gives the number of rows and the digest that tell one file from
-another; from then on a prompt is known by its place.
+That pass finds every broken line while nothing has been paid for, and gives the number of rows and the digest that tell
+one file from another; from then on a prompt is known by its place.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.sampling import input_digest
+from dspy_fusion.programs.tasks.signatures import input_digest
 
-from ..tasks.row_files import Row
-from .config import PromptsConfig, SynthesisConfig
+from ..rows.row_files import Row
 from .prompt_files import file_digest, stream_rows
+from .synthesis_config import PromptsConfig, SynthesisConfig
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def open_source(config: SynthesisConfig) -> Source:
     """The source of a synthesis, looked through as far as that can be done beforehand.
 
     Raises:
-        ConfigurationError: there is no such file, data set or task, it is empty, a line is broken, or the prompt column is missing.
+        ConfigurationError: there is no such file, data set or task, it is empty, a line is broken, or the prompt column
+            is missing.
     """
     prompts = config.prompts
     if prompts.file:
@@ -108,23 +109,31 @@ class HubSource:
         index = start
         try:
             for index, values in enumerate(rows.skip(start) if start else rows, start):
-                yield read_prompt(self.config, Row(values, f"{self.config.hub}, {self.config.split}, row {index}"), index)
+                yield read_prompt(
+                    self.config, Row(values, f"{self.config.hub}, {self.config.split}, row {index}"), index
+                )
         except (OSError, ValueError) as error:
             if isinstance(error, ConfigurationError):
                 raise
-            message = f"row {index} of {self.config.hub} cannot be had ({_short(error)}); the same command goes on there"
+            message = (
+                f"row {index} of {self.config.hub} cannot be had ({_short(error)}); the same command goes on there"
+            )
             raise ConfigurationError(message) from error
 
     def _rows(self) -> Any:
         try:
             from datasets import load_dataset
         except ImportError as error:
-            raise ConfigurationError(f"reading {self.config.hub} needs datasets; pip install 'dspy-fusion[tasks]'") from error
+            raise ConfigurationError(
+                f"reading {self.config.hub} needs datasets; pip install 'dspy-fusion[tasks]'"
+            ) from error
         subset, revision = self.config.subset or None, self.config.revision or None
         try:
             return load_dataset(self.config.hub, subset, split=self.config.split, revision=revision, streaming=True)
         except Exception as error:
-            message = f"the data set {self.config.hub!r} cannot be had ({_short(error)}); check its name, subset and split"
+            message = (
+                f"the data set {self.config.hub!r} cannot be had ({_short(error)}); check its name, subset and split"
+            )
             raise ConfigurationError(message) from error
 
 
@@ -132,16 +141,20 @@ class TaskSource:
     """Questions of one of the library's tasks, as its own adapter words them; tasks are read whole."""
 
     def __init__(self, config: PromptsConfig, rows: int) -> None:
-        from dspy_fusion.programs.plain_adapter import PlainAdapter
-        from dspy_fusion.programs.signatures import task_signature
+        from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
+        from dspy_fusion.programs.tasks.signatures import task_signature
 
         from ..tasks import load_task
 
         if not rows:
-            raise ConfigurationError(f"rows=0 asks for all of {config.task}, but a task may have no end; give rows = 1000 or --rows 1000")
+            raise ConfigurationError(
+                f"rows=0 asks for all of {config.task}, but a task may have no end; give rows = 1000 or --rows 1000"
+            )
         task = load_task(config.task)
         if config.split not in task.splits:
-            raise ConfigurationError(f"the task {config.task!r} has no split {config.split!r}; it has: {', '.join(task.splits)}")
+            raise ConfigurationError(
+                f"the task {config.task!r} has no split {config.split!r}; it has: {', '.join(task.splits)}"
+            )
         signature = task_signature(task.program(task.instructions))
         for name in list(signature.output_fields)[1:]:
             signature = signature.delete(name)  # the question is worded the same, however many fields an answer has
@@ -150,12 +163,21 @@ class TaskSource:
         self._texts = [PlainAdapter().format(signature, [], inputs)[-1]["content"] for inputs in examples]
         self.total = len(self._texts)
         # Not how many: a synthesis may go on with more of them.
-        self.about = {"task": config.task, "split": config.split, "digest_of_first": input_digest({"text": self._texts[0]})}
+        self.about = {
+            "task": config.task,
+            "split": config.split,
+            "digest_of_first": input_digest({"text": self._texts[0]}),
+        }
 
     def read(self, start: int = 0) -> Iterator[Prompt]:
         """The prompts from a place on."""
         for index in range(start, len(self._texts)):
-            yield Prompt(index, self._texts[index], self.config.language, f"{self.config.task}, {self.config.split}, example {index}")
+            yield Prompt(
+                index,
+                self._texts[index],
+                self.config.language,
+                f"{self.config.task}, {self.config.split}, example {index}",
+            )
 
 
 def read_prompt(config: PromptsConfig, row: Row, index: int) -> Prompt:

@@ -13,17 +13,53 @@ from functools import cached_property
 from typing import Any
 
 import dspy
+from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
+from dspy.lm15 import RouterConfig
 
-from dspy_fusion.programs import Likelihood, LMJudge, PairwiseTournament, RewardModel, Scorer, instructions
-from dspy_fusion.programs.bank import lm_fingerprint
+from dspy_fusion.programs import Likelihood, LMJudge, PairwiseTournament, RewardModel, Scorer
+from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import ModelCatalogue
+from dspy_fusion.programs.tasks import instructions
+from dspy_fusion.serving.catalogue.model_entry import ModelEntry
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
-from .config import BestConfig, SynthesisConfig
-from .direct_lm import direct_lm
 from .program import SynthesisProgram
+from .synthesis_config import BestConfig, SynthesisConfig
 
-SEED_STRIDE = 2000  # the program's seeds of one row are seed + candidate and seed + 1000 for the fusor; the next row's lie beyond them
+_CONNECTION = ("api_base", "api_key")
+
+
+def direct_lm(entry: ModelEntry, *, connections: int) -> dspy.LM:
+    """The model of a catalogue's entry, called directly where its engine is ``native``.
+
+    Any other, and one with several addresses, limits, a timeout or GPUs to count, is as the catalogue makes it.
+
+    Its connections belong to the event loop that first awaits it.
+
+    Args:
+        entry: the model.
+        connections: how many calls of it may be under way; DSPy's own limit is 100, and what is above waits without
+            saying so.
+
+    Raises:
+        MissingKey: the variable that should hold its key is not set.
+        ConfigurationError: an option is unknown, or the engine would drop it.
+    """
+    lm: Any = entry.lm()  # also where everything else that can be wrong is found out
+    if entry.engine != "native" or entry.is_embedded or entry.is_routed or entry.timeout or entry.gpus:
+        return lm
+    provider = LM15Engine().resolve(entry.model).provider
+    config = RouterConfig(
+        api_keys={provider: lm.kwargs["api_key"]} if "api_key" in lm.kwargs else None,
+        base_urls={provider: entry.address} if entry.address else None,
+        max_connections=connections,
+    )
+    options = {name: value for name, value in lm.kwargs.items() if name not in _CONNECTION}
+    return dspy.LM(entry.model, engine=LM15Engine(config), async_engine=AsyncLM15Engine(config), cache=False, **options)
+
+
+# the program's seeds of one row are seed + candidate and seed + 1000 for the fusor; the next row's lie beyond them
+SEED_STRIDE = 2000
 
 
 @dataclass(frozen=True)

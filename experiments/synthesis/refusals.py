@@ -1,4 +1,6 @@
-"""Whether an answer is a refusal, by how it begins. A word list, not a model: it is cheap, the same on every machine, and can be added to.
+"""Whether an answer is a refusal, by how it begins.
+
+A word list, not a model: it is cheap, the same on every machine, and can be added to.
 
 Only the beginning counts, for a good answer may well quote a refusal or apologise further down.
 """
@@ -11,10 +13,18 @@ from collections.abc import Sequence
 _BEGINNING = 160
 _PATTERNS = (
     r"(i'?m|i am) (really |very |so |truly )?(sorry|afraid)\b.{0,60}\b(can'?t|cannot|can not|unable|not able|won'?t)",
-    r"(sorry|apologies|my apologies|unfortunately)\b.{0,60}\b(i|we) (can'?t|cannot|can not|am unable|am not able|won'?t|are unable)",
-    r"i (can'?t|cannot|can not|won'?t|will not|'?m unable to|am unable to|am not able to|must decline to|have to decline to) "
-    r"(assist|help|comply|provide|answer|respond|fulfil|fulfill|complete|create|generate|write|do that|discuss|engage|participate)",
-    r"as an? (ai|artificial intelligence|large language|language)\b.{0,80}\b(can'?t|cannot|unable|not able|don'?t|do not)",
+    (
+        r"(sorry|apologies|my apologies|unfortunately)\b.{0,60}\b(i|we) (can'?t|cannot|can not|am unable|am not"
+        r" able|won'?t|are unable)"
+    ),
+    r"i (can'?t|cannot|can not|won'?t|will not|'?m unable to|am unable to|am not able to|must decline to|have to"
+    r" decline to) "
+    r"(assist|help|comply|provide|answer|respond|fulfil|fulfill|complete|create|generate|write|do"
+    r" that|discuss|engage|participate)",
+    (
+        r"as an? (ai|artificial intelligence|large language|language)\b.{0,80}\b(can'?t|cannot|unable|not"
+        r" able|don'?t|do not)"
+    ),
     r"(lo siento|perdón|disculpa)\b.{0,40}\bno puedo",
     r"(je suis désolée?|désolée?)\b.{0,60}\bje ne (peux|suis) pas",
     r"(es tut mir leid|tut mir leid|entschuldigung|leider)\b.{0,40}\b(kann ich|ich kann)\b.{0,60}\b(nicht|keine)\b",
@@ -35,7 +45,9 @@ class RefusalGate:
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
-        self._pattern = re.compile("|".join(f"(?:{pattern})" for pattern in (*_PATTERNS, *patterns)), re.IGNORECASE | re.DOTALL)
+        self._pattern = re.compile(
+            "|".join(f"(?:{pattern})" for pattern in (*_PATTERNS, *patterns)), re.IGNORECASE | re.DOTALL
+        )
 
     def found(self, answer: str) -> str | None:
         """The words at the answer's beginning by which it is a refusal, or None."""

@@ -9,15 +9,39 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.programs.candidates import Candidate
-from dspy_fusion.programs.drawing import arun
-from dspy_fusion.serving.model_entry import Price
+from dspy_fusion.programs.calls.drawing import arun
+from dspy_fusion.programs.pools.candidates import Candidate
+from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
+from dspy_fusion.programs.tasks.signatures import CANDIDATES
+from dspy_fusion.serving.catalogue.model_entry import Price
 
 from .program import RESPONSE
-from .prompt_adapter import PromptAdapter
 from .prompts import Prompt
 from .recipe import Recipe
-from .rows import Dropped, FusedAnswer, Row, TeacherAnswer
+from .synthesized_rows import Dropped, FusedAnswer, Row, TeacherAnswer
+
+
+class PromptAdapter(PlainAdapter):
+    """PlainAdapter, except that a call without candidates has no other system text than the given one,
+    and none where that is empty.
+
+    Args:
+        system: system text of the teachers.
+    """
+
+    def __init__(self, system: str = "") -> None:
+        super().__init__()
+        self.system = system
+
+    def format(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The messages: for a teacher the prompt alone, after the system text where there is one."""
+        messages = super().format(signature, demos, inputs)
+        if CANDIDATES in signature.input_fields:
+            return messages
+        return [*([{"role": "system", "content": self.system}] if self.system else []), *messages[1:]]
+
 
 FAILED, NO_PROMPT = "failed", "no_prompt"
 
@@ -76,7 +100,11 @@ class RowMaker:
     def _teacher_answer(self, candidate: Candidate, seed: int) -> TeacherAnswer:
         name = self.config.teachers[candidate.index % len(self.config.teachers)]
         sampled = (seed + candidate.index) % 2**31 if self.config.temperature else None
-        answered: dict[str, Any] = {"score": candidate.score, "score_error": candidate.score_error, "logprob": candidate.logprob}
+        answered: dict[str, Any] = {
+            "score": candidate.score,
+            "score_error": candidate.score_error,
+            "logprob": candidate.logprob,
+        }
         return TeacherAnswer(name, **self._called(name, candidate), seed=sampled, **answered)
 
     def _fused_answer(self, fused: Candidate, shown: tuple[int, ...]) -> FusedAnswer:

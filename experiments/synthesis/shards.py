@@ -1,8 +1,10 @@
-"""Rows on disk in files of a fixed number of prompts each: a row is safe when ``append`` returns, and a finished file never changes.
+"""Rows on disk in files of a fixed number of prompts each: a row is safe when ``append`` returns,
+and a finished file never changes.
 
-A row goes at once, in one write, into its file's ``.part``, in whatever order rows arrive. When all of them are there and every earlier
-file is finished, the rows are written in the order of their prompts, passing what may mark them, and the ``.part`` is gone.
-Of a killed run at most the line it was writing is lost. In memory there is one byte a row, of unfinished files only.
+A row goes at once, in one write, into its file's ``.part``, in whatever order rows arrive. When all of them are there
+and every earlier file is finished, the rows are written in the order of their prompts, passing what may mark them, and
+the ``.part`` is gone. Of a killed run at most the line it was writing is lost. In memory there is one byte a row, of
+unfinished files only.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import BinaryIO, Protocol
 from dspy_fusion.programs.errors import ConfigurationError
 
 from .part_files import count_lines, cut_torn_line, rewrite, row_places, rows_in_order
-from .rows import Row, read_rows
+from .synthesized_rows import Row, read_rows
 
 OPEN_SHARDS = 3
 """How many files may be unfinished before no further prompt is taken."""
@@ -68,7 +70,9 @@ def finished_files(folder: Path) -> Iterator[Path]:
 
 
 class Shards:
-    """The row files of a folder. One process may have them open; ``append`` and ``finish_next`` may be called from two threads.
+    """The row files of a folder.
+
+    One process may have them open; ``append`` and ``finish_next`` may be called from two threads.
 
     Args:
         folder: where they lie.
@@ -131,7 +135,10 @@ class Shards:
             part.there[row.index % self.rows] = 1
 
     def finish_next(self, marker: Marker) -> None:
-        """Finishes the first unfinished file: its rows in order, each as it is marked. The new file appears whole or not at all."""
+        """Finishes the first unfinished file: its rows in order, each as it is marked.
+
+        The new file appears whole or not at all.
+        """
         shard = self._finished
         with self._lock:
             part = self._parts[shard]
@@ -158,7 +165,8 @@ class Shards:
     def forget(self, unwanted: Callable[[Row], bool]) -> int:
         """Takes out rows, to have them made again, and returns how many.
 
-        From the first file with one of them on, files become unfinished, for what is a duplicate depends on the rows before it.
+        From the first file with one of them on, files become unfinished, for what is a duplicate depends on the rows
+        before it.
         """
         forgotten = 0
         with self._writing():
@@ -189,7 +197,9 @@ class Shards:
                 path.unlink()
             for path in self.folder.glob("rows-*.jsonl"):
                 if path not in finished:
-                    path.replace(path.with_suffix(".part"))  # killed while rows were being taken out of the files before it
+                    path.replace(
+                        path.with_suffix(".part")
+                    )  # killed while rows were being taken out of the files before it
             for path in finished:
                 path.with_suffix(".part").unlink(missing_ok=True)  # killed between the new file's appearance and this
             self._last = count_lines(finished[-1]) if finished else self.rows
@@ -225,5 +235,8 @@ class Shards:
         try:
             yield
         except OSError as error:
-            message = f"cannot write rows to {self.folder}: {error.strerror or error}; finished rows are safe, the same command goes on"
+            message = (
+                f"cannot write rows to {self.folder}: {error.strerror or error}; finished rows are safe, the same"
+                " command goes on"
+            )
             raise ConfigurationError(message) from error

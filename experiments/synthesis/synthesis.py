@@ -1,4 +1,6 @@
-"""A synthesis from beginning to end: everything checked before a model is called, then the rows that are missing made."""
+"""A synthesis from beginning to end: everything checked before a model is called,
+then the rows that are missing made.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,17 @@ from itertools import takewhile
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import ModelCatalogue
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
-from .config import SynthesisConfig
 from .engine_local import LocalEngine
 from .folder import SynthesisFolder, default_folder, open_folder, write_whole
 from .gates import Gates
 from .prompts import Prompt, Source, open_source
 from .recipe import Recipe
 from .row_maker import RowMaker
-from .rows import Row
 from .shards import Shards
+from .synthesis_config import SynthesisConfig
+from .synthesized_rows import Row
 from .totals import Totals
 from .watch import Watch
 
@@ -63,13 +65,16 @@ class Synthesis:
         prompts = self.source.read(self.shards.begin)
         return takewhile(lambda prompt: prompt.index < rows, prompts) if rows else prompts
 
-    def go_on(self, on_row: Callable[[Row], None], *, engine: str = "local", on_interrupt: Callable[[], None] = lambda: None) -> bool:
+    def go_on(
+        self, on_row: Callable[[Row], None], *, engine: str = "local", on_interrupt: Callable[[], None] = lambda: None
+    ) -> bool:
         """Makes the rows that are missing and finishes their files; returns False where Ctrl-C ended it early.
 
         Args:
             on_row: called with every row after it was written.
             engine: ``local``, or ``ray`` for a Ray cluster.
-            on_interrupt: called at the first Ctrl-C, after which the rows in flight are finished; the second ends the process.
+            on_interrupt: called at the first Ctrl-C, after which the rows in flight are finished; the second ends the
+                process.
 
         Raises:
             RecordError: a model failed on every row.
@@ -113,14 +118,20 @@ class Synthesis:
 
 
 def prepare(
-    config: SynthesisConfig, catalogue: ModelCatalogue, path: Path | None, *, engine: str = "local", retry_failed: bool = False
+    config: SynthesisConfig,
+    catalogue: ModelCatalogue,
+    path: Path | None,
+    *,
+    engine: str = "local",
+    retry_failed: bool = False,
 ) -> Synthesis:
     """Checks a synthesis and opens its folder.
 
     Args:
         config: what to make.
         catalogue: where the models come from.
-        path: its folder; None takes one named after the configuration, the models and the prompts, so that the same synthesis goes on.
+        path: its folder; None takes one named after the configuration, the models and the prompts, so that the same
+            synthesis goes on.
         engine: what will make the rows, one of ``ENGINES``.
         retry_failed: whether rows on which anything failed are made again.
 
@@ -138,7 +149,12 @@ def prepare(
     system = source.system if config.system is None else config.system
     recipe = Recipe(config, catalogue, system)
     RowMaker(recipe)  # finds out what is wrong with a model or an option
-    about = {"models": recipe.fingerprints, "prompts": source.about, "system": system, "instructions": recipe.fusor_instructions}
+    about = {
+        "models": recipe.fingerprints,
+        "prompts": source.about,
+        "system": system,
+        "instructions": recipe.fusor_instructions,
+    }
     folder = open_folder(path or default_folder(config, about), config, about)
     try:
         shards, gates = Shards(folder.path, config.shard_rows), Gates(config, folder.duplicates)

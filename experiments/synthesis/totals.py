@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dspy_fusion.programs.candidates import NOTHING_USED, Usage
+from dspy_fusion.programs.pools.candidates import NOTHING_USED, Usage
 
 from .gates import GATES
-from .rows import Row
+from .synthesized_rows import Row
 
 
 @dataclass

@@ -1,8 +1,10 @@
-"""From rows to training examples: what a model is shown and what it should say, in the shapes that TRL and LLaMA-Factory read as they are.
+"""From rows to training examples: what a model is shown and what it should say,
+in the shapes that TRL and LLaMA-Factory read as they are.
 
-``sft``: ``messages`` (the teachers' system text where they had one, the prompt, the answer). ``aft``: ``messages`` too, whose system text
-is the aggregation prompt with the proposals, made by the adapter that speaks to aggregators at inference. ``preference``: ``prompt``,
-``chosen`` and ``rejected`` as texts, or for TRL alone as lists of messages.
+``sft``: ``messages`` (the teachers' system text where they had one, the prompt, the answer). ``aft``: ``messages`` too,
+whose system text is the aggregation prompt with the proposals, made by the adapter that speaks to aggregators at
+inference.
+``preference``: ``prompt``, ``chosen`` and ``rejected`` as texts, or for TRL alone as lists of messages.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.instructions import AGGREGATE
-from dspy_fusion.programs.plain_adapter import PlainAdapter
-from dspy_fusion.programs.signatures import CANDIDATES, candidate_text, fusor_signature
+from dspy_fusion.programs.tasks.instructions import AGGREGATE
+from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
+from dspy_fusion.programs.tasks.signatures import CANDIDATES, candidate_text, fusor_signature
 
-from .config import SynthesisConfig
 from .program import PROMPT, RESPONSE, TASK
-from .rows import Row
+from .synthesis_config import SynthesisConfig
+from .synthesized_rows import Row
 
 ANSWERS = ("auto", "fused", "best")
 PAIRS = ("auto", "fused", "best", "both")
@@ -34,11 +36,12 @@ class Shape:
     Attributes:
         format: ``sft``, ``aft`` or ``preference``.
         answer: which answer ``sft`` teaches: ``fused``, ``best``, or ``auto`` for the row's own.
-        pairs: which pairs ``preference`` has: ``fused`` over every candidate that says something else, ``best`` over worst, ``both``, or
-            ``auto`` for those that the synthesis allows.
+        pairs: which pairs ``preference`` has: ``fused`` over every candidate that says something else, ``best`` over
+            worst, ``both``, or ``auto`` for those that the synthesis allows.
         instructions: what ``aft`` tells the aggregator.
         system: system text of ``sft`` and ``preference``; empty for none.
-        as_messages: whether ``preference`` has lists of messages instead of texts, which TRL then puts into the model's chat template.
+        as_messages: whether ``preference`` has lists of messages instead of texts, which TRL then puts into the model's
+            chat template.
     """
 
     format: str
@@ -50,7 +53,11 @@ class Shape:
 
     def __post_init__(self) -> None:
         """Refuses names that are none."""
-        for name, value, known in (("format", self.format, FORMATS), ("answer", self.answer, ANSWERS), ("pairs", self.pairs, PAIRS)):
+        for name, value, known in (
+            ("format", self.format, FORMATS),
+            ("answer", self.answer, ANSWERS),
+            ("pairs", self.pairs, PAIRS),
+        ):
             if value not in known:
                 raise ConfigurationError(f"{name} must be one of {', '.join(known)}, but got {name}={value!r}")
 
@@ -58,11 +65,15 @@ class Shape:
         """Refuses what the rows of a synthesis cannot give."""
         wanted = {"sft": self.answer, "aft": "fused", "preference": self.pairs}[self.format]
         if config.fusion is None and wanted in ("fused", "both"):
-            raise ConfigurationError(f"the rows have no fused answers, which {self.format} needs here; synthesize with [fusion]")
+            raise ConfigurationError(
+                f"the rows have no fused answers, which {self.format} needs here; synthesize with [fusion]"
+            )
         if config.best is None and wanted in ("best", "both"):
             raise ConfigurationError(f"the rows have no scores, which {self.format} needs here; synthesize with [best]")
         if self.format == "preference" and config.best is None and config.fusion is None:
-            raise ConfigurationError("the rows have neither scores nor fused answers to prefer; synthesize with [best] or [fusion]")
+            raise ConfigurationError(
+                "the rows have neither scores nor fused answers to prefer; synthesize with [best] or [fusion]"
+            )
 
     def examples(self, row: Row) -> Iterator[dict[str, Any]]:
         """The examples of a row that was kept; none where the row has not what they need."""
@@ -127,6 +138,10 @@ def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-_MAKERS: dict[str, Callable[[Shape, Row], Iterator[dict[str, Any]]]] = {"sft": _sft, "aft": _aft, "preference": _preference}
+_MAKERS: dict[str, Callable[[Shape, Row], Iterator[dict[str, Any]]]] = {
+    "sft": _sft,
+    "aft": _aft,
+    "preference": _preference,
+}
 FORMATS = tuple(_MAKERS)
 """What ``format`` may be."""

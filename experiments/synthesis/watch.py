@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dspy_fusion.programs.errors import RecordError
 
 from .refusals import RefusalGate
-from .rows import Row
+from .synthesized_rows import Row
 
 PATIENCE = 12
 """How many failures without one success are enough."""
@@ -35,7 +35,8 @@ class Watch:
         """Counts a row that has been written down.
 
         Raises:
-            RecordError: a teacher, the scorer or the fusor failed on every row so far, or the fusor refused; with the last cause.
+            RecordError: a teacher, the scorer or the fusor failed on every row so far, or the fusor refused; with the
+                last cause.
         """
         for candidate in row.candidates:
             self._add(f"the teacher {candidate.teacher!r} failed", candidate.error)

@@ -1,6 +1,7 @@
 """Tasks: what is asked, of which examples, and how an answer is graded.
 
-Adding one is a file here with a function ``make_task(setup)`` and its name in ``TASKS``; the file is imported when the task is asked for.
+Adding one is a file here with a function ``make_task(setup)`` and its name in ``TASKS``; the file is imported when the
+task is asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from ..rows.sources import Source
 from .grading import remembered
-from .sources import Source
 from .task import SetAside, Setup, Task
 
 __all__ = ["TASKS", "SetAside", "Setup", "Source", "Task", "load_task"]
@@ -49,10 +50,11 @@ def load_task(
 
     Args:
         name: one of ``TASKS``.
-        data: local folder of data; None takes that of the environment variable ``DSPY_FUSION_DATA``, else the Hugging Face hub.
+        data: local folder of data; None takes that of the environment variable ``DSPY_FUSION_DATA``, else the Hugging
+            Face hub.
         languages: the languages to ask in, of a task that has several; empty takes all.
-        judge: the model that grades, for a task whose metric asks one. A task can be looked at without its judge; its metric then raises
-            ``ConfigurationError``.
+        judge: the model that grades, for a task whose metric asks one. A task can be looked at without its judge; its
+            metric then raises ``ConfigurationError``.
 
     Raises:
         ConfigurationError: there is no such task or language.
@@ -64,6 +66,8 @@ def load_task(
         task = replace(task, metric=remembered(task.metric))
     for language in languages:
         if language not in task.source.languages:
-            known = f"it has: {', '.join(task.source.languages)}" if task.source.languages else "it has one language only"
+            known = (
+                f"it has: {', '.join(task.source.languages)}" if task.source.languages else "it has one language only"
+            )
             raise ConfigurationError(f"the task {name!r} has no language {language!r}; {known}")
     return task

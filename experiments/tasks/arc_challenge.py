@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import UnreadableAnswer
 from .multiple_choice import choice_question, choice_task
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(

@@ -1,8 +1,8 @@
 """Arena: open requests, answered against a baseline answer; a judge says in both orders which is better.
 
-The form of AlpacaEval 2 (arXiv 2404.04475) and Arena-Hard (arXiv 2406.11939). From the hub come AlpacaEval's 805 instructions with the
-answers of its baseline; a local folder may hold any file of requests and baseline answers, such as arena-bench v1. Unlike either
-benchmark, a win must hold in both orders of the two answers, and else is a tie.
+The form of AlpacaEval 2 (arXiv 2404.04475) and Arena-Hard (arXiv 2406.11939). From the hub come AlpacaEval's 805
+instructions with the answers of its baseline; a local folder may hold any file of requests and baseline answers, such
+as arena-bench v1. Unlike either benchmark, a win must hold in both orders of the two answers, and else is a tie.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from types import MappingProxyType
 import dspy
 
 from dspy_fusion.programs.errors import UnreadableVerdict
-from dspy_fusion.programs.pairwise_judge import PairwiseJudge
+from dspy_fusion.programs.scorers.pairwise_judge import PairwiseJudge
 
-from ..judging.grading import ask
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .grading import remembered
+from .judge_call import ask
 from .loading import Loader, UnreadableAnswer
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(
@@ -59,7 +59,9 @@ def make_task(setup: Setup) -> Task:
         program=lambda instructions: dspy.Predict(Request.with_instructions(instructions)),
         adapter=dspy.ChatAdapter,
         examples=loader,
-        metric=remembered(lambda example, prediction: beats_baseline(setup.required_judge("arena"), example, prediction)),
+        metric=remembered(
+            lambda example, prediction: beats_baseline(setup.required_judge("arena"), example, prediction)
+        ),
         answer_text=lambda outputs: str(outputs.get("answer") or ""),
         comparable=False,
         source=SOURCE,
@@ -78,7 +80,9 @@ def beats_baseline(judge: dspy.BaseLM, example: dspy.Example, prediction: dspy.P
         UnreadableVerdict: the judge's verdict in one of the orders cannot be read.
     """
     pairwise = PairwiseJudge(Request, judge)
-    verdict = ask(judge, pairwise.steps({"prompt": example.prompt}, str(prediction.get("answer") or ""), example.answer))
+    verdict = ask(
+        judge, pairwise.steps({"prompt": example.prompt}, str(prediction.get("answer") or ""), example.answer)
+    )
     if verdict.winner is None:
         raise UnreadableVerdict(verdict.error)
     return WINS[verdict.winner]

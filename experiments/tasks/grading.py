@@ -1,7 +1,7 @@
 """Metrics that ask a judge: the call, and a memory, so that an answer that several strategies give is judged once.
 
-Strategies share candidates. If one answer were judged anew for each of them, an inconstant judge would let a strategy that chooses beat
-the best candidate.
+Strategies share candidates. If one answer were judged anew for each of them, an inconstant judge would let a strategy
+that chooses beat the best candidate.
 """
 
 from __future__ import annotations
@@ -20,22 +20,30 @@ Grade = TypeVar("Grade")
 
 
 def ask_judge(judge: dspy.BaseLM, signature: type[dspy.Signature], **inputs: Any) -> dspy.Prediction:
-    """What a judge says at temperature 0; neither the call nor its tokens count for the strategy whose answer is graded.
+    """What a judge says at temperature 0; neither the call nor its tokens count for the strategy whose answer is
+    graded.
 
     Raises:
         ScorerError: the call failed, or its answer lacks a field.
     """
     try:
-        with dspy.context(lm=judge, adapter=dspy.ChatAdapter(), callbacks=[], usage_tracker=None, trace=[], disable_history=True):
+        with dspy.context(
+            lm=judge, adapter=dspy.ChatAdapter(), callbacks=[], usage_tracker=None, trace=[], disable_history=True
+        ):
             return dspy.Predict(signature)(**inputs, config={"temperature": 0.0})
     except FusionError:
         raise
     except Exception as error:
-        raise ScorerError(f"the judge gave no verdict ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from error
+        raise ScorerError(
+            f"the judge gave no verdict ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
 
 
-def remembered(grade: Callable[[dspy.Example, dspy.Prediction], Grade]) -> Callable[[dspy.Example, dspy.Prediction], Grade]:
-    """The same function, called once for each answer to an example; while one thread works an answer out, the others wait for it.
+def remembered(
+    grade: Callable[[dspy.Example, dspy.Prediction], Grade],
+) -> Callable[[dspy.Example, dspy.Prediction], Grade]:
+    """The same function, called once for each answer to an example; while one thread works an answer out,
+    the others wait for it.
 
     A failure is remembered too, so that it is counted as often as the answer is given, and not paid for again.
     """

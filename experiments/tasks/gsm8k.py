@@ -1,4 +1,7 @@
-"""GSM8K: grade-school word problems in English (arXiv 2110.14168). The right answer stands after ``####`` in the published solution."""
+"""GSM8K: grade-school word problems in English (arXiv 2110.14168).
+
+The right answer stands after ``####`` in the published solution.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from types import MappingProxyType
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import UnreadableAnswer
 from .math_answers import math_task, problem
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(
@@ -25,7 +28,12 @@ SOURCE = Source(
 )
 
 INSTANCE = MappingProxyType(
-    {"question": "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts in total does it take?", "answer": "3"}
+    {
+        "question": (
+            "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts in total does it take?"
+        ),
+        "answer": "3",
+    }
 )
 
 

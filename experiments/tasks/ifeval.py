@@ -1,8 +1,10 @@
-"""IFEval: prompts whose instructions can be checked by rules (arXiv 2311.07911). No answer is right; instructions are followed or not.
+"""IFEval: prompts whose instructions can be checked by rules (arXiv 2311.07911).
 
-An answer scores 1 when it follows all instructions of its prompt strictly (the official prompt-level strict accuracy). The other three
-official scores are made from the aspects: those on the level of instructions are shares of all instructions together, which
-``official_scores_of`` gives, not means over prompts.
+No answer is right; instructions are followed or not.
+
+An answer scores 1 when it follows all instructions of its prompt strictly (the official prompt-level strict accuracy).
+The other three official scores are made from the aspects: those on the level of instructions are shares of all
+instructions together, which ``official_scores_of`` gives, not means over prompts.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ import dspy
 from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.plain_adapter import PlainAdapter
+from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
 
-from ..ifeval import Instruction, OfficialScores, bind_all, following
-from ..records import PartRecord, Record
+from ..records.record import PartRecord, Record
+from ..rows.row_files import Row
+from ..rows.sources import Source
+from .ifeval_rules import Instruction, OfficialScores, bind_all, following
 from .loading import Loader
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(
@@ -48,7 +50,9 @@ _INSTRUCTIONS = "Answer the request, and follow each of its instructions exactly
 
 
 def make_task(setup: Setup) -> Task:
-    """The task; answers are asked for and taken as plain text, for field markers would themselves break instructions."""
+    """The task; answers are asked for and taken as plain text,
+    for field markers would themselves break instructions.
+    """
     loader = Loader(SOURCE, setup, _example, group=category_of, packages=("langdetect", "punkt"))
     return Task(
         name="ifeval",
@@ -104,11 +108,18 @@ def official_scores_of(records: Iterable[Record]) -> OfficialScores:
     """
     rows = [(record.aspects, len(record.expected.splitlines())) for record in records]
     if not all(count for _, count in rows) or not rows:
-        raise ConfigurationError("the official scores of IFEval need records of that task; there are none, or one lacks its instructions")
+        raise ConfigurationError(
+            "the official scores of IFEval need records of that task; there are none, or one lacks its instructions"
+        )
     total = sum(count for _, count in rows)
-    prompts = {name: sum(aspects.get(name, 0.0) for aspects, _ in rows) / len(rows) for name in ("prompt_strict", "prompt_loose")}
+    prompts = {
+        name: sum(aspects.get(name, 0.0) for aspects, _ in rows) / len(rows)
+        for name in ("prompt_strict", "prompt_loose")
+    }
     levels = ("instruction_strict", "instruction_loose")
-    return OfficialScores(**prompts, **{name: sum(aspects.get(name, 0.0) * count for aspects, count in rows) / total for name in levels})
+    return OfficialScores(
+        **prompts, **{name: sum(aspects.get(name, 0.0) * count for aspects, count in rows) / total for name in levels}
+    )
 
 
 def part_records(example: dspy.Example, answer: str, candidates: Sequence[str | None]) -> tuple[PartRecord, ...]:
@@ -116,9 +127,13 @@ def part_records(example: dspy.Example, answer: str, candidates: Sequence[str | 
     records = []
     for place, instruction in enumerate(instructions_of(example), 1):
         right = instruction.followed_by(answer)
-        same = tuple(i for i, text in enumerate(candidates) if text is not None and instruction.followed_by(text) == right)
+        same = tuple(
+            i for i, text in enumerate(candidates) if text is not None and instruction.followed_by(text) == right
+        )
         label = f"{place} {instruction.id}"
-        records.append(PartRecord(label=label, kind=instruction.category, given=bool(answer.strip()), right=right, same_as=same))
+        records.append(
+            PartRecord(label=label, kind=instruction.category, given=bool(answer.strip()), right=right, same_as=same)
+        )
     return tuple(records)
 
 
@@ -143,8 +158,12 @@ def _answer_text(fields: Mapping[str, Any]) -> str:
 def _example(row: Row, language: str, number: int) -> dspy.Example:
     ids, arguments = row.get("instruction_id_list"), row.get("kwargs")
     if not isinstance(ids, list) or not isinstance(arguments, list):
-        raise ConfigurationError(f"{row.where}: instruction_id_list and kwargs should be lists, one item for each instruction")
+        raise ConfigurationError(
+            f"{row.where}: instruction_id_list and kwargs should be lists, one item for each instruction"
+        )
     bind_all(ids, arguments, where=row.where)
     given = [{key: value for key, value in (values or {}).items() if value is not None} for values in arguments]
-    example = dspy.Example(id=f"ifeval-{row.get('key', 'id')}", prompt=str(row.get("prompt")), instruction_id_list=ids, kwargs=given)
+    example = dspy.Example(
+        id=f"ifeval-{row.get('key', 'id')}", prompt=str(row.get("prompt")), instruction_id_list=ids, kwargs=given
+    )
     return example.with_inputs("prompt")

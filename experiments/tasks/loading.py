@@ -1,4 +1,5 @@
-"""From rows to a task's examples: read once, checked, rows without a readable right answer set aside, and groups taken in turn.
+"""From rows to a task's examples: read once, checked, rows without a readable right answer set aside,
+and groups taken in turn.
 
 Taking groups in turn makes the first n examples cover all languages or subjects evenly, whatever n is.
 """
@@ -17,8 +18,8 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .row_files import Row
-from .sources import Source, data_folder, read_rows
+from ..rows.row_files import Row
+from ..rows.sources import Source, data_folder, read_rows
 from .task import SetAside, Setup
 
 _log = logging.getLogger(__name__)
@@ -34,8 +35,9 @@ class Loader:
     Args:
         source: where the rows come from.
         setup: what the user chose.
-        make: ``(row, language, number)`` to an example with a field ``id``; number counts the rows of a file from 0. It raises
-            :class:`UnreadableAnswer` where the right answer cannot be read, and returns None for a row that is none of the task's.
+        make: ``(row, language, number)`` to an example with a field ``id``; number counts the rows of a file from 0. It
+            raises :class:`UnreadableAnswer` where the right answer cannot be read, and returns None for a row that is
+            none of the task's.
         group: what an example belongs to.
         packages: what the metric needs beyond the package's own requirements, checked before any model is called.
     """
@@ -65,7 +67,9 @@ class Loader:
         """
         examples, _ = self._split(split)
         if n > len(examples):
-            _log.warning("%s has %d examples in split %r, fewer than the %d asked for", self.source.url, len(examples), split, n)
+            _log.warning(
+                "%s has %d examples in split %r, fewer than the %d asked for", self.source.url, len(examples), split, n
+            )
         return examples[:n]
 
     def set_aside(self, split: str) -> tuple[SetAside, ...]:
@@ -93,7 +97,9 @@ class Loader:
             if example is None:
                 continue
             if example.id in places:
-                raise ConfigurationError(f"two rows have the id {example.id!r}: {places[example.id]}, and {row.where}; remove one")
+                raise ConfigurationError(
+                    f"two rows have the id {example.id!r}: {places[example.id]}, and {row.where}; remove one"
+                )
             places[example.id] = row.where
             groups.setdefault(self.group(example), []).append(example)
         if aside:
@@ -101,11 +107,16 @@ class Loader:
         if not groups:
             why = f"{aside[0].where}: {aside[0].why}" if aside else "there are no rows in the languages asked for"
             raise ConfigurationError(f"no example of split {split!r} can be used; {why}")
-        return [example for turn in zip_longest(*groups.values()) for example in turn if example is not None], tuple(aside)
+        return [example for turn in zip_longest(*groups.values()) for example in turn if example is not None], tuple(
+            aside
+        )
 
     def _rows(self, split: str) -> Iterator[tuple[Row, str, int]]:
         return chain.from_iterable(
-            ((row, language, number) for number, row in enumerate(read_rows(self.source, split, data=self.setup.data, language=language)))
+            (
+                (row, language, number)
+                for number, row in enumerate(read_rows(self.source, split, data=self.setup.data, language=language))
+            )
             for language in self._languages(split)
         )
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import dspy
 
+from ..readers.numbers import read_number
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer
-from .numbers import read_number
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 _TOLERANCE = Fraction(1, 10**6)
@@ -26,7 +26,9 @@ class WordProblem(dspy.Signature):
 
 
 class WordProblemInLanguage(dspy.Signature):
-    """Solve the problem, writing in the given language. Work in small steps, check each calculation, then give the number asked for."""
+    """Solve the problem, writing in the given language. Work in small steps, check each calculation,
+    then give the number asked for.
+    """
 
     question: str = dspy.InputField()
     language: str = dspy.InputField(desc="the language to write the solution in, which is that of the question")
@@ -35,7 +37,12 @@ class WordProblemInLanguage(dspy.Signature):
 
 
 def math_task(
-    name: str, setup: Setup, source: Source, make: Callable[[Row, str, int], dspy.Example], *, instance: Mapping[str, Any]
+    name: str,
+    setup: Setup,
+    source: Source,
+    make: Callable[[Row, str, int], dspy.Example],
+    *,
+    instance: Mapping[str, Any],
 ) -> Task:
     """A task of word problems; in several languages where the source has several.
 
@@ -76,7 +83,9 @@ def problem(source: Source, *, id: str, question: str, answer: str, language: st
     if read_number(str(answer)) is None:
         raise UnreadableAnswer(f"the right answer {str(answer)[:60]!r} is no number")
     spoken = {"language": source.languages[language], "language_code": language} if language else {}
-    return dspy.Example(id=id, question=question, answer=str(answer), **spoken).with_inputs("question", *(["language"] if language else []))
+    return dspy.Example(id=id, question=question, answer=str(answer), **spoken).with_inputs(
+        "question", *(["language"] if language else [])
+    )
 
 
 def language_of(example: dspy.Example) -> str:

@@ -1,4 +1,6 @@
-"""MGSM: the first 250 test problems of GSM8K in eleven languages (arXiv 2210.03057); row i is the same problem in each."""
+"""MGSM: the first 250 test problems of GSM8K in eleven languages (arXiv 2210.03057);
+row i is the same problem in each.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ from types import MappingProxyType
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .math_answers import math_task, problem
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 LANGUAGES = MappingProxyType(
@@ -42,7 +44,10 @@ SOURCE = Source(
 
 INSTANCE = MappingProxyType(
     {
-        "question": "Eine Robe braucht 2 Ballen blaue Faser und halb so viel weiße Faser. Wie viele Ballen braucht sie insgesamt?",
+        "question": (
+            "Eine Robe braucht 2 Ballen blaue Faser und halb so viel weiße Faser. Wie viele Ballen braucht sie"
+            " insgesamt?"
+        ),
         "language": "German",
         "answer": "3",
     }

@@ -1,4 +1,7 @@
-"""MMLU: questions with four choices from 57 subjects (arXiv 2009.03300). Examples take the subjects in turn, each is a group."""
+"""MMLU: questions with four choices from 57 subjects (arXiv 2009.03300).
+
+Examples take the subjects in turn, each is a group.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import Any
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import UnreadableAnswer
 from .multiple_choice import LETTERS, choice_question, choice_task
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(
@@ -22,7 +25,11 @@ SOURCE = Source(
     revision="c30699e8356da336a370243923dbaf21066bb9fe",
     splits=MappingProxyType({"test": "test", "validation": "validation", "dev": "dev"}),
     files=MappingProxyType(
-        {"test": ("mmlu/test", "mmlu/test_first25_per_subject"), "validation": ("mmlu/validation",), "dev": ("mmlu/dev",)}
+        {
+            "test": ("mmlu/test", "mmlu/test_first25_per_subject"),
+            "validation": ("mmlu/validation",),
+            "dev": ("mmlu/dev",),
+        }
     ),
     sizes=MappingProxyType({"test": 14_042, "validation": 1531, "dev": 285}),
 )
@@ -49,7 +56,9 @@ def _example(row: Row, language: str, number: int) -> dspy.Example:
     question = str(row.get("question"))
     name = f"{subject}-{row.values.get('i', number)}"
     place = _place(row.get("answer"))
-    return choice_question(id=name, question=question, options=[str(option) for option in options], answer=place, subject=subject)
+    return choice_question(
+        id=name, question=question, options=[str(option) for option in options], answer=place, subject=subject
+    )
 
 
 def _place(answer: Any) -> int:

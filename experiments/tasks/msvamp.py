@@ -1,4 +1,6 @@
-"""MSVAMP: short word problems in ten languages (arXiv 2310.20246), a translation of SVAMP; row i is the same problem in each."""
+"""MSVAMP: short word problems in ten languages (arXiv 2310.20246), a translation of SVAMP;
+row i is the same problem in each.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,9 @@ from types import MappingProxyType
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .math_answers import math_task, problem
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 LANGUAGES = MappingProxyType(
@@ -42,7 +44,9 @@ SOURCE = Source(
 
 INSTANCE = MappingProxyType(
     {
-        "question": "Julia spielte am Montag mit 18 Kindern Fangen, am Dienstag mit 10. Mit wie vielen Kindern mehr am Montag?",
+        "question": (
+            "Julia spielte am Montag mit 18 Kindern Fangen, am Dienstag mit 10. Mit wie vielen Kindern mehr am Montag?"
+        ),
         "language": "German",
         "answer": "8.0",
     }

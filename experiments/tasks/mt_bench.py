@@ -1,8 +1,8 @@
 """MT-Bench: 80 dialogues of two turns in eight categories, each turn graded from 1 to 10 by a judge (arXiv 2306.05685).
 
-The second turn is asked with the model's own first answer as history, and graded with the whole dialogue in view. Unlike in the original,
-the judge sees every reference answer there is, not only those to mathematics, reasoning and coding; its instructions are ours; and all
-categories are sampled at the temperature of the comparison.
+The second turn is asked with the model's own first answer as history, and graded with the whole dialogue in view.
+Unlike in the original, the judge sees every reference answer there is, not only those to mathematics, reasoning and
+coding; its instructions are ours; and all categories are sampled at the temperature of the comparison.
 """
 
 from __future__ import annotations
@@ -19,13 +19,64 @@ from dspy.signatures.signature import make_signature
 from dspy_fusion.programs import LMJudge
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..judging.grading import grade
-from .dialogue import TURNS, Dialogue, TwoTurns
+from ..rows.row_files import Row
+from ..rows.sources import Source, data_folder, read_rows
 from .grading import remembered
+from .judge_call import grade
 from .loading import Loader, UnreadableAnswer
-from .row_files import Row
-from .sources import Source, data_folder, read_rows
 from .task import Setup, Task
+
+
+class TwoTurns(dspy.Signature):
+    """Answer two questions that are asked one after the other."""
+
+    question_1: str = dspy.InputField(desc="the first question")
+    question_2: str = dspy.InputField(desc="the second question, asked after the first was answered")
+    answer_1: str = dspy.OutputField(desc="the answer to the first question")
+    answer_2: str = dspy.OutputField(desc="the answer to the second question, which may build on the first answer")
+
+
+class Turn(dspy.Signature):
+    """Answer the user's question as helpfully, correctly and completely as you can,
+    with what was said before in mind.
+    """
+
+    history: dspy.History = dspy.InputField()
+    question: str = dspy.InputField()
+    answer: str = dspy.OutputField()
+
+
+TURNS = Turn.instructions
+
+
+class Dialogue(dspy.Module):
+    """Answers both turns with one predictor; to whoever wraps it, it is one task with the fields of :class:`TwoTurns`.
+
+    Args:
+        instructions: what the model is told in each turn.
+    """
+
+    def __init__(self, instructions: str = TURNS) -> None:
+        super().__init__()
+        self.signature = TwoTurns
+        self.turn = dspy.Predict(Turn.with_instructions(instructions))
+
+    def forward(self, question_1: str, question_2: str) -> dspy.Prediction:
+        """Two calls, one after the other."""
+        first = self.turn(history=dspy.History(messages=[]), question=question_1).answer
+        second = self.turn(history=_after(question_1, first), question=question_2).answer
+        return dspy.Prediction(answer_1=first, answer_2=second)
+
+    async def aforward(self, question_1: str, question_2: str) -> dspy.Prediction:
+        """As :meth:`forward`, in the running event loop."""
+        first = (await self.turn.acall(history=dspy.History(messages=[]), question=question_1)).answer
+        second = (await self.turn.acall(history=_after(question_1, first), question=question_2)).answer
+        return dspy.Prediction(answer_1=first, answer_2=second)
+
+
+def _after(question: str, answer: str) -> dspy.History:
+    return dspy.History(messages=[{"question": question, "answer": answer}])
+
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +122,9 @@ def make_task(setup: Setup) -> Task:
         splits=("test",),
         instance=INSTANCE,
         group=_category,
-        aspects=lambda example, prediction: {f"turn {i}": score for i, score in enumerate(graded(example, prediction), 1)},
+        aspects=lambda example, prediction: {
+            f"turn {i}": score for i, score in enumerate(graded(example, prediction), 1)
+        },
         needs_judge=True,
         set_aside=loader.set_aside,
     )
@@ -85,11 +138,18 @@ def rate_turns(judge: dspy.BaseLM, example: dspy.Example, prediction: dspy.Predi
         ConfigurationError: the answer has not two turns.
     """
     if missing := [name for name in TwoTurns.output_fields if name not in prediction]:
-        raise ConfigurationError(f"mt_bench asks two turns, but the answer lacks {missing[0]!r}; leave the adapter to the task")
+        raise ConfigurationError(
+            f"mt_bench asks two turns, but the answer lacks {missing[0]!r}; leave the adapter to the task"
+        )
     first, second = str(prediction.answer_1), str(prediction.answer_2)
     return (
         _rate(judge, {"question": example.question_1}, example.answer_1, first),
-        _rate(judge, {"conversation": [example.question_1, first], "question": example.question_2}, example.answer_2, second),
+        _rate(
+            judge,
+            {"conversation": [example.question_1, first], "question": example.question_2},
+            example.answer_2,
+            second,
+        ),
     )
 
 
@@ -108,7 +168,11 @@ def _rate(judge: dspy.BaseLM, inputs: dict[str, Any], reference: str, answer: st
 
 def _example(row: Row, number: int, references: _References) -> dspy.Example:
     turns = row.get("turns", "prompt")
-    if not isinstance(turns, list) or len(turns) != 2 or not all(isinstance(turn, str) and turn.strip() for turn in turns):
+    if (
+        not isinstance(turns, list)
+        or len(turns) != 2
+        or not all(isinstance(turn, str) and turn.strip() for turn in turns)
+    ):
         raise UnreadableAnswer(f"a dialogue has two turns, but these are {turns!r:.80}")
     name = str(next((row.values[key] for key in ("question_id", "prompt_id") if key in row.values), number))
     known = row.values.get("reference") or references().get(name) or ()
@@ -124,7 +188,9 @@ def _local_references(setup: Setup) -> dict[str, tuple[str, ...]]:
     if folder is None:
         return {}
     if SOURCE.local_file("reference", folder) is None:
-        _log.warning("%s holds no %s; answers are graded without a reference", folder, SOURCE.local_names("reference")[0])
+        _log.warning(
+            "%s holds no %s; answers are graded without a reference", folder, SOURCE.local_names("reference")[0]
+        )
         return {}
     return {str(row.get("question_id")): _turns(row) for row in read_rows(SOURCE, "reference", data=folder)}
 

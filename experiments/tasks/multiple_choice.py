@@ -8,10 +8,10 @@ from typing import Any
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer
 from .math_answers import solution_text
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 LETTERS = "ABCDEFGH"  # no data set has more choices, and an I is more often a Roman one
@@ -23,7 +23,9 @@ _BRACKETED = re.compile(r"\(([A-H])\)", re.IGNORECASE)
 
 
 class ChooseAnswer(dspy.Signature):
-    """Answer the question by choosing one of the choices. Weigh them against each other, then give the letter of the best one."""
+    """Answer the question by choosing one of the choices. Weigh them against each other,
+    then give the letter of the best one.
+    """
 
     question: str = dspy.InputField()
     choices: str = dspy.InputField(desc="one a line, each after its letter")
@@ -64,7 +66,9 @@ def choice_task(
         splits=tuple(source.files),
         instance=instance,
         group=group,
-        aspects=lambda example, prediction: {"readable": float(chosen(prediction.get("answer"), example.options) is not None)},
+        aspects=lambda example, prediction: {
+            "readable": float(chosen(prediction.get("answer"), example.options) is not None)
+        },
         vote_key=lambda answer: letter_in(str(answer)) or normalized(str(answer)),
         set_aside=loader.set_aside,
     )
@@ -79,7 +83,9 @@ def choice_question(*, id: str, question: str, options: Sequence[str], answer: i
     if not 0 <= answer < len(options):
         raise UnreadableAnswer(f"the right answer is choice {answer + 1} of {len(options)}")
     shown = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, options, strict=False))
-    example = dspy.Example(id=id, question=question, choices=shown, answer=LETTERS[answer], options=tuple(options), **more)
+    example = dspy.Example(
+        id=id, question=question, choices=shown, answer=LETTERS[answer], options=tuple(options), **more
+    )
     return example.with_inputs("question", "choices")
 
 
@@ -91,7 +97,8 @@ def is_right(example: dspy.Example, prediction: dspy.Prediction) -> float:
 def chosen(answer: Any, options: Sequence[str]) -> str | None:
     """The letter of the choice that an answer means; None where that is unclear.
 
-    A letter alone means its choice, else the very text of one choice does, else a letter that the answer begins with or names.
+    A letter alone means its choice, else the very text of one choice does, else a letter that the answer begins with or
+    names.
     """
     text = str(answer or "")
     meant = [LETTERS[place] for place, option in enumerate(options) if normalized(option) == normalized(text)]
@@ -104,8 +111,9 @@ def chosen(answer: Any, options: Sequence[str]) -> str | None:
 def letter_in(text: str) -> str | None:
     r"""The letter that an answer names; None where it names none, or more than one.
 
-    That is the letter it consists of (``B``, ``(B)``, ``\boxed{B}``), else the last one called the answer (``the answer is B``), else the
-    only one among the letter it begins with (``B. text``), those in brackets, and those called an option or a choice.
+    That is the letter it consists of (``B``, ``(B)``, ``\boxed{B}``), else the last one called the answer (``the answer
+    is B``), else the only one among the letter it begins with (``B. text``), those in brackets, and those called an
+    option or a choice.
     """
     if alone := _LONE.fullmatch(text):
         return alone.group(1).upper()

@@ -1,7 +1,7 @@
 """StrategyQA: yes or no questions whose steps are not in the question (arXiv 2101.02235).
 
-The answers of the published test questions are withheld, so ``test`` is what stands in for them: on the hub the 687 questions that the
-set there holds back from training, in a local folder the publisher's own ``dev`` file of 229.
+The answers of the published test questions are withheld, so ``test`` is what stands in for them: on the hub the 687
+questions that the set there holds back from training, in a local folder the publisher's own ``dev`` file of 229.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer
 from .math_answers import solution_text
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 
 SOURCE = Source(
@@ -30,7 +30,9 @@ SOURCE = Source(
     sizes=MappingProxyType({"test": 687, "train": 1603}),
 )
 
-INSTANCE = MappingProxyType({"question": "Could a full-grown giraffe stand upright in a single-decker bus?", "answer": "no"})
+INSTANCE = MappingProxyType(
+    {"question": "Could a full-grown giraffe stand upright in a single-decker bus?", "answer": "no"}
+)
 
 _WORDS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
@@ -67,7 +69,8 @@ def make_task(setup: Setup) -> Task:
 def read_yes_no(answer: Any) -> str | None:
     """The ``yes`` or ``no`` (or true or false) that an answer gives; None if unclear.
 
-    That is the first word where it is one of them, or the first after the last ``answer is`` or ``answer:``, else the only one in the text.
+    That is the first word where it is one of them, or the first after the last ``answer is`` or ``answer:``, else the
+    only one in the text.
     """
     text = str(answer).casefold()
     stated = re.split(r"answer(?:\s+is\b|\s*:)", text)[-1]

@@ -12,8 +12,8 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..records import PartRecord, Record
-from .sources import Source
+from ..records.record import PartRecord, Record
+from ..rows.sources import Source
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Setup:
             ConfigurationError: there is none.
         """
         if self.judge is None:
-            raise ConfigurationError(f'the metric of {task} asks a judge; name a model, as in metric_judge = "openai/gpt-4o-mini"')
+            raise ConfigurationError(
+                f'the metric of {task} asks a judge; name a model, as in metric_judge = "openai/gpt-4o-mini"'
+            )
         return self.judge
 
 
@@ -61,7 +63,9 @@ class Task:
     adapter: Callable[[], dspy.Adapter]
     """Makes the adapter that the task program runs under."""
     examples: Callable[[str, int], list[dspy.Example]]
-    """``(split, n)``: the first n examples of a split (all, where it has fewer), always the same ones; each has a field ``id``."""
+    """``(split, n)``: the first n examples of a split (all, where it has fewer), always the same ones;
+    each has a field ``id``.
+    """
     metric: Callable[[dspy.Example, dspy.Prediction], float]
     """The score of an answer, in [0, 1]."""
     answer_text: Callable[[Mapping[str, Any]], str]
@@ -87,8 +91,12 @@ class Task:
     set_aside: Callable[[str], tuple[SetAside, ...]] = lambda split: ()
     """The rows of a split that are not asked, because their right answer cannot be read."""
     parts: Callable[[dspy.Example, str, Sequence[str | None]], tuple[PartRecord, ...]] | None = None
-    """``(example, answer, candidates)``: the answer part by part, with the candidates (None: failed) that give the same."""
+    """``(example, answer, candidates)``: the answer part by part, with the candidates (None:
+    failed) that give the same.
+    """
     vote_parts: Callable[[Mapping[str, Any], Sequence[dspy.Prediction]], dict[str, Any]] | None = None
-    """``(inputs, candidates)``: output fields in which every part is what most candidates give; the control for fusion."""
+    """``(inputs, candidates)``: output fields in which every part is what most candidates give;
+    the control for fusion.
+    """
     right_lines: Callable[[str, str], list[bool]] | None = None
     """``(expected, answer)``: whether each line of an answer is right, for reports."""

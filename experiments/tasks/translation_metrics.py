@@ -1,4 +1,5 @@
-"""Scores of translations: chrF and BLEU by sacrebleu, and COMET models by unbabel-comet, which is an extra of its own because it is large.
+"""Scores of translations: chrF and BLEU by sacrebleu, and COMET models by unbabel-comet,
+which is an extra of its own because it is large.
 
 Everything is in [0, 1]; sacrebleu's own numbers are 100 times that.
 """
@@ -13,7 +14,9 @@ from typing import Any
 from dspy_fusion.programs.errors import ConfigurationError
 
 COMET_MODEL = "Unbabel/XCOMET-XL"
-"""The model that FusioN is measured with (arXiv 2510.00931); its licence forbids commercial use, and the hub asks to accept it."""
+"""The model that FusioN is measured with (arXiv 2510.00931); its licence forbids commercial use,
+and the hub asks to accept it.
+"""
 
 _BY_CHARACTER = ("ja", "th")  # no spaces between words, and no tokenizer of theirs without a further package
 
@@ -24,7 +27,9 @@ def sentence_chrf(translation: str, reference: str) -> float:
 
 
 def sentence_bleu(translation: str, reference: str, language: str = "") -> float:
-    """The BLEU of one translation, smoothed and of the orders that it is long enough for; ``language`` as in :func:`corpus_bleu`."""
+    """The BLEU of one translation, smoothed and of the orders that it is long enough for;
+    ``language`` as in :func:`corpus_bleu`.
+    """
     return _share(_bleu(_tokenizer(language), one_sentence=True).sentence_score(translation, [reference]).score)
 
 
@@ -44,7 +49,8 @@ def corpus_bleu(translations: Sequence[str], references: Sequence[str], *, langu
     Args:
         translations: one text each.
         references: as many texts.
-        language: code of the language, which chooses the tokenizer: ``zh`` for Chinese, by character for Japanese and Thai, else ``13a``.
+        language: code of the language, which chooses the tokenizer: ``zh`` for Chinese, by character for Japanese and
+            Thai, else ``13a``.
 
     Raises:
         ConfigurationError: there are none, or not as many references.
@@ -80,11 +86,15 @@ def comet_scores(
     try:
         comet: Any = importlib.import_module("comet")
     except ImportError as error:
-        raise ConfigurationError("COMET scores need the package unbabel-comet; pip install 'dspy-fusion[comet]'") from error
+        raise ConfigurationError(
+            "COMET scores need the package unbabel-comet; pip install 'dspy-fusion[comet]'"
+        ) from error
     try:
         scorer = comet.load_from_checkpoint(comet.download_model(model))
     except (OSError, KeyError, ValueError) as error:
-        raise ConfigurationError(f"cannot have the COMET model {model!r} ({error}); be online and accept its licence on the hub") from error
+        raise ConfigurationError(
+            f"cannot have the COMET model {model!r} ({error}); be online and accept its licence on the hub"
+        ) from error
     asked = [{"src": s, "mt": t, "ref": r} for s, t, r in zip(sources, translations, references, strict=True)]
     return [float(score) for score in scorer.predict(asked, batch_size=batch_size, gpus=gpus).scores]
 
@@ -107,7 +117,9 @@ def _sacrebleu() -> Any:
     try:
         from sacrebleu import metrics
     except ImportError as error:
-        raise ConfigurationError("chrF and BLEU need the package sacrebleu; pip install 'dspy-fusion[tasks]'") from error
+        raise ConfigurationError(
+            "chrF and BLEU need the package sacrebleu; pip install 'dspy-fusion[tasks]'"
+        ) from error
     return metrics
 
 
@@ -118,4 +130,6 @@ def _tokenizer(language: str) -> str:
 
 def _check(translations: Sequence[str], others: Sequence[str]) -> None:
     if not translations or len(translations) != len(others):
-        raise ConfigurationError(f"give as many references and sources as translations, but got {len(others)} for {len(translations)}")
+        raise ConfigurationError(
+            f"give as many references and sources as translations, but got {len(others)} for {len(translations)}"
+        )

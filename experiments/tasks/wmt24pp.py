@@ -1,4 +1,5 @@
-"""WMT24++: segments of news, literature, speech and social media from English into 55 languages and variants (arXiv 2502.12404).
+"""WMT24++: segments of news, literature, speech and social media from English into 55 languages and variants (arXiv
+2502.12404).
 
 The score of an answer is its chrF. Segments that the publisher marks as bad sources are not asked.
 """
@@ -10,28 +11,72 @@ from types import MappingProxyType
 
 import dspy
 
+from ..rows.row_files import Row
+from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer
 from .math_answers import language_of
-from .row_files import Row
-from .sources import Source
 from .task import Setup, Task
 from .translation_metrics import sentence_bleu, sentence_chrf
 
 LANGUAGES = MappingProxyType(
     {
-        "ar_EG": "Arabic (Egypt)", "ar_SA": "Arabic (Saudi Arabia)", "bg_BG": "Bulgarian", "bn_IN": "Bengali (India)", "ca_ES": "Catalan",
-        "cs_CZ": "Czech", "da_DK": "Danish", "de_DE": "German", "el_GR": "Greek", "es_MX": "Spanish (Mexico)", "et_EE": "Estonian",
-        "fa_IR": "Persian", "fi_FI": "Finnish", "fil_PH": "Filipino", "fr_CA": "French (Canada)", "fr_FR": "French (France)",
-        "gu_IN": "Gujarati", "he_IL": "Hebrew", "hi_IN": "Hindi", "hr_HR": "Croatian", "hu_HU": "Hungarian", "id_ID": "Indonesian",
-        "is_IS": "Icelandic", "it_IT": "Italian", "ja_JP": "Japanese", "kn_IN": "Kannada", "ko_KR": "Korean", "lt_LT": "Lithuanian",
-        "lv_LV": "Latvian", "ml_IN": "Malayalam", "mr_IN": "Marathi", "nl_NL": "Dutch", "no_NO": "Norwegian", "pa_IN": "Punjabi",
-        "pl_PL": "Polish", "pt_BR": "Portuguese (Brazil)", "pt_PT": "Portuguese (Portugal)", "ro_RO": "Romanian", "ru_RU": "Russian",
-        "sk_SK": "Slovak", "sl_SI": "Slovenian", "sr_RS": "Serbian", "sv_SE": "Swedish", "sw_KE": "Swahili (Kenya)",
-        "sw_TZ": "Swahili (Tanzania)", "ta_IN": "Tamil", "te_IN": "Telugu", "th_TH": "Thai", "tr_TR": "Turkish", "uk_UA": "Ukrainian",
-        "ur_PK": "Urdu", "vi_VN": "Vietnamese", "zh_CN": "Chinese (simplified, mainland)", "zh_TW": "Chinese (traditional, Taiwan)",
+        "ar_EG": "Arabic (Egypt)",
+        "ar_SA": "Arabic (Saudi Arabia)",
+        "bg_BG": "Bulgarian",
+        "bn_IN": "Bengali (India)",
+        "ca_ES": "Catalan",
+        "cs_CZ": "Czech",
+        "da_DK": "Danish",
+        "de_DE": "German",
+        "el_GR": "Greek",
+        "es_MX": "Spanish (Mexico)",
+        "et_EE": "Estonian",
+        "fa_IR": "Persian",
+        "fi_FI": "Finnish",
+        "fil_PH": "Filipino",
+        "fr_CA": "French (Canada)",
+        "fr_FR": "French (France)",
+        "gu_IN": "Gujarati",
+        "he_IL": "Hebrew",
+        "hi_IN": "Hindi",
+        "hr_HR": "Croatian",
+        "hu_HU": "Hungarian",
+        "id_ID": "Indonesian",
+        "is_IS": "Icelandic",
+        "it_IT": "Italian",
+        "ja_JP": "Japanese",
+        "kn_IN": "Kannada",
+        "ko_KR": "Korean",
+        "lt_LT": "Lithuanian",
+        "lv_LV": "Latvian",
+        "ml_IN": "Malayalam",
+        "mr_IN": "Marathi",
+        "nl_NL": "Dutch",
+        "no_NO": "Norwegian",
+        "pa_IN": "Punjabi",
+        "pl_PL": "Polish",
+        "pt_BR": "Portuguese (Brazil)",
+        "pt_PT": "Portuguese (Portugal)",
+        "ro_RO": "Romanian",
+        "ru_RU": "Russian",
+        "sk_SK": "Slovak",
+        "sl_SI": "Slovenian",
+        "sr_RS": "Serbian",
+        "sv_SE": "Swedish",
+        "sw_KE": "Swahili (Kenya)",
+        "sw_TZ": "Swahili (Tanzania)",
+        "ta_IN": "Tamil",
+        "te_IN": "Telugu",
+        "th_TH": "Thai",
+        "tr_TR": "Turkish",
+        "uk_UA": "Ukrainian",
+        "ur_PK": "Urdu",
+        "vi_VN": "Vietnamese",
+        "zh_CN": "Chinese (simplified, mainland)",
+        "zh_TW": "Chinese (traditional, Taiwan)",
         "zu_ZA": "Zulu",
     }
-)  # fmt: skip
+)
 """The 55 target languages; on the hub the direction into ``de_DE`` is the configuration ``en-de_DE``."""
 
 SOURCE = Source(
@@ -58,7 +103,7 @@ INSTANCE = MappingProxyType(
 
 
 class Translate(dspy.Signature):
-    """Translate the English text. Keep its meaning, tone and line breaks, and write what a native speaker would write."""
+    """Translate the English text. Keep its meaning, tone and line breaks; write as a native speaker would."""
 
     text: str = dspy.InputField()
     target_language: str = dspy.InputField()
@@ -93,7 +138,10 @@ def chrf(example: dspy.Example, prediction: dspy.Prediction) -> float:
 
 def _aspects(example: dspy.Example, prediction: dspy.Prediction) -> Mapping[str, float]:
     translation = str(prediction.get("translation") or "")
-    return {"chrF": chrf(example, prediction), "BLEU": sentence_bleu(translation, example.translation, language_of(example))}
+    return {
+        "chrF": chrf(example, prediction),
+        "BLEU": sentence_bleu(translation, example.translation, language_of(example)),
+    }
 
 
 def _example(row: Row, language: str, number: int) -> dspy.Example | None:

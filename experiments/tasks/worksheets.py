@@ -1,4 +1,6 @@
-"""Worksheets of 4-6 small sums, generated from a seed and graded part by part: the task that the embedded models speak."""
+"""Worksheets of 4-6 small sums, generated from a seed and graded part by part:
+the task that the embedded models speak.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ import dspy
 from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.plain_adapter import PlainAdapter
-from dspy_fusion.serving.embedded.training.corpora import TASK_INSTRUCTIONS
-from dspy_fusion.serving.embedded.worksheets import (
+from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
+from dspy_fusion.serving.embedded.arithmetic import (
     LABELS,
+    TASK_INSTRUCTIONS,
     answer_text,
     draw_worksheet,
     parse_question,
@@ -23,8 +25,8 @@ from dspy_fusion.serving.embedded.worksheets import (
     read_results,
 )
 
-from ..records import PartRecord
-from .sources import Source
+from ..records.record import PartRecord
+from ..rows.sources import Source
 from .task import Setup, Task
 
 # Far from the seeds that the models' training data is drawn from.
@@ -42,7 +44,9 @@ def examples(split: str, n: int) -> list[dspy.Example]:
     rng = random.Random(_SPLIT_SEEDS[split])
     sheets = [draw_worksheet(rng) for _ in range(n)]
     return [
-        dspy.Example(id=f"{split}-{index}", worksheet=question_text(sheet), answers=answer_text(sheet)).with_inputs("worksheet")
+        dspy.Example(id=f"{split}-{index}", worksheet=question_text(sheet), answers=answer_text(sheet)).with_inputs(
+            "worksheet"
+        )
         for index, sheet in enumerate(sheets)
     ]
 

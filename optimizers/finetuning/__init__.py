@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .aggregation_finetuning import AggregationFineTuning
 from .objectives import OBJECTIVES, Objective
-from .progress import FineTuningProgress, FineTuningReport
 from .proposals import GivenProposals, Proposal, SampledProposals
 from .references import FusorReferences, GoldReferences
 from .settings import Lora, Training
+from .training_progress import FineTuningProgress, FineTuningReport
 
 __all__ = [
     "OBJECTIVES",

@@ -1,4 +1,6 @@
-"""AggregationFineTuning: one ``compile()`` from examples to a program whose fusor is a model that was trained to aggregate."""
+"""AggregationFineTuning: one ``compile()`` from examples to a program whose fusor is a model that was trained to
+aggregate.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +15,18 @@ import dspy
 from dspy.teleprompt import Teleprompter
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.programs.fusing import FusingProgram
+from dspy_fusion.programs.fusing_program import FusingProgram
 
-from ..objective import example_digest
-from .collected import check_about
+from ..tuning.objective import example_digest
+from .aggregation_rows import Row, RowWriter
+from .collected import alone_in, check_about
 from .fitting import Fitter
-from .folder_lock import alone_in
 from .gathering import Gathering, Material
 from .objectives import OBJECTIVES, ObjectiveName
-from .progress import FineTuningProgress, FineTuningReport
 from .proposals import GivenProposals, Proposals
 from .references import GoldReferences, References
-from .requirements import check_installed
-from .rows import Row, RowWriter
-from .settings import Training
+from .settings import Training, check_installed
+from .training_progress import FineTuningProgress, FineTuningReport
 
 if TYPE_CHECKING:
     from .base_model import BaseModel
@@ -37,32 +37,38 @@ REPORT, ROWS, SUMMARY = "report.json", "rows.jsonl", "rows.json"
 class AggregationFineTuning(Teleprompter):
     """Trains a model to write one answer from several (AFT, arXiv 2501.11877) and puts it behind a program's fusor.
 
-    Collects proposals for each example (given with it, or sampled), gets what is to be learned (the example's own answer, or a stronger
-    model's aggregation of them), writes both as the messages that the program itself sends, and trains with TRL, with LoRA or in full, with
-    the loss on the answer alone. Everything is in ``output``: the same call goes on after ``kill -9``, from the last example and the last
-    checkpoint. Needs the extra ``finetune``.
+    Collects proposals for each example (given with it, or sampled), gets what is to be learned (the example's own
+    answer, or a stronger model's aggregation of them), writes both as the messages that the program itself sends, and
+    trains with TRL, with LoRA or in full, with the loss on the answer alone. Everything is in ``output``: the same call
+    goes on after ``kill
+    -9``, from the last example and the last checkpoint. Needs the extra ``finetune``.
 
-    Unlike the paper, the order of the proposals is the program's own seeded one, and rows without proposals can be mixed in.
+    Unlike the paper, the order of the proposals is the program's own seeded one, and rows without proposals can be
+    mixed in.
 
     Args:
         base: a Hugging Face checkpoint: a folder, or a name on the Hub. Embedded models become one by
             ``dspy_fusion.serving.embedded.huggingface.to_huggingface``.
-        output: a folder for what is collected, checkpoints, the curve, and the results ``model`` (adapters merged) and ``adapter``.
-        serve: from the folder of the trained checkpoint to the model that answers, such as ``huggingface_lm`` of the same module, or
-            ``lambda folder: dspy.LM("hosted_vllm/aft", api_base=...)`` where vLLM will serve it.
+        output: a folder for what is collected, checkpoints, the curve, and the results ``model`` (adapters merged) and
+            ``adapter``.
+        serve: from the folder of the trained checkpoint to the model that answers, such as ``huggingface_lm`` of the
+            same module, or ``lambda folder: dspy.LM("hosted_vllm/aft", api_base=...)`` where vLLM will serve it.
         proposals: :class:`GivenProposals` (off-policy) or :class:`SampledProposals` (on-policy).
         references: :class:`GoldReferences` or :class:`FusorReferences`.
-        objective: ``"aft"``; ``"sft"``, the baseline that learns the best proposal as a direct answer; ``"no_proposals"``, which learns
-            the reference as a direct answer; ``"pseudo_aggregation"``, which is shown proposals and learns the stronger model's own answer.
+        objective: ``"aft"``; ``"sft"``, the baseline that learns the best proposal as a direct answer;
+            ``"no_proposals"``, which learns the reference as a direct answer; ``"pseudo_aggregation"``, which is shown
+            proposals and learns the stronger model's own answer.
         training: how it is trained.
-        plain_share: share of the examples, in [0, 1), whose rows show no proposals, so that a small model does not forget how to answer;
-            none in the paper.
-        instructions: further instructions of the fusor; each row that shows proposals has one of these or the program's own, so that the
-            trained model heeds the proposals however it is told to, and prompts can still be tuned. Only the program's own in the paper.
-        too_long: what becomes of a row that the model cannot take: ``"raise"``, or ``"drop_proposals"`` to leave out as few as it takes.
+        plain_share: share of the examples, in [0, 1), whose rows show no proposals, so that a small model does not
+            forget how to answer; none in the paper.
+        instructions: further instructions of the fusor; each row that shows proposals has one of these or the program's
+            own, so that the trained model heeds the proposals however it is told to, and prompts can still be tuned.
+            Only the program's own in the paper.
+        too_long: what becomes of a row that the model cannot take: ``"raise"``, or ``"drop_proposals"`` to leave out as
+            few as it takes.
         collected: a folder for proposals and references, to be shared with other objectives; by default ``output``.
-        behind: what the trained model does in the returned program: the ``"fusor"`` alone, or ``"everything"``, proposals too, as in the
-            paper's experiments.
+        behind: what the trained model does in the returned program: the ``"fusor"`` alone, or ``"everything"``,
+            proposals too, as in the paper's experiments.
         tolerated_failures: share of the examples, in [0, 1), on which models may fail; those are left out.
         num_threads: examples at once.
         on_progress: called after each example and for each point of the curve.
@@ -74,7 +80,8 @@ class AggregationFineTuning(Teleprompter):
         RecordError: the disk is full.
 
     Example:
-        ``AggregationFineTuning("Qwen/Qwen3-0.6B", output="runs/aft", serve=serve).compile(Fusion(task), trainset=examples)``
+        ``AggregationFineTuning("Qwen/Qwen3-0.6B", output="runs/aft", serve=serve).compile(Fusion(task),
+        trainset=examples)``
     """
 
     def __init__(
@@ -102,10 +109,13 @@ class AggregationFineTuning(Teleprompter):
         _check_choice("behind", behind, ("fusor", "everything"))
         if not 0 <= plain_share < 1 or not 0 <= tolerated_failures < 1:
             raise ConfigurationError(
-                f"plain_share must be in [0, 1) and tolerated_failures in [0, 1), but got {plain_share!r} and {tolerated_failures!r}"
+                f"plain_share must be in [0, 1) and tolerated_failures in [0, 1), but got {plain_share!r} and"
+                f" {tolerated_failures!r}"
             )
         if isinstance(instructions, str) or not all(isinstance(text, str) and text.strip() for text in instructions):
-            raise ConfigurationError(f"instructions must be a list of texts that are not empty, but got instructions={instructions!r}")
+            raise ConfigurationError(
+                f"instructions must be a list of texts that are not empty, but got instructions={instructions!r}"
+            )
         if num_threads < 1:
             raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={num_threads!r}")
         self.base, self.output, self.serve = str(base), Path(output), serve
@@ -126,7 +136,8 @@ class AggregationFineTuning(Teleprompter):
         valset: list[dspy.Example] | None = None,
         **_: Any,
     ) -> dspy.Module:
-        """Trains, and returns a copy of the program with the trained model behind its fusor; the program itself stays as it is.
+        """Trains, and returns a copy of the program with the trained model behind its fusor;
+        the program itself stays as it is.
 
         Args:
             student: a module with one Fusion or ProposeAggregate in it.
@@ -183,10 +194,17 @@ class AggregationFineTuning(Teleprompter):
     def _check_output(self, gathering: Gathering, examples: Sequence[dspy.Example]) -> None:
         """Makes the output folder, or sees to it that what is in it was made with these settings."""
         digest = hashlib.sha256(json.dumps([example_digest(example) for example in examples]).encode()).hexdigest()[:16]
-        chosen = {"base": self.base, "objective": self.objective.name, "plain_share": self.plain_share, "too_long": self.too_long}
+        chosen = {
+            "base": self.base,
+            "objective": self.objective.name,
+            "plain_share": self.plain_share,
+            "too_long": self.too_long,
+        }
         if self.instructions:
             chosen["instructions"] = hashlib.sha256(json.dumps(self.instructions).encode()).hexdigest()[:16]
-        check_about(self.output / "about.json", {**chosen, **self.training.relevant, **gathering.about(), "examples": digest})
+        check_about(
+            self.output / "about.json", {**chosen, **self.training.relevant, **gathering.about(), "examples": digest}
+        )
 
     def _write_rows(
         self, gathering: Gathering, tokens: Callable[[Row], int], limit: int, examples: Sequence[dspy.Example]
@@ -201,7 +219,12 @@ class AggregationFineTuning(Teleprompter):
                     if row is not None:
                         file.write(json.dumps(row.as_messages(), ensure_ascii=False) + "\n")
             fitter.check(self.base)
-            summary = {"rows": rows, "dropped_proposals": fitter.dropped, "failed": gathering.failed, "tokens": fitter.longest}
+            summary = {
+                "rows": rows,
+                "dropped_proposals": fitter.dropped,
+                "failed": gathering.failed,
+                "tokens": fitter.longest,
+            }
             beside = (self.output / SUMMARY).with_suffix(".partial")
             beside.write_text(json.dumps(summary))
             beside.rename(self.output / SUMMARY)
@@ -229,8 +252,8 @@ def fusing_program(program: dspy.Module) -> FusingProgram:
     found = [part for _, part in program.named_sub_modules(FusingProgram) if isinstance(part, FusingProgram)]
     if len(found) != 1:
         raise ConfigurationError(
-            f"{type(program).__name__} has {len(found)} programs that fuse, but one fusor can be trained at a time; give a module with one "
-            "Fusion or ProposeAggregate in it"
+            f"{type(program).__name__} has {len(found)} programs that fuse, but one fusor can be trained at a time;"
+            " give a module with one Fusion or ProposeAggregate in it"
         )
     return found[0]
 

@@ -1,4 +1,6 @@
-"""The checkpoint that training begins with: its tokenizer and its limits, checked before a model is asked or a GPU is filled."""
+"""The checkpoint that training begins with: its tokenizer and its limits,
+checked before a model is asked or a GPU is filled.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .rows import Row
+from .aggregation_rows import Row
 from .settings import Training
 
 NEEDS_GPU = 300_000_000
@@ -46,7 +48,8 @@ class BaseModel:
         except TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
             raise ConfigurationError(
-                f"the chat template of {self.name} cannot write the roles {roles}: {error}; give another with Training(chat_template=...)"
+                f"the chat template of {self.name} cannot write the roles {roles}: {error}; give another with"
+                " Training(chat_template=...)"
             ) from error
 
 
@@ -60,15 +63,19 @@ def load_base(name: str, training: Training) -> BaseModel:
         config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigurationError(f"cannot load the checkpoint {name!r}: {reason}; give a folder or a name on the Hub") from error
+        raise ConfigurationError(
+            f"cannot load the checkpoint {name!r}: {reason}; give a folder or a name on the Hub"
+        ) from error
     tokenizer.chat_template = training.template_text or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise ConfigurationError(
-            f"the checkpoint {name!r} has no chat template, so it is not clear how a prompt is written; give one, such as its "
-            "instruct sibling's: Training(chat_template='template.jinja', eos_token='...')"
+            f"the checkpoint {name!r} has no chat template, so it is not clear how a prompt is written; give one, such"
+            " as its instruct sibling's: Training(chat_template='template.jinja', eos_token='...')"
         )
     if training.eos_token and training.eos_token not in tokenizer.get_vocab():
-        raise ConfigurationError(f"eos_token={training.eos_token!r} is no token of {name!r}; give the token that ends an answer")
+        raise ConfigurationError(
+            f"eos_token={training.eos_token!r} is no token of {name!r}; give the token that ends an answer"
+        )
     return BaseModel(name, tokenizer, _context(config, tokenizer, training), _device(name, config, training))
 
 
@@ -81,16 +88,19 @@ def _device(name: str, config: Any, training: Training) -> str:
     if torch.cuda.is_available() and training.device != "cpu":
         if torch.cuda.device_count() > 1:
             raise ConfigurationError(
-                f"{torch.cuda.device_count()} GPUs are visible, but this trains on one; choose it: CUDA_VISIBLE_DEVICES=0"
+                f"{torch.cuda.device_count()} GPUs are visible, but this trains on one; choose it:"
+                " CUDA_VISIBLE_DEVICES=0"
             )
         return "cuda"
     if training.device == "cuda":
-        raise ConfigurationError("device='cuda' needs a GPU, and torch sees none; use device='auto', or a torch build for your GPU")
+        raise ConfigurationError(
+            "device='cuda' needs a GPU, and torch sees none; use device='auto', or a torch build for your GPU"
+        )
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
     if training.device == "auto" and parameters > NEEDS_GPU:
         raise ConfigurationError(
-            f"{name!r} has {parameters / 1e9:.1f} billion parameters and needs a GPU, and torch sees none; device='cpu' would train it "
-            "all the same, very slowly"
+            f"{name!r} has {parameters / 1e9:.1f} billion parameters and needs a GPU, and torch sees none; device='cpu'"
+            " would train it all the same, very slowly"
         )
     return "cpu"

@@ -1,19 +1,46 @@
-"""Collected: what each example got, one JSON line each, on disk as soon as it is there. A later call makes only what is missing."""
+"""Collected: what each example got, one JSON line each, on disk as soon as it is there.
+
+A later call makes only what is missing.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps a folder, which is made where it is not there, to this process.
+
+    Raises:
+        ConfigurationError: another process works in it.
+        RecordError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise RecordError(f"cannot write to {folder}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another process works in {folder}; wait for it, or choose another output folder"
+            ) from error
+        yield
 
 
 class Collected:
@@ -52,7 +79,13 @@ class Collected:
         return len(self._places)
 
     def fill(
-        self, keys: Iterable[str], make: Callable[[str], Any], *, threads: int, failures: Failures, on_kept: Callable[[int], None]
+        self,
+        keys: Iterable[str],
+        make: Callable[[str], Any],
+        *,
+        threads: int,
+        failures: Failures,
+        on_kept: Callable[[int], None],
     ) -> None:
         """Makes what is missing, ``threads`` results at a time; each is kept at once. What fails goes to ``failures``.
 
@@ -133,8 +166,8 @@ class Failures:
         self.keys.append(key)
         if len(self.keys) > self.tolerated:
             raise self.error(
-                f"{len(self.keys)} {self.what} failed, {self.tolerated} are tolerated; the last: {type(error).__name__}: {error}. "
-                "What is finished is kept; the same call tries the others again"
+                f"{len(self.keys)} {self.what} failed, {self.tolerated} are tolerated; the last:"
+                f" {type(error).__name__}: {error}. What is finished is kept; the same call tries the others again"
             ) from error
 
 
@@ -150,7 +183,9 @@ def _parsed(text: bytes, name: str, path: Path) -> Any:
     try:
         return json.loads(text)[name]
     except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path} is damaged, or no file of a fine-tuning: {error}; choose another output folder") from error
+        raise RecordError(
+            f"{path} is damaged, or no file of a fine-tuning: {error}; choose another output folder"
+        ) from error
 
 
 def check_about(path: Path, about: Mapping[str, Any]) -> None:
@@ -172,5 +207,6 @@ def _check_same(path: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) 
     differing = sorted(name for name in {*kept, *wanted} if kept.get(name) != wanted.get(name))
     if differing:
         raise ConfigurationError(
-            f"{path} was made with another {', '.join(differing)}; go on with the same settings, or choose another output folder"
+            f"{path} was made with another {', '.join(differing)}; go on with the same settings, or choose another"
+            " output folder"
         )

@@ -1,6 +1,7 @@
 """Rows that fit the model: each is measured in its tokens, and none is ever cut.
 
-A row with too many proposals is refused, or, when that is asked for, rewritten with as few of them left out as it takes: the longest first.
+A row with too many proposals is refused, or, when that is asked for, rewritten with as few of them left out as it
+takes: the longest first.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dspy_fusion.programs.candidates import Candidate
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.pools.candidates import Candidate
 
-from .rows import Row
+from .aggregation_rows import Row
 
 WriteRow = Callable[[Sequence[Candidate]], Row]
 
@@ -63,6 +64,6 @@ class Fitter:
         if proposals and not self.drops:
             cure = "too_long='drop_proposals' leaves out as few proposals as it takes"
         raise ConfigurationError(
-            f"{len(self.overlong)} row(s) are too long for {model}, which takes {self.limit} tokens: that of example {place} has "
-            f"{size}{shown}, {size - self.limit} too many; {cure}"
+            f"{len(self.overlong)} row(s) are too long for {model}, which takes {self.limit} tokens: that of example"
+            f" {place} has {size}{shown}, {size - self.limit} too many; {cure}"
         )

@@ -1,4 +1,7 @@
-"""What rows are made of: per example its proposals, and what is to be learned. Kept on disk, so that several objectives can share it."""
+"""What rows are made of: per example its proposals, and what is to be learned.
+
+Kept on disk, so that several objectives can share it.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.programs.candidates import Candidate
 from dspy_fusion.programs.errors import ConfigurationError, FusionError, FusorFailed, QuorumNotMet
-from dspy_fusion.programs.fusing import FusingProgram
+from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.pools.candidates import Candidate
 
-from ..objective import example_digest
+from ..tuning.objective import example_digest
 from .collected import Collected, Failures
 from .objectives import Objective
-from .progress import FineTuningProgress, Stage
 from .proposals import Proposal, Proposals, as_candidate
 from .references import FusorReferences, GoldReferences, References
+from .training_progress import FineTuningProgress, Stage
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ class Gathering:
             raise ConfigurationError("the training set is empty; give examples with inputs")
         if self.objective.target == "direct" and not isinstance(self.references, FusorReferences):
             raise ConfigurationError(
-                "objective='pseudo_aggregation' learns a stronger model's own answers; give it: references=FusorReferences(lm)"
+                "objective='pseudo_aggregation' learns a stronger model's own answers; give it:"
+                " references=FusorReferences(lm)"
             )
         if self.objective.target == "best" and not self.proposals.scored:
             raise ConfigurationError(
-                "objective='sft' learns the best proposal, but the proposals have no scores; give SampledProposals a scorer, or "
-                "GivenProposals(scores='...') the field they are in"
+                "objective='sft' learns the best proposal, but the proposals have no scores; give SampledProposals a"
+                " scorer, or GivenProposals(scores='...') the field they are in"
             )
         if self._needs_proposals:
             self.proposals.check(examples, self.fusing.signature)
@@ -110,7 +114,10 @@ class Gathering:
         about = {name: self.about()[name] for name in ("task", "adapter", "proposals")}
 
         def make(key: str) -> list[dict[str, Any]]:
-            return [asdict(proposal) for proposal in self.proposals.of(by_key[key], self.fusing.program, self.fusing.signature)]
+            return [
+                asdict(proposal)
+                for proposal in self.proposals.of(by_key[key], self.fusing.program, self.fusing.signature)
+            ]
 
         return self._fill("proposals", about, by_key, make, QuorumNotMet)
 
@@ -120,7 +127,9 @@ class Gathering:
             return None
         if self.objective.target == "direct" and isinstance(references, FusorReferences):
             about = {name: self.about()[name] for name in ("task", "adapter", "references")}
-            return self._fill("direct answers", about, by_key, lambda key: references.direct(by_key[key], self.fusing), FusorFailed)
+            return self._fill(
+                "direct answers", about, by_key, lambda key: references.direct(by_key[key], self.fusing), FusorFailed
+            )
 
         def make(key: str) -> dict[str, Any]:
             return references.of(by_key[key], self._shown(by_key[key], key, proposals), self.fusing)

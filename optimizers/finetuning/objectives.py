@@ -1,4 +1,6 @@
-"""What a model is trained to write from what: AFT, its SFT baseline, and the paper's two ablations (AFT, arXiv 2501.11877, section 6.1)."""
+"""What a model is trained to write from what: AFT, its SFT baseline, and the paper's two ablations (AFT,
+arXiv 2501.11877, section 6.1).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ class Objective:
     Attributes:
         name: as the option ``objective`` says it.
         shows_proposals: whether the prompt is the fusor's, with the proposals in it, or else the task's own.
-        target: what is learned: the ``reference``, the ``best`` proposal by score, or the stronger model's ``direct`` answer, which is
-            no aggregation of these proposals.
+        target: what is learned: the ``reference``, the ``best`` proposal by score, or the stronger model's ``direct``
+            answer, which is no aggregation of these proposals.
     """
 
     name: ObjectiveName

@@ -1,7 +1,9 @@
-"""Where proposals come from: given with the examples (off-policy), or sampled from the model that is to be trained (on-policy).
+"""Where proposals come from: given with the examples (off-policy),
+or sampled from the model that is to be trained (on-policy).
 
-AFT, arXiv 2501.11877, section 4: 10 samples at temperature 1.0, top-p 0.95, top-k 50, of which a reward model keeps the best 5. The paper
-has a base model answer by demonstrations in its context; here the task program may carry demonstrations of its own.
+AFT, arXiv 2501.11877, section 4: 10 samples at temperature 1.0, top-p 0.95, top-k 50, of which a reward model keeps the
+best 5. The paper has a base model answer by demonstrations in its context; here the task program may carry
+demonstrations of its own.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from typing import Any, Protocol
 
 import dspy
 
-from dspy_fusion.programs.candidates import Candidate, Pool, PooledPrediction
-from dspy_fusion.programs.drawing import Steps
+from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ConfigurationError, QuorumNotMet
-from dspy_fusion.programs.sampling import SamplingProgram
-from dspy_fusion.programs.scorers import Reward, Scorer, as_scorer
-from dspy_fusion.programs.signatures import plain
+from dspy_fusion.programs.pools.candidates import Candidate, Pool, PooledPrediction
+from dspy_fusion.programs.sampling_program import SamplingProgram
+from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
+from dspy_fusion.programs.tasks.signatures import plain
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class GivenProposals:
     """Proposals that came with the examples, of whatever models: the paper's off-policy proposals.
 
     Attributes:
-        field: of the examples, a list of answers: texts for a task with one output field, else mappings or predictions with all of them.
+        field: of the examples, a list of answers: texts for a task with one output field, else mappings or predictions
+            with all of them.
         scores: a field with a number for each of them, higher is better; empty where there are none.
     """
 
@@ -89,7 +92,9 @@ class GivenProposals:
             raise ConfigurationError(f"its field {self.field!r} must be a list of proposals, but is {given!r}")
         scores = example.get(self.scores) if self.scores else [None] * len(given)
         if not isinstance(scores, list | tuple) or len(scores) != len(given):
-            raise ConfigurationError(f"its field {self.scores!r} must hold a number for each of {len(given)} proposals, but is {scores!r}")
+            raise ConfigurationError(
+                f"its field {self.scores!r} must hold a number for each of {len(given)} proposals, but is {scores!r}"
+            )
         read = [Proposal(_outputs(value, task), score) for value, score in zip(given, scores, strict=True)]
         return sorted(read, key=lambda proposal: -(proposal.score or 0.0)) if self.scores else read
 
@@ -102,8 +107,8 @@ class SampledProposals:
         lm: the model, or several that take turns; their own sampling options stand where these say None.
         draws: how many answers are drawn for an example.
         keep: how many of them become proposals, the best by the scorer; without one, the first.
-        scorer: a function ``(args, prediction)`` or a scorer of this library, such as a judge or a reward model; needed where ``keep`` is
-            less than ``draws``, and for the objective ``"sft"``.
+        scorer: a function ``(args, prediction)`` or a scorer of this library, such as a judge or a reward model; needed
+            where ``keep`` is less than ``draws``, and for the objective ``"sft"``.
         temperature: in [0, 2].
         top_p: in (0, 1].
         top_k: from 1; DSPy's native engine would drop it, litellm's and the embedded models' do not.
@@ -124,7 +129,9 @@ class SampledProposals:
         if not 1 <= self.keep <= self.draws:
             raise ConfigurationError(f"keep must be between 1 and draws={self.draws}, but got keep={self.keep!r}")
         if self.keep < self.draws and self.scorer is None:
-            raise ConfigurationError(f"a scorer must say which {self.keep} of {self.draws} draws are kept; give one, or keep={self.draws}")
+            raise ConfigurationError(
+                f"a scorer must say which {self.keep} of {self.draws} draws are kept; give one, or keep={self.draws}"
+            )
 
     @property
     def scored(self) -> bool:
@@ -145,7 +152,9 @@ class SampledProposals:
 
     def of(self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature]) -> list[Proposal]:
         """Draws and scores; raises ``QuorumNotMet`` where fewer than ``keep`` succeed with a text in them."""
-        truncation = {name: value for name, value in (("top_p", self.top_p), ("top_k", self.top_k)) if value is not None}
+        truncation = {
+            name: value for name, value in (("top_p", self.top_p), ("top_k", self.top_k)) if value is not None
+        }
         drawn = _Drawing(
             program,
             count=self.draws,
@@ -158,7 +167,9 @@ class SampledProposals:
         )(**example.inputs().toDict())
         good = [candidate for candidate in drawn.pool.good if not _is_blank(candidate, task)]
         if len(good) < self.keep:
-            raise QuorumNotMet(f"{len(good)} of {self.draws} draws have an answer that is not empty, but keep={self.keep}")
+            raise QuorumNotMet(
+                f"{len(good)} of {self.draws} draws have an answer that is not empty, but keep={self.keep}"
+            )
         if self.scorer is not None:
             good.sort(key=lambda candidate: -(candidate.score if candidate.score is not None else float("-inf")))
         return [

@@ -1,6 +1,8 @@
-"""What the model is to write: the examples' own answers, or aggregations that a stronger model writes from the proposals.
+"""What the model is to write: the examples' own answers,
+or aggregations that a stronger model writes from the proposals.
 
-AFT, arXiv 2501.11877, section 3.1: a stronger model aggregates the proposals under the same prompt as in training and use.
+AFT, arXiv 2501.11877, section 3.1: a stronger model aggregates the proposals under the same prompt as in training and
+use.
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ from typing import Any, Protocol
 
 import dspy
 
-from dspy_fusion.programs.attempts import Attempt
-from dspy_fusion.programs.candidates import Candidate
-from dspy_fusion.programs.drawing import Batch, Steps, run
+from dspy_fusion.programs.calls.attempts import Attempt
+from dspy_fusion.programs.calls.drawing import Batch, Steps, run
 from dspy_fusion.programs.errors import ConfigurationError, FusorFailed
-from dspy_fusion.programs.fusing import FusingProgram
-from dspy_fusion.programs.signatures import CANDIDATES, candidate_text, plain
+from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.pools.candidates import Candidate
+from dspy_fusion.programs.tasks.signatures import CANDIDATES, candidate_text, plain
 
 from .proposals import is_blank
 
 _REFUSAL = re.compile(
-    r"\s*(i('| a)?m sorry|sorry,|i apologi[sz]e|i can(no|')t (help|assist|do|fulfil|comply|provide)|i('| a)m unable|as an ai\b|"
+    r"\s*(i('| a)?m sorry|sorry,|i apologi[sz]e|i can(no|')t (help|assist|do|fulfil|comply|provide)|i('| a)m unable|as"
+    r" an ai\b|"
     r"i won't (help|assist|do|provide))",
     re.IGNORECASE,
 )
@@ -54,11 +57,16 @@ class GoldReferences:
 
     def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
         """Counts the examples without an answer and raises ``ConfigurationError`` where there are any."""
-        empty = [place for place, example in enumerate(examples) if any(is_blank(example.get(name)) for name in task.output_fields)]
+        empty = [
+            place
+            for place, example in enumerate(examples)
+            if any(is_blank(example.get(name)) for name in task.output_fields)
+        ]
         if empty:
             raise ConfigurationError(
-                f"{len(empty)} of {len(examples)} training examples have no answer in {', '.join(task.output_fields)}, the first is "
-                f"example {empty[0]}; take them out, or have a model write the answers: references=FusorReferences(lm)"
+                f"{len(empty)} of {len(examples)} training examples have no answer in {', '.join(task.output_fields)},"
+                f" the first is example {empty[0]}; take them out, or have a model write the answers:"
+                " references=FusorReferences(lm)"
             )
 
     def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any]:
@@ -96,7 +104,9 @@ class FusorReferences:
         """The stronger model's own answer, without proposals: the target of pseudo-aggregation."""
         return self._ask(fusing.program, example.inputs().toDict(), fusing, layer=0)
 
-    def _ask(self, module: dspy.Module, inputs: Mapping[str, Any], fusing: FusingProgram, *, layer: int) -> dict[str, Any]:
+    def _ask(
+        self, module: dspy.Module, inputs: Mapping[str, Any], fusing: FusingProgram, *, layer: int
+    ) -> dict[str, Any]:
         made = run(_once(Attempt(module, inputs, fusing.signature, 0, layer, self.lm, self.temperature, fusing.seed)))
         if made.prediction is None:
             raise FusorFailed(f"{self.lm.model} failed: {made.error}")

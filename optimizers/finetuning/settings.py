@@ -1,12 +1,27 @@
-"""How a model is trained: by default as in the paper (AFT, arXiv 2501.11877, section 4), and where it is silent as LLaMA-Factory does."""
+"""How a model is trained: by default as in the paper (AFT, arXiv 2501.11877, section 4),
+and where it is silent as LLaMA-Factory does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from dspy_fusion.programs.errors import ConfigurationError
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+
+def check_installed(libraries: tuple[str, ...] = LIBRARIES) -> None:
+    """Raises ``ConfigurationError`` with the extra to install when a library is missing; imports none of them."""
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"fine-tuning needs {', '.join(missing)}, which is not installed: pip install 'dspy-fusion[finetune]'"
+        )
+
 
 # What may be another when an interrupted training goes on: how it runs, not what comes out but for rounding.
 _MAY_CHANGE = ("micro_batch", "checkpoint_every", "log_every", "device", "threads", "gradient_checkpointing")
@@ -14,7 +29,9 @@ _MAY_CHANGE = ("micro_batch", "checkpoint_every", "log_every", "device", "thread
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (arXiv 2106.09685): the model's own weights stay, small factors beside them are learned and merged in the end."""
+    """Low-rank adapters (arXiv 2106.09685): the model's own weights stay,
+    small factors beside them are learned and merged in the end.
+    """
 
     rank: int = 8
     """Of the factors, at least 1; the paper's 8."""
@@ -28,7 +45,9 @@ class Lora:
     def __post_init__(self) -> None:
         """Checks the values."""
         if self.rank < 1 or self.alpha < 1:
-            raise ConfigurationError(f"rank and alpha must be at least 1, but got rank={self.rank!r} and alpha={self.alpha!r}")
+            raise ConfigurationError(
+                f"rank and alpha must be at least 1, but got rank={self.rank!r} and alpha={self.alpha!r}"
+            )
         if not 0 <= self.dropout < 1:
             raise ConfigurationError(f"dropout must be in [0, 1), but got dropout={self.dropout!r}")
 
@@ -83,7 +102,9 @@ class Training:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, but got {name}={getattr(self, name)!r}")
         if self.batch_size % self.rows_at_once:
-            raise ConfigurationError(f"batch_size={self.batch_size} is no multiple of micro_batch={self.micro_batch}; make it one")
+            raise ConfigurationError(
+                f"batch_size={self.batch_size} is no multiple of micro_batch={self.micro_batch}; make it one"
+            )
         if not 0 <= self.warmup < 1:
             raise ConfigurationError(f"warmup must be in [0, 1), but got warmup={self.warmup!r}")
         if self.device not in ("auto", "cpu", "cuda"):

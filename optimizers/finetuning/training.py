@@ -35,7 +35,8 @@ _COMPLETE = "complete"
 
 
 def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> int:
-    """Trains on a file of rows and leaves ``model`` and, with LoRA, ``adapter`` in the folder; goes on where it was interrupted.
+    """Trains on a file of rows and leaves ``model`` and, with LoRA, ``adapter`` in the folder;
+    goes on where it was interrupted.
 
     Args:
         base: what training begins with.
@@ -58,8 +59,8 @@ def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Lo
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
         except torch.OutOfMemoryError as error:
             raise ConfigurationError(
-                f"out of memory with micro_batch={training.micro_batch}; lower it, batch_size stays what it is; finished checkpoints "
-                "are kept and the same call goes on with them"
+                f"out of memory with micro_batch={training.micro_batch}; lower it, batch_size stays what it is;"
+                " finished checkpoints are kept and the same call goes on with them"
             ) from error
         except OSError as error:
             raise RecordError(f"cannot write to {folder}: {error.strerror}; earlier checkpoints are safe") from error
@@ -129,7 +130,9 @@ def _adapters(lora: Lora | None) -> LoraConfig | None:
     if lora is None:
         return None
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM")
+    return LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
 
 
 class _SilentTrainer(SFTTrainer):
@@ -140,7 +143,9 @@ class _SilentTrainer(SFTTrainer):
 
 
 class _Curve(TrainerCallback):
-    """Appends each point to a file of JSON lines; points after the checkpoint that training goes on from are taken out first."""
+    """Appends each point to a file of JSON lines; points after the checkpoint that training goes on from are taken out
+    first.
+    """
 
     def __init__(self, path: Path, log: Log) -> None:
         self.path, self._log = path, log
@@ -189,7 +194,9 @@ def _save(model: Any, base: BaseModel, folder: Path) -> None:
         base.tokenizer.save_pretrained(beside)
         beside.rename(folder)
     except OSError as error:
-        raise RecordError(f"cannot write {folder}: {error.strerror}; the checkpoints are safe, the same call writes it again") from error
+        raise RecordError(
+            f"cannot write {folder}: {error.strerror}; the checkpoints are safe, the same call writes it again"
+        ) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from .caches import AnswerCaches, Floats, PromptCache, capacity_for
 from .decoder import PROMPT_CHUNK, Decoder
 from .jobs import Job, TokenScore
-from .sampling import draw_tokens, log_probabilities
+from .token_sampling import draw_tokens, log_probabilities
 
 _REMEMBERED_TOKENS = 8192  # of prompts, about 4 KB each
 

@@ -1,7 +1,7 @@
 """Keys and values of prompts and of answers under way.
 
-They are kept in float32, and attention to them is one vector-matrix product a row over a number of places that depends on that
-row's length alone, so that no row depends on the rows beside it.
+They are kept in float32, and attention to them is one vector-matrix product a row over a number of places that depends
+on that row's length alone, so that no row depends on the rows beside it.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def capacity_for(position: int) -> int:
 
 
 def _exponentiate(weights: Floats) -> Floats:
-    """Turns scores into unnormalized weights in place and returns their sums; dividing the mixture by these is less work."""
+    """Turns scores into unnormalized weights in place and returns their sums;
+    dividing the mixture by these is less work.
+    """
     weights -= weights.max(-1, keepdims=True)
     np.exp(weights, out=weights)
     return weights.sum(-1, keepdims=True)

@@ -1,4 +1,7 @@
-"""From a DSPy request to prompt tokens and sampling. What an embedded model cannot do is refused by name, never dropped."""
+"""From a DSPy request to prompt tokens and sampling.
+
+What an embedded model cannot do is refused by name, never dropped.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from dspy.lm15 import Config, ContextLengthError, InvalidRequestError, Request, TextPart, UnsupportedFeatureError
 
-from .sampling import Sampling
+from .token_sampling import Sampling
 from .tokenizer import ChatTokenizer
 
 DEFAULT_MAX_TOKENS = 512
@@ -39,7 +42,8 @@ class ChatRequest:
 def read_request(request: Request, tokenizer: ChatTokenizer, context: int) -> ChatRequest:
     """Reads a request for a model that takes ``context`` tokens, prompt and answer together.
 
-    ``max_tokens`` is cut to what the context leaves; without one it is ``DEFAULT_MAX_TOKENS``. Temperature is 1 unless given.
+    ``max_tokens`` is cut to what the context leaves; without one it is ``DEFAULT_MAX_TOKENS``. Temperature is 1 unless
+    given.
 
     Raises:
         UnsupportedFeatureError: it asks for something that embedded models cannot do; the message names it.
@@ -52,7 +56,8 @@ def read_request(request: Request, tokenizer: ChatTokenizer, context: int) -> Ch
     if room < 1:
         raise ContextLengthError(
             # in OpenAI's words, by which litellm and others know it
-            f"this model's maximum context length is {context} tokens, prompt and answer together; the prompt has {len(prompt)}",
+            f"this model's maximum context length is {context} tokens, prompt and answer together; the prompt has"
+            f" {len(prompt)}",
             provider=_PROVIDER,
         )
     return ChatRequest(prompt, _sampling(request.config, room))
@@ -112,7 +117,9 @@ def _refuse_unsupported(request: Request) -> None:
 
 
 def _unsupported(what: str, feature: str) -> UnsupportedFeatureError:
-    return UnsupportedFeatureError(f"embedded models do not support {what}; leave it out", feature=feature, provider=_PROVIDER)
+    return UnsupportedFeatureError(
+        f"embedded models do not support {what}; leave it out", feature=feature, provider=_PROVIDER
+    )
 
 
 def _sampling(config: Config, room: int) -> Sampling:

@@ -1,4 +1,6 @@
-"""Embedded weights on disk: one safetensors file a model, matrices as int8 with one float32 scale a row, Hugging Face Llama names."""
+"""Embedded weights on disk: one safetensors file a model, matrices as int8 with one float32 scale a row,
+Hugging Face Llama names.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights as float32 arrays under Hugging Face Llama names, what was said of them when they were written, and their digest."""
+    """Weights as float32 arrays under Hugging Face Llama names, what was said of them when they were written,
+    and their digest.
+    """
 
     architecture: Architecture
     weights: dict[str, np.ndarray]
@@ -36,7 +40,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, architecture: Architecture, weights: dict[str, np.ndarray]) -> None:
-    """Writes weights as int8 rows with a float32 scale each (vectors stay float32); reading back is within half a step of a row."""
+    """Writes weights as int8 rows with a float32 scale each (vectors stay float32);
+    reading back is within half a step of a row.
+    """
     tensors: dict[str, np.ndarray] = {}
     for name, value in weights.items():
         if value.ndim == 1:

@@ -1,8 +1,9 @@
 """A Llama decoder in numpy with key-value caches; the next tokens of many answers share each product with the weights.
 
-What a row gets must not depend on the rows beside it, and the last bits of a matrix product do. So answers are continued in
-float64, where that moves a probability by 1e-15 and no drawn token (float32 would change one answer in some thousands). Prompts
-are read alone, in chunks of a fixed size, where float32 is twice as fast and always comes out the same.
+What a row gets must not depend on the rows beside it, and the last bits of a matrix product do. So answers are
+continued in float64, where that moves a probability by 1e-15 and no drawn token (float32 would change one answer in
+some thousands). Prompts are read alone, in chunks of a fixed size, where float32 is twice as fast and always comes out
+the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ PROMPT_CHUNK = 256
 
 
 class Segment(Protocol):
-    """Rows of one forward pass that belong together: tokens, their positions, and the caches that they read and write."""
+    """Rows of one forward pass that belong together: tokens, their positions,
+    and the caches that they read and write.
+    """
 
     @property
     def tokens(self) -> Sequence[int]:
@@ -53,7 +56,9 @@ class Decoder:
 
     def __init__(self, checkpoint: Checkpoint, precision: type[np.floating] = np.float64) -> None:
         self.shape = shape = checkpoint.architecture
-        weights: dict[str, Floats] = {name.removeprefix("model."): value.astype(np.float64) for name, value in checkpoint.weights.items()}
+        weights: dict[str, Floats] = {
+            name.removeprefix("model."): value.astype(np.float64) for name, value in checkpoint.weights.items()
+        }
         embedding = weights["embed_tokens.weight"]  # (vocabulary, hidden)
         self._embedding = embedding.astype(precision)
         self._unembedding = np.ascontiguousarray((embedding * weights["norm.weight"]).T, precision)
@@ -78,7 +83,9 @@ class Decoder:
         return _normalized(x, self.shape.norm_epsilon)
 
     def read_chunk(self, cache: PromptCache) -> int:
-        """Reads the next chunk of a prompt, with the first answer token's scores at its end; returns how many tokens it read."""
+        """Reads the next chunk of a prompt, with the first answer token's scores at its end;
+        returns how many tokens it read.
+        """
         chunk = cache.next_chunk(PROMPT_CHUNK)
         hidden = self.hidden([chunk])
         cache.length += chunk.count
@@ -105,7 +112,9 @@ def _fold(weights: dict[str, Floats], prefix: str, shape: Architecture, precisio
     q, k, v, o = (weights[f"{prefix}self_attn.{name}_proj.weight"] for name in "qkvo")
     gate, up, down = (weights[f"{prefix}mlp.{name}_proj.weight"] for name in ("gate", "up", "down"))
     qkv = np.concatenate([q * scale, k, v]) * before
-    return _Layer(*(np.ascontiguousarray(matrix.T, precision) for matrix in (qkv, o, gate * between, up * between, down)))
+    return _Layer(
+        *(np.ascontiguousarray(matrix.T, precision) for matrix in (qkv, o, gate * between, up * between, down))
+    )
 
 
 def _normalized(x: Floats, epsilon: float) -> Floats:

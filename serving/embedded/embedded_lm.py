@@ -1,4 +1,7 @@
-"""Embedded models as ``dspy.LM`` objects. The model string carries the weights' digest, so no cache outlives a retraining."""
+"""Embedded models as ``dspy.LM`` objects.
+
+The model string carries the weights' digest, so no cache outlives a retraining.
+"""
 
 from __future__ import annotations
 

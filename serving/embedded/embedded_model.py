@@ -18,7 +18,7 @@ from .caches import PromptCache
 from .checkpoint import Checkpoint, load_checkpoint
 from .decoder import Decoder
 from .jobs import Job
-from .sampling import Sampling, log_probabilities
+from .token_sampling import Sampling, log_probabilities
 from .tokenizer import ChatTokenizer
 from .worker import worker
 
@@ -70,7 +70,10 @@ class EmbeddedModel:
         return f"{Path(self.source).name.removesuffix(SUFFIX)}@{self.digest}"
 
     def submit(self, prompt: Sequence[int], sampling: Sampling, on_token: Callable[[int], None] | None = None) -> Job:
-        """Queues a prompt; the job's ``answer`` is set when it is done. ``prompt`` and ``max_tokens`` must fit the context."""
+        """Queues a prompt; the job's ``answer`` is set when it is done.
+
+        ``prompt`` and ``max_tokens`` must fit the context.
+        """
         job = Job(prompt, sampling, self.tokenizer.decode, on_token)
         worker.submit(job, self._make_batch)
         return job
@@ -89,7 +92,9 @@ class EmbeddedModel:
         answer = self.tokenizer.encode(completion) + [self.tokenizer.end] * ended
         tokens = [*prompt, *answer]
         if len(tokens) > self.context:
-            raise ConfigurationError(f"prompt and completion have {len(tokens)} tokens; {self.name} takes {self.context}")
+            raise ConfigurationError(
+                f"prompt and completion have {len(tokens)} tokens; {self.name} takes {self.context}"
+            )
         cache = PromptCache.of(tokens[:-1], self._reader.shape)
         hidden = self._reader.hidden([cache.next_chunk(len(tokens))])[len(prompt) - 1 :]
         logprobs = log_probabilities(self._reader.logits(hidden).astype(np.float64))  # (answer, vocabulary)
@@ -122,7 +127,8 @@ def _path_of(source: str) -> Path:
             return path
         raise ConfigurationError(f"no weights at {path}; train them, or give the path of another {SUFFIX} file")
     raise ConfigurationError(
-        f"no embedded model is called {source!r}; choose one of {', '.join(MODEL_NAMES)}, or give the path of a {SUFFIX} file"
+        f"no embedded model is called {source!r}; choose one of {', '.join(MODEL_NAMES)}, or give the path of a"
+        f" {SUFFIX} file"
     )
 
 

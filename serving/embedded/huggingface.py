@@ -1,6 +1,7 @@
 """Embedded checkpoints as Hugging Face ones and back: folders that transformers, TRL, PEFT and vLLM read.
 
-Neither way needs those libraries or torch: a checkpoint is a few JSON files and one of weights, under the names that ours have anyway.
+Neither way needs those libraries or torch: a checkpoint is a few JSON files and one of weights, under the names that
+ours have anyway.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
 )
-"""Renders what :meth:`ChatTokenizer.prompt` does. Unlike there, control tokens inside a text count, as with every Hugging Face template."""
+"""Renders what :meth:`ChatTokenizer.prompt` does.
+
+Unlike there, control tokens inside a text count, as with every Hugging Face template.
+"""
 
 _FIELDS = {
     "vocabulary_size": "vocab_size",
@@ -49,7 +53,8 @@ _TOKENIZER, _WEIGHTS, _CONFIG = "tokenizer.json", "model.safetensors", "config.j
 
 
 def to_huggingface(source: str | Path, folder: Path | str) -> Path:
-    """Writes an embedded model as a Hugging Face Llama checkpoint with tokenizer and chat template; what is there is written over.
+    """Writes an embedded model as a Hugging Face Llama checkpoint with tokenizer and chat template;
+    what is there is written over.
 
     Args:
         source: the name of a built-in model, or the path of a ``.safetensors`` file.
@@ -68,7 +73,11 @@ def to_huggingface(source: str | Path, folder: Path | str) -> Path:
     save_file(checkpoint.weights, folder / _WEIGHTS, metadata={"format": "pt"})
     model.tokenizer.tokenizer.save(str(folder / _TOKENIZER))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    ids = {"bos_token_id": model.tokenizer.begin, "eos_token_id": model.tokenizer.end, "pad_token_id": model.tokenizer.end}
+    ids = {
+        "bos_token_id": model.tokenizer.begin,
+        "eos_token_id": model.tokenizer.end,
+        "pad_token_id": model.tokenizer.end,
+    }
     _write(folder / _CONFIG, _config(checkpoint.architecture) | ids)
     _write(folder / "generation_config.json", ids)
     named = {"bos_token": BEGIN, "eos_token": END, "pad_token": END}
@@ -83,7 +92,8 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
     Args:
         folder: holds ``config.json``, ``model.safetensors`` in float32 and ``tokenizer.json``.
         path: the ``.safetensors`` file to write.
-        int8: whether to round to the shipped models' eight bits; otherwise the file is four times as large and the logits are the same.
+        int8: whether to round to the shipped models' eight bits; otherwise the file is four times as large and the
+            logits are the same.
 
     Returns:
         ``path``, which ``embedded_lm`` takes.
@@ -96,7 +106,9 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
     weights = _read_weights(folder)
     architecture = _architecture(config, folder)
     if not (folder / _TOKENIZER).is_file():
-        raise ConfigurationError(f"{folder} has no {_TOKENIZER}; put the tokenizer there that the model was trained with")
+        raise ConfigurationError(
+            f"{folder} has no {_TOKENIZER}; put the tokenizer there that the model was trained with"
+        )
     ChatTokenizer.from_file(folder / _TOKENIZER)
     path.parent.mkdir(parents=True, exist_ok=True)
     if int8:
@@ -108,13 +120,17 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
 
 
 def huggingface_lm(folder: Path | str, **sampling: Any) -> dspy.LM:
-    """An embedded model of a Hugging Face checkpoint, which is converted to float32 beside it; its name is that of the folder above.
+    """An embedded model of a Hugging Face checkpoint, which is converted to float32 beside it;
+    its name is that of the folder above.
 
-    What ``AggregationFineTuning(serve=...)`` takes for embedded models; see :func:`from_huggingface` and ``embedded_lm``.
+    What ``AggregationFineTuning(serve=...)`` takes for embedded models; see :func:`from_huggingface` and
+    ``embedded_lm``.
     """
     folder = Path(folder).resolve()
     name = folder.parent.name or folder.name
-    return embedded_lm(str(from_huggingface(folder, folder.parent / "embedded" / f"{name}{SUFFIX}", int8=False)), **sampling)
+    return embedded_lm(
+        str(from_huggingface(folder, folder.parent / "embedded" / f"{name}{SUFFIX}", int8=False)), **sampling
+    )
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
@@ -140,7 +156,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / _CONFIG).read_text())
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {folder / _CONFIG}: {error}; give the folder of a Hugging Face checkpoint") from error
+        raise ConfigurationError(
+            f"cannot read {folder / _CONFIG}: {error}; give the folder of a Hugging Face checkpoint"
+        ) from error
     if missing := [name for name in _FIELDS.values() if name not in config]:
         raise ConfigurationError(f"{folder / _CONFIG} does not say {missing[0]}; give the folder of a Llama checkpoint")
     return config

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Literal
 
-from .sampling import Sampling
+from .token_sampling import Sampling
 
 Decode = Callable[[list[int]], str]
 
@@ -43,16 +43,20 @@ class Answer:
 class Job:
     """A request: created by its sender, advanced by one batch, awaited through ``answer``.
 
-    ``on_token`` is called with the number of tokens so far, from the batch's thread; it must be quick and must not raise.
+    ``on_token`` is called with the number of tokens so far, from the batch's thread; it must be quick and must not
+    raise.
     """
 
-    def __init__(self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None
+    ) -> None:
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.tokens: list[int] = []
         self.scores: list[TokenScore] = []
         self.answer: Future[Answer] = Future()
-        self.answer.set_running_or_notify_cancel()  # a sender that gives up calls cancel(); the future stays the batch's to set
+        # a sender that gives up calls cancel(); the future stays the batch's to set
+        self.answer.set_running_or_notify_cancel()
         self.is_cancelled = False
         self._decode = decode
         self._on_token = on_token

@@ -1,6 +1,7 @@
 """The embedded models' tokenizer: bytes, single digits, and whole phrases of the worksheet language as one token each.
 
-Known instructions are one token, so a fusor's prompt stays short; any other text is spelled out in bytes and is read all the same.
+Known instructions are one token, so a fusor's prompt stays short; any other text is spelled out in bytes and is read
+all the same.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class ChatTokenizer:
     def _control(self, text: str) -> int:
         found = self.tokenizer.token_to_id(text)
         if found is None:
-            raise ConfigurationError(f"this tokenizer has no control token {text!r}; use the tokenizer.json that belongs to the weights")
+            raise ConfigurationError(
+                f"this tokenizer has no control token {text!r}; use the tokenizer.json that belongs to the weights"
+            )
         return found
 
     def encode(self, text: str) -> list[int]:

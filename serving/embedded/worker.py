@@ -1,7 +1,9 @@
-"""The one thread that works for all embedded models, a step at a time in turn; it starts with the first request and then sleeps.
+"""The one thread that works for all embedded models, a step at a time in turn;
+it starts with the first request and then sleeps.
 
-One thread a model was slower: on two cores three of them got 0.7 times as much done, since they fight over the interpreter's lock.
-It holds BLAS at one thread while it works, because products as small as ours only lose by more (up to forty times, on busy cores).
+One thread a model was slower: on two cores three of them got 0.7 times as much done, since they fight over the
+interpreter's lock. It holds BLAS at one thread while it works, because products as small as ours only lose by more (up
+to forty times, on busy cores).
 """
 
 from __future__ import annotations
@@ -23,15 +25,18 @@ MakeBatch = Callable[[], Batch]
 class Worker:
     """Runs jobs that any number of threads send it, those of one model together in one batch.
 
-    Its thread is a daemon that is stopped before the interpreter is taken down; a fork's child begins without one. A fork waits for the
-    thread to be between two steps: BLAS has locks of its own, which a child would inherit as they are and wait for without end.
+    Its thread is a daemon that is stopped before the interpreter is taken down; a fork's child begins without one. A
+    fork waits for the thread to be between two steps: BLAS has locks of its own, which a child would inherit as they
+    are and wait for without end.
     """
 
     def __init__(self) -> None:
         self._reset()
         atexit.register(self.stop)
         os.register_at_fork(
-            before=lambda: self._computing.acquire(), after_in_parent=lambda: self._computing.release(), after_in_child=self._reset
+            before=lambda: self._computing.acquire(),
+            after_in_parent=lambda: self._computing.release(),
+            after_in_child=self._reset,
         )
 
     def submit(self, job: Job, make_batch: MakeBatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from dspy_fusion.programs.candidates import Usage
+from dspy_fusion.programs.pools.candidates import Usage
 
 from .chat import ChatBody
 
@@ -69,13 +69,18 @@ class Served(Protocol):
         ...
 
     async def answer(self, body: ChatBody, index: int, tell: Tell | None) -> Answer:
-        """Answer number ``index`` to a request. With ``tell``, pieces of it are told as they come; they are the beginning of its text."""
+        """Answer number ``index`` to a request.
+
+        With ``tell``, pieces of it are told as they come; they are the beginning of its text.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Head:
-    """What all parts of one response have in common; ``include_usage`` is whether a stream ends with the usage, and says so until then."""
+    """What all parts of one response have in common; ``include_usage`` is whether a stream ends with the usage,
+    and says so until then.
+    """
 
     id: str
     created: int
@@ -118,9 +123,15 @@ class Head:
         """What a stream ends with, where it was asked for."""
         return {**self._common("chat.completion.chunk"), "choices": [], "usage": usage_body(answers)}
 
-    def _chunk(self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None) -> dict[str, Any]:
+    def _chunk(
+        self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
+    ) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return {**self._common("chat.completion.chunk"), "choices": [choice], **({"usage": None} if self.include_usage else {})}
+        return {
+            **self._common("chat.completion.chunk"),
+            "choices": [choice],
+            **({"usage": None} if self.include_usage else {}),
+        }
 
     def _common(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}

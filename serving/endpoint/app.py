@@ -1,6 +1,7 @@
 """The endpoint: models and programs as an ASGI application with OpenAI's routes.
 
-Everything runs in the server's one event loop, so a client that goes away and a time limit end the calls that are under way.
+Everything runs in the server's one event loop, so a client that goes away and a time limit end the calls that are under
+way.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from .answers import Answer, Head, Piece, Served, encoded
 from .chat import ChatBody, model_name, read_chat
-from .errors import ApiError, as_api_error
+from .error_responses import ApiError, as_api_error
 from .events import Events, EventStream, ended
-from .limits import Gate, Limits, check_key, read_json
+from .request_limits import Gate, Limits, check_key, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ def create_app(models: Sequence[Served], *, limits: Limits | None = None, key: s
     """
     names = [model.name for model in models]
     if not names:
-        raise ConfigurationError("there is nothing to serve; give a program's file, or --models with names of embedded models")
+        raise ConfigurationError(
+            "there is nothing to serve; give a program's file, or --models with names of embedded models"
+        )
     if double := next((name for name in names if names.count(name) > 1), None):
         raise ConfigurationError(f"two models are called {double!r}; give one of them another --name")
     endpoint = _Endpoint({model.name: model for model in models}, limits or Limits(), key)
@@ -121,7 +124,9 @@ class _Endpoint:
     def _model(self, name: str) -> Served:
         if name not in self._models:
             known = ", ".join(self._models)
-            raise ApiError(404, f"there is no model {name!r:.80} here; there are: {known}", code="model_not_found", param="model")
+            raise ApiError(
+                404, f"there is no model {name!r:.80} here; there are: {known}", code="model_not_found", param="model"
+            )
         return self._models[name]
 
     def _card(self, name: str) -> dict[str, Any]:
@@ -165,7 +170,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _said(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        return _error(ApiError(error.status_code, f"{request.method} {request.url.path:.80}: {error.detail}", headers=error.headers))
+        return _error(
+            ApiError(
+                error.status_code, f"{request.method} {request.url.path:.80}: {error.detail}", headers=error.headers
+            )
+        )
     return _error(as_api_error(error))
 
 

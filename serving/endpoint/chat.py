@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ApiError, bad_request
+from .error_responses import ApiError, bad_request
 
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs")
 """What a model may honour, apart from ``n``, ``stop`` and ``stream``, which all do."""
@@ -84,14 +84,17 @@ def read_chat(body: Mapping[str, Any], *, honours: Collection[str], takes_inputs
         max_n: how many answers may be asked for.
 
     Raises:
-        ApiError: a field is of the wrong type or out of range, or asks for what the model does not do; it names the field.
+        ApiError: a field is of the wrong type or out of range, or asks for what the model does not do; it names the
+            field.
     """
     given = {name: value for name, value in body.items() if value is not None and name != "model"}
     read = {name: reader(given.pop(name), name) for name, reader in _READERS.items() if name in given}
     given = {name: value for name, value in given.items() if name not in _WITHOUT_MEANING}
     for name, value in given.items():
         if value not in _NEUTRAL.get(name, ()):
-            raise bad_request(f"this server does not know {name}={value!r:.80}; leave it out", name, code="unsupported_parameter")
+            raise bad_request(
+                f"this server does not know {name}={value!r:.80}; leave it out", name, code="unsupported_parameter"
+            )
     read["max_tokens"] = read.pop("max_completion_tokens", read.get("max_tokens"))
     top_logprobs, wanted = read.pop("top_logprobs", None), read.get("logprobs")
     if top_logprobs is not None and not wanted:
@@ -149,7 +152,12 @@ def _number(low: float, high: float | None, *, whole: bool = False) -> Callable[
     kinds = int if whole else int | float
 
     def read(value: Any, name: str) -> Any:
-        if isinstance(value, bool) or not isinstance(value, kinds) or value < low or (high is not None and value > high):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, kinds)
+            or value < low
+            or (high is not None and value > high)
+        ):
             kind = "a whole number" if whole else "a number"
             span = f"from {low:g}" if high is None else f"from {low:g} to {high:g}"
             raise bad_request(f"{name} must be {kind} {span}, but got {name}={value!r:.80}", name)
@@ -167,7 +175,9 @@ def _flag(value: Any, name: str) -> bool:
 def _stops(value: Any, name: str) -> tuple[str, ...]:
     stops = value if isinstance(value, list) else [value]
     if len(stops) > _MOST_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
-        raise bad_request(f"stop must be a text or a list of at most {_MOST_STOPS} texts, none empty, but got {value!r:.80}", name)
+        raise bad_request(
+            f"stop must be a text or a list of at most {_MOST_STOPS} texts, none empty, but got {value!r:.80}", name
+        )
     return tuple(_text(stop, name) for stop in stops)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from .answers import Answer, Head, Piece, event
 from .chat import ChatBody
-from .errors import as_api_error
+from .error_responses import as_api_error
 
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 

@@ -1,4 +1,6 @@
-"""An embedded model as it is: its own tokens, its own log-probabilities, and every sampling argument that it honours."""
+"""An embedded model as it is: its own tokens, its own log-probabilities,
+and every sampling argument that it honours.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ from dspy.lm15 import (
 )
 from dspy.lm15 import Usage as TokenUsage
 
-from dspy_fusion.programs.candidates import Usage
+from dspy_fusion.programs.pools.candidates import Usage
 
 from ..embedded.embedded_model import load_model
 from ..embedded.engine import AsyncEmbeddedEngine
 from .answers import Answer, Piece, Tell
 from .chat import SAMPLING, ChatBody, ChatMessage
-from .errors import bad_request
+from .error_responses import bad_request
 
 Scores: TypeAlias = tuple[TokenLogprob, ...] | None
 
@@ -100,7 +102,10 @@ def _logprobs(body: ChatBody, scores: Scores) -> list[dict[str, Any]] | None:
     if body.logprobs is None:
         return None
     tops = [[_token(top.token, top.logprob) for top in score.top] for score in scores or ()]
-    return [{**_token(score.token, score.logprob), "top_logprobs": top} for score, top in zip(scores or (), tops, strict=True)]
+    return [
+        {**_token(score.token, score.logprob), "top_logprobs": top}
+        for score, top in zip(scores or (), tops, strict=True)
+    ]
 
 
 def _token(token: str, logprob: float) -> dict[str, Any]:

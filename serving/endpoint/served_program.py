@@ -1,4 +1,6 @@
-"""A program as a model: the last user message is its input, its answer field is the text, and the fusor's own tokens are the stream."""
+"""A program as a model: the last user message is its input, its answer field is the text,
+and the fusor's own tokens are the stream.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +14,33 @@ from dspy.adapters.utils import parse_value
 from dspy.clients._litellm import get_litellm
 from dspy.clients.engines.litellm_engine import LiteLLMEngine
 
-from dspy_fusion.programs.candidates import Pool
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.fusing import FusingProgram
-from dspy_fusion.programs.sampling import SamplingProgram, optional_temperature
-from dspy_fusion.programs.signatures import plain, signature_of
+from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.pools.candidates import Pool
+from dspy_fusion.programs.sampling_program import SamplingProgram, optional_temperature
+from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
 from .answers import Answer, Tell
 from .chat import ChatBody
-from .errors import ApiError, bad_request
+from .error_responses import ApiError, bad_request
 from .streaming import FusorStream, Shown, before_stop, reader_for
 
-SEED_STRIDE = 1000  # candidate i is drawn with seed + i, so the seeds of several answers must lie further apart than a pool is large
+# candidate i is drawn with seed + i, so the seeds of several answers must lie further apart than a pool is large
+SEED_STRIDE = 1000
 
 
 class ServedProgram:
     """A program of the endpoint.
 
-    A request's ``temperature`` is that of the candidates, its ``seed`` the program's; answer i has ``seed + 1000 * i``. Answer 0 to a
-    request without them is what calling the program gives.
+    A request's ``temperature`` is that of the candidates, its ``seed`` the program's; answer i has ``seed + 1000 * i``.
+    Answer 0 to a request without them is what calling the program gives.
 
     Args:
         name: what clients call it.
         program: one of this library's; wrap any other as ``Vote(program, n=1)``.
         adapter: the one it runs under; None for ``dspy.ChatAdapter``.
-        answer_field: the output field that is the answer's text; None takes the only one, else one called ``answer``, else all of them as
-            a JSON object.
+        answer_field: the output field that is the answer's text; None takes the only one, else one called ``answer``,
+            else all of them as a JSON object.
 
     Raises:
         ConfigurationError: the program is none of this library's, or has no such output field.
@@ -50,10 +53,13 @@ class ServedProgram:
     ) -> None:
         if not isinstance(program, SamplingProgram):
             raise ConfigurationError(
-                f"{name!r} is a {type(program).__name__}, which cannot be served by itself; wrap it as Vote(program, n=1, temperature=None)"
+                f"{name!r} is a {type(program).__name__}, which cannot be served by itself; wrap it as Vote(program,"
+                " n=1, temperature=None)"
             )
         self.name, self.program, self.adapter = name, program, adapter
-        self.honours: Collection[str] = frozenset({"seed"} | ({"temperature"} if program.temperature is not None else set()))
+        self.honours: Collection[str] = frozenset(
+            {"seed"} | ({"temperature"} if program.temperature is not None else set())
+        )
         self.answer_field = _answer_field(program.signature, answer_field)
 
     def warm_up(self) -> None:
@@ -75,7 +81,9 @@ class ServedProgram:
             prediction = await program.acall(**read_inputs(program.signature, body))
         text = before_stop(self._text(prediction), body.stop)
         if shown is not None and not shown.finish(text):
-            raise ApiError(502, "the fusor failed after it had begun to write; the answer so far is void", code="answer_withdrawn")
+            raise ApiError(
+                502, "the fusor failed after it had begun to write; the answer so far is void", code="answer_withdrawn"
+            )
         pool = cast("Pool", prediction.pool)
         return Answer(text, "stop", pool.usage, about=_about(prediction, pool, body))
 
@@ -95,7 +103,11 @@ class ServedProgram:
         read = reader_for(self.adapter, self.answer_field)
         predictors = program.fusor.predictors()
         writers = [p for p in predictors if self.answer_field in signature_of(p).output_fields]
-        return FusorStream(read, shown, frozenset(map(id, writers[-1:])) if len(predictors) > 1 else frozenset()) if read else None
+        return (
+            FusorStream(read, shown, frozenset(map(id, writers[-1:])) if len(predictors) > 1 else frozenset())
+            if read
+            else None
+        )
 
     def _text(self, prediction: dspy.Prediction) -> str:
         value = prediction.toDict() if self.answer_field is None else prediction[self.answer_field]
@@ -105,8 +117,9 @@ class ServedProgram:
 def read_inputs(task: type[dspy.Signature], body: ChatBody) -> dict[str, Any]:
     """A task's inputs from a request.
 
-    They are the request's ``inputs`` by name where it has them; else the last message, which must be the user's: as it is for a single
-    input, as a JSON object for several. What is not of an input's type is parsed from text, as DSPy parses answers.
+    They are the request's ``inputs`` by name where it has them; else the last message, which must be the user's: as it
+    is for a single input, as a JSON object for several. What is not of an input's type is parsed from text, as DSPy
+    parses answers.
 
     Raises:
         ApiError: an input is missing, unknown, or not of its type.
@@ -131,7 +144,9 @@ def _object(text: str, where: str, names: list[str]) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise bad_request(f"this model has several inputs; send a JSON object with {', '.join(names)}, or give them as inputs", where)
+        raise bad_request(
+            f"this model has several inputs; send a JSON object with {', '.join(names)}, or give them as inputs", where
+        )
     return found
 
 
@@ -143,13 +158,17 @@ def _typed(value: Any, annotation: Any, name: str, where: str) -> Any:
         return parse_value(value, annotation)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise bad_request(f"the input {name!r} is not of its type: {reason}", where if where != "inputs" else f"inputs.{name}") from None
+        raise bad_request(
+            f"the input {name!r} is not of its type: {reason}", where if where != "inputs" else f"inputs.{name}"
+        ) from None
 
 
 def _answer_field(task: type[dspy.Signature], wanted: str | None) -> str | None:
     names = list(task.output_fields)
     if wanted is not None and wanted not in names:
-        raise ConfigurationError(f"answer_field must be one of the task's outputs {names}, but got answer_field={wanted!r}")
+        raise ConfigurationError(
+            f"answer_field must be one of the task's outputs {names}, but got answer_field={wanted!r}"
+        )
     return wanted or (names[0] if len(names) == 1 else "answer" if "answer" in names else None)
 
 

@@ -17,16 +17,22 @@ from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 
 from .answers import Served
 from .app import create_app
-from .limits import Limits
+from .request_limits import Limits
 
 KEY_VARIABLE = "DSPY_FUSION_API_KEY"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    models: Sequence[Served], *, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None, ready: Callable[[str], None]
+    models: Sequence[Served],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    ready: Callable[[str], None],
 ) -> None:
-    """Serves until the process is interrupted or told to stop (SIGTERM); answers that have begun are finished within the grace time.
+    """Serves until the process is interrupted or told to stop (SIGTERM);
+    answers that have begun are finished within the grace time.
 
     Args:
         models: what is served.
@@ -44,8 +50,11 @@ def serve(
         for model in models:
             model.warm_up()
         gc.collect()
-        gc.freeze()  # what has been loaded stays: each full collection would walk through it, and all answers wait for 0.1 s
-        before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped: that is the end, no failure
+        # what has been loaded stays: each full collection would walk through it, and all answers wait for 0.1 s
+        gc.freeze()
+        before = signal.signal(
+            signal.SIGTERM, lambda *_: None
+        )  # uvicorn raises it again when it has stopped: that is the end, no failure
         try:
             asyncio.run(server.serve([listener]))
         finally:
@@ -59,7 +68,9 @@ def endpoint_server(models: Sequence[Served], *, limits: Limits | None = None, k
     started = threading.Event()
     with _listening("127.0.0.1", 0) as listener:
         server = _server(models, limits or Limits(grace_seconds=5), key, started.set)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), name="dspy-fusion-endpoint", daemon=True)
+        thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve([listener])), name="dspy-fusion-endpoint", daemon=True
+        )
         thread.start()
         try:
             started.wait()
@@ -74,7 +85,8 @@ def key_for(host: str) -> str:
     key = os.environ.get(KEY_VARIABLE, "")
     if not key and host not in _LOOPBACK:
         raise MissingKey(
-            f"host {host!r} can be reached from other machines: set {KEY_VARIABLE} to a key that clients must send, or use 127.0.0.1"
+            f"host {host!r} can be reached from other machines: set {KEY_VARIABLE} to a key that clients must send, or"
+            " use 127.0.0.1"
         )
     return key
 
@@ -92,7 +104,8 @@ class _Server(uvicorn.Server):
 def _server(models: Sequence[Served], limits: Limits, key: str, ready: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         create_app(models, limits=limits, key=key),
-        http="h11",  # the faster httptools, which would be taken where it is installed, sets no limit to the size of headers
+        # the faster httptools, which would be taken where it is installed, sets no limit to the size of headers
+        http="h11",
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -107,7 +120,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=1024)
-        # As asyncio does for sockets of its own making; without it a token of a stream waits 40 ms until the one before is confirmed.
+        # As asyncio does for sockets of its own making; without it a token of a stream waits 40 ms until the one before
+        # is confirmed.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(f"cannot listen at {host}:{port}: {error}; choose another --host or --port") from error

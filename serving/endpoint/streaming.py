@@ -1,7 +1,8 @@
 """The fusor's tokens as they come: which part of what it has written so far is the beginning of the answer.
 
-DSPy's own listener reads two of its adapters' protocols by the adapter's class name and passes JSON on in its escaped form; here the text
-so far is read in the way in which the adapter will read the whole, and only what no later token can take back is told.
+DSPy's own listener reads two of its adapters' protocols by the adapter's class name and passes JSON on in its escaped
+form; here the text so far is read in the way in which the adapter will read the whole, and only what no later token can
+take back is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import dspy
 from pydantic_core import from_json
 
-from dspy_fusion.programs.plain_adapter import PlainAdapter
+from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
 
 from .answers import Piece, Tell
 
@@ -57,7 +58,9 @@ class FusorStream:
         predictors: the ids of the predictors that write the answer; empty for any.
     """
 
-    def __init__(self, read: Callable[[str], str | None], shown: Shown, predictors: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, read: Callable[[str], str | None], shown: Shown, predictors: frozenset[int] = frozenset()
+    ) -> None:
         self._read, self._shown, self._predictors = read, shown, predictors
         self._text, self._ended = "", False
 
@@ -74,7 +77,9 @@ class FusorStream:
 
 
 def reader_for(adapter: dspy.Adapter | None, field: str) -> Callable[[str], str | None] | None:
-    """Reads a text field out of an unfinished completion of an adapter; None for an adapter whose protocol is not known here."""
+    """Reads a text field out of an unfinished completion of an adapter;
+    None for an adapter whose protocol is not known here.
+    """
     readers: list[tuple[type[dspy.Adapter], Callable[[str, str], str | None]]] = [
         (PlainAdapter, lambda text, _: text),
         (dspy.JSONAdapter, json_field),
@@ -120,11 +125,15 @@ def json_field(text: str, field: str) -> str | None:
 def xml_field(text: str, field: str) -> str | None:
     """The beginning of a field in an unfinished completion of ``dspy.XMLAdapter``; None before it begins."""
     _, begun, rest = text.partition(f"<{field}>")
-    return re.split("[<&]", rest, maxsplit=1)[0].strip() if begun else None  # past a tag or an entity the rest is told at the end
+    return (
+        re.split("[<&]", rest, maxsplit=1)[0].strip() if begun else None
+    )  # past a tag or an entity the rest is told at the end
 
 
 def before_stop(text: str, stops: tuple[str, ...], *, partly: bool = False) -> str:
-    """The text before the first stop text; with ``partly``, also without what may be the beginning of one at its end."""
+    """The text before the first stop text; with ``partly``,
+    also without what may be the beginning of one at its end.
+    """
     end = min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))
     if partly and end == len(text):
         longest = (size for stop in stops for size in range(len(stop) - 1, 0, -1) if text.endswith(stop[:size]))

@@ -1,6 +1,8 @@
-"""A server of OpenAI's chat protocol in the test's own process, so that it outlives every kill: the same request gets the same answer.
+"""A server of OpenAI's chat protocol in the test's own process, so that it outlives every kill:
+the same request gets the same answer.
 
-Every answer carries a mark that is its request's digest. So what a run has written down tells which calls it had the results of.
+Every answer carries a mark that is its request's digest. So what a run has written down tells which calls it had the
+results of.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from dspy_fusion.serving.embedded.worksheets import LABELS, parse_question
+from dspy_fusion.serving.embedded.arithmetic import LABELS, parse_question
 
 DELAY_SECONDS = 0.004
 _MARK = re.compile(r"mark:([0-9a-f]{12}):")
 
 
 class AnsweringServer:
-    """What was asked so far, as the marks of the answers, in the order of the requests; it answers while ``open`` is set."""
+    """What was asked so far, as the marks of the answers, in the order of the requests;
+    it answers while ``open`` is set.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -75,9 +79,20 @@ def answering_server() -> Iterator[AnsweringServer]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": state.answer(body)}}
+            choice = {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": state.answer(body)},
+            }
             usage = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
-            made = {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+            made = {
+                "id": "x",
+                "object": "chat.completion",
+                "created": 0,
+                "model": body["model"],
+                "choices": [choice],
+                "usage": usage,
+            }
             payload = json.dumps(made).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -1,4 +1,6 @@
-"""A comparison for kills: every kind of call that a bank keeps, on a server that answers the same request in the same way."""
+"""A comparison for kills: every kind of call that a bank keeps,
+on a server that answers the same request in the same way.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ options = { depth = 2 }
 
 
 def write_models(folder: Path, server: AnsweringServer) -> None:
-    tables = (f'[{name}]\nmodel = "openai/{name}"\naddress = "{server.address}"\nengine = "native"\n' for name in MODELS)
+    tables = (
+        f'[{name}]\nmodel = "openai/{name}"\naddress = "{server.address}"\nengine = "native"\n' for name in MODELS
+    )
     (folder / "models.toml").write_text("".join(tables))
 
 

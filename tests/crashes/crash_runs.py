@@ -1,7 +1,9 @@
-"""Commands that are killed. Run as a script, it is an interpreter that has loaded them and forks one for each line that it reads.
+"""Commands that are killed.
 
-What is forked runs the command's own ``main`` in a process group of its own; loading it anew each time would take longer than the run,
-and most kills would meet nothing but imports.
+Run as a script, it is an interpreter that has loaded them and forks one for each line that it reads.
+
+What is forked runs the command's own ``main`` in a process group of its own; loading it anew each time would take
+longer than the run, and most kills would meet nothing but imports.
 """
 
 from __future__ import annotations
@@ -72,7 +74,10 @@ class Forker:
         self._running: list[Command] = []
 
     def start(self, folder: Path, *words: str, largest_file: int = 0) -> Command:
-        """Starts a command in a folder; what it says goes to ``said.txt`` there. ``largest_file`` is in bytes; 0 for any size."""
+        """Starts a command in a folder; what it says goes to ``said.txt`` there.
+
+        ``largest_file`` is in bytes; 0 for any size.
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([str(folder), largest_file, *words]) + "\n")
         self._process.stdin.flush()
@@ -105,8 +110,13 @@ class Forker:
 
 @contextmanager
 def forker(*before: str) -> Iterator[Forker]:
-    """A forker for the length of the block; nothing that it started outlives it. ``before`` are words such as ``unshare -rm``."""
-    process = subprocess.Popen([*before, sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """A forker for the length of the block; nothing that it started outlives it.
+
+    ``before`` are words such as ``unshare -rm``.
+    """
+    process = subprocess.Popen(
+        [*before, sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     made = Forker(process)
     try:
         yield made

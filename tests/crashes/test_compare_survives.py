@@ -46,7 +46,9 @@ def survive(start: Forker, server: AnsweringServer, folder: Path, seed: int, kil
     return made.met
 
 
-def test_a_killed_comparison_ends_with_the_records_of_an_undisturbed_one(folder: Path, server: AnsweringServer, start: Forker) -> None:
+def test_a_killed_comparison_ends_with_the_records_of_an_undisturbed_one(
+    folder: Path, server: AnsweringServer, start: Forker
+) -> None:
     assert survive(start, server, folder, seed=1, kills=3) >= 2
 
 

@@ -1,7 +1,8 @@
-"""Full disks and folders that may not be written: one line, exit code 2, nothing that was completed lost, and then it goes on.
+"""Full disks and folders that may not be written: one line, exit code 2, nothing that was completed lost,
+and then it goes on.
 
-The full disk is a small file system in memory, which only the command sees. Root writes wherever it likes, so the read-only folder is that
-file system, too.
+The full disk is a small file system in memory, which only the command sees. Root writes wherever it likes, so the
+read-only folder is that file system, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_fusion.experiments.records import read_records
+from dspy_fusion.experiments.records.record_file import read_records
 
 from .answering_server import AnsweringServer
 from .compare_run import CONFIG as COMPARE
@@ -43,7 +44,9 @@ def rows(out: Path) -> int:
 
 
 CASES = {
-    "compare": Case(("compare", "compare.toml", "--no-tracking"), 300, lambda out: len(read_records(out / "records.jsonl"))),
+    "compare": Case(
+        ("compare", "compare.toml", "--no-tracking"), 300, lambda out: len(read_records(out / "records.jsonl"))
+    ),
     "tune": Case(("tune", "tune.toml", "--no-tracking"), 700, lambda out: len(outcomes_of(out))),
     "synthesize": Case(("synthesize", "synthesis.toml"), 40, rows),
 }
@@ -107,7 +110,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     assert complaint(apart.finish(folder, *case.words, code=2)).startswith(READ_ONLY)
 
 
-def test_a_read_only_folder_is_one_line_before_any_call(apart: Forker, folder: Path, server: AnsweringServer, case: Case) -> None:
+def test_a_read_only_folder_is_one_line_before_any_call(
+    apart: Forker, folder: Path, server: AnsweringServer, case: Case
+) -> None:
     apart.shell(folder, "mount -t tmpfs -o ro none small")
     assert complaint(apart.finish(folder, *case.words, code=2)).startswith(READ_ONLY)
     assert server.asked == []

@@ -1,4 +1,6 @@
-"""Syntheses that are killed at random moments, and go on until they have the rows of one that nobody disturbed, byte for byte."""
+"""Syntheses that are killed at random moments, and go on until they have the rows of one that nobody disturbed,
+byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -52,14 +54,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: AnsweringServer, st
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """What lies in a folder when all is done, but for the lock, when it was begun, and the index, whose layout depends on its past."""
-    kept = [path for path in folder.iterdir() if path.is_file() and path.suffix in (".jsonl", ".json") and path.name != "run.json"]
+    """What lies in a folder when all is done, but for the lock, when it was begun, and the index,
+    whose layout depends on its past.
+    """
+    kept = [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix in (".jsonl", ".json") and path.name != "run.json"
+    ]
     return {path.name: path.read_text() for path in kept}
 
 
 def written(folder: Path) -> set[str]:
     """The marks of the answers in whole rows; of a row that was not written, every call is made again."""
-    lines = [line for path in folder.glob("rows-*") for line in path.read_text().split("\n")[:-1] if path.suffix != ".partial"]
+    lines = [
+        line
+        for path in folder.glob("rows-*")
+        for line in path.read_text().split("\n")[:-1]
+        if path.suffix != ".partial"
+    ]
     return set().union(*(marks_in(line) for line in lines))
 
 
@@ -80,7 +93,9 @@ def survive(start: Forker, server: AnsweringServer, folder: Path, seed: int, kil
     return made.met
 
 
-def test_a_killed_synthesis_ends_with_the_rows_of_an_undisturbed_one(folder: Path, server: AnsweringServer, start: Forker) -> None:
+def test_a_killed_synthesis_ends_with_the_rows_of_an_undisturbed_one(
+    folder: Path, server: AnsweringServer, start: Forker
+) -> None:
     assert survive(start, server, folder, seed=1, kills=3) >= 2
 
 

@@ -1,6 +1,8 @@
-"""Studies that are killed at random moments, and go on: with one worker to the very trials of a study that nobody disturbed.
+"""Studies that are killed at random moments, and go on:
+with one worker to the very trials of a study that nobody disturbed.
 
-Two workers take turns as time has it, so of theirs it is the outcomes that must be equal, program by program and example by example.
+Two workers take turns as time has it, so of theirs it is the outcomes that must be equal, program by program and
+example by example.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def start_two(start: Forker, server: AnsweringServer, folder: Path, out: str) ->
     server.open.clear()
     before = len(workers_of(folder / out)) if (folder / out / "tuning.db").exists() else 0
     command = start.start(folder, *WORDS, out, "--workers", "2")
-    while command.poll() is None and not ((folder / out / "tuning.db").exists() and len(workers_of(folder / out)) >= before + 2):
+    while command.poll() is None and not (
+        (folder / out / "tuning.db").exists() and len(workers_of(folder / out)) >= before + 2
+    ):
         time.sleep(0.02)
     server.open.set()
     return command
@@ -84,7 +88,9 @@ def kill_second(command: Command, server: AnsweringServer, calls: int) -> int:
 
 
 def survive_with_two(start: Forker, server: AnsweringServer, folder: Path, seed: int) -> int:
-    """As :func:`survive`, with both workers killed, then the second, and then the first, which leaves the other at work."""
+    """As :func:`survive`, with both workers killed, then the second, and then the first,
+    which leaves the other at work.
+    """
     out, rng = f"two-{seed}", random.Random(seed)
     server.asked.clear()
     calls = len(written(folder / "undisturbed"))
@@ -97,7 +103,9 @@ def survive_with_two(start: Forker, server: AnsweringServer, folder: Path, seed:
     start.finish(folder, *WORDS, out)
     made.look()
     ours, theirs = outcomes_of(folder / out), outcomes_of(folder / "undisturbed")
-    assert {key: ours[key] for key in ours.keys() & theirs.keys()} == {key: theirs[key] for key in ours.keys() & theirs.keys()}
+    assert {key: ours[key] for key in ours.keys() & theirs.keys()} == {
+        key: theirs[key] for key in ours.keys() & theirs.keys()
+    }
     check_folder(folder / out)
     assert made.redrawn == set()
     assert set(server.asked) == written(folder / out)
@@ -108,7 +116,9 @@ def test_a_killed_study_ends_as_an_undisturbed_one(folder: Path, server: Answeri
     assert survive(start, server, folder, seed=1, kills=3) >= 2
 
 
-def test_a_finished_study_run_again_finds_the_same_without_a_call(folder: Path, server: AnsweringServer, start: Forker) -> None:
+def test_a_finished_study_run_again_finds_the_same_without_a_call(
+    folder: Path, server: AnsweringServer, start: Forker
+) -> None:
     found = found_by(folder / "undisturbed")
     server.asked.clear()
     start.finish(folder, *WORDS, "undisturbed")
@@ -117,7 +127,9 @@ def test_a_finished_study_run_again_finds_the_same_without_a_call(folder: Path, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to find the second worker in")
-def test_a_study_of_two_killed_workers_ends_with_the_same_outcomes(folder: Path, server: AnsweringServer, start: Forker) -> None:
+def test_a_study_of_two_killed_workers_ends_with_the_same_outcomes(
+    folder: Path, server: AnsweringServer, start: Forker
+) -> None:
     survive_with_two(start, server, folder, seed=1)
 
 

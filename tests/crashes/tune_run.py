@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dspy_fusion.experiments.outbox import Outbox
+from dspy_fusion.experiments.records.outbox import Outbox
 from dspy_fusion.optimizers import TuningReport
 
 from .compare_run import kept_marks
@@ -36,7 +36,16 @@ pool = "both"
 fusor = "fusor"
 n = 2
 """
-_OF_RUNS = ("storage", "spent", "replayed", "spent_cost", "notes", "trials", "chosen", "pareto")  # those with trials' numbers are below
+_OF_RUNS = (
+    "storage",
+    "spent",
+    "replayed",
+    "spent_cost",
+    "notes",
+    "trials",
+    "chosen",
+    "pareto",
+)  # those with trials' numbers are below
 
 
 def written(folder: Path) -> set[str]:
@@ -58,9 +67,14 @@ def found_by(folder: Path) -> dict[str, Any]:
 def outcomes_of(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """What every program did on every example, but for times and for which calls were replayed."""
     with sqlite3.connect(folder / "tuning.db") as database:
-        rows = list(database.execute("SELECT program, example, payload FROM dspy_fusion_scores WHERE program != 'proposals'"))
+        rows = list(
+            database.execute("SELECT program, example, payload FROM dspy_fusion_scores WHERE program != 'proposals'")
+        )
     loaded = {(program, example): json.loads(payload) for program, example, payload in rows}
-    return {key: {n: v for n, v in row.items() if n not in ("seconds", "spent", "spent_cost")} for key, row in loaded.items()}
+    return {
+        key: {n: v for n, v in row.items() if n not in ("seconds", "spent", "spent_cost")}
+        for key, row in loaded.items()
+    }
 
 
 def told(folder: Path) -> list[int]:

@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.config import CompareConfig, StrategyConfig
-from dspy_fusion.experiments.records import CandidateRecord, PartRecord, Record
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
+from dspy_fusion.experiments.records.record import CandidateRecord, PartRecord, Record
 from dspy_fusion.programs import Usage
-from dspy_fusion.serving.embedded.worksheets import LABELS, parse_question
-from dspy_fusion.serving.model_entry import Price
+from dspy_fusion.serving.catalogue.model_entry import Price
+from dspy_fusion.serving.embedded.arithmetic import LABELS, parse_question
 
-scripted = importlib.import_module("conftest")  # the one a folder up; a checker would take `import conftest` for this very file
+scripted = importlib.import_module(
+    "conftest"
+)  # the one a folder up; a checker would take `import conftest` for this very file
 
-SKILLS = {"plus": {"+": 0.95, "-": 0.5, "x": 0.5}, "minus": {"+": 0.5, "-": 0.95, "x": 0.5}, "fusor": {"+": 0.7, "-": 0.7, "x": 0.7}}
+SKILLS = {
+    "plus": {"+": 0.95, "-": 0.5, "x": 0.5},
+    "minus": {"+": 0.5, "-": 0.95, "x": 0.5},
+    "fusor": {"+": 0.7, "-": 0.7, "x": 0.7},
+}
 
 
 def solve(name: str) -> Callable[[Any], str]:
@@ -86,7 +92,9 @@ def config() -> CompareConfig:
 def record() -> Callable[..., Record]:
     """Makes a record of one strategy; ``pool`` are the candidates' scores, whose texts differ from the answer."""
 
-    def make(strategy: str, example: int, score: float, pool: tuple[float, ...] = (0.5, 0.25), seed: int = 0, **rest: Any) -> Record:
+    def make(
+        strategy: str, example: int, score: float, pool: tuple[float, ...] = (0.5, 0.25), seed: int = 0, **rest: Any
+    ) -> Record:
         candidates = tuple(CandidateRecord(f"(a) 1 + 1 = {3 + i}", f"model{i}", value) for i, value in enumerate(pool))
         given = {
             "answer": "(a) 1 + 1 = 2",

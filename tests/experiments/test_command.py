@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.records import read_records
+from dspy_fusion.experiments.records.record_file import read_records
 from dspy_fusion.serving.embedded import embedded_model
 
 WEIGHTS = Path(embedded_model.__file__).with_name("weights")
@@ -23,7 +23,10 @@ CONFIG = 'task = "worksheets"\n[[strategy]]\nname = "vote"\nprogram = "vote"\npo
         ([], "required"),
         (["compare"], "give a configuration file, or --task with --models"),
         (["compare", "--task", "worksheets", "--models", ","], "--models names no model: ','"),
-        (["compare", "--task", "sheets", "--models", "embedded/plus"], "there is no task 'sheets'; there are: worksheets"),
+        (
+            ["compare", "--task", "sheets", "--models", "embedded/plus"],
+            "there is no task 'sheets'; there are: worksheets",
+        ),
         (["compare", "--task", "worksheets", "--models", "pluss"], "no model is called 'pluss'; did you mean 'plus'?"),
         (["compare", "--task", "worksheets", "--models", "plus", "--n", "0"], "n must be at least 1, but got n=0"),
         (["compare", "--task", "worksheets", "--models", "plus", "--examples", "few"], "invalid int value: 'few'"),
@@ -37,7 +40,11 @@ CONFIG = 'task = "worksheets"\n[[strategy]]\nname = "vote"\nprogram = "vote"\npo
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.toml").write_text("exampels = 3\n" + CONFIG)
@@ -75,7 +82,10 @@ def test_demo_runs_from_end_to_end_and_goes_on_for_free(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:
-    code = "import sys; sys.modules['rich.console'] = None; from dspy_fusion.experiments.__main__ import main; sys.exit(main(['models']))"
+    code = (
+        "import sys; sys.modules['rich.console'] = None; from dspy_fusion.experiments.__main__ import main;"
+        " sys.exit(main(['models']))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 2
     assert "the package 'rich.console' is not installed; pip install 'dspy-fusion[all]'" in run.stderr

@@ -1,4 +1,6 @@
-"""The page as a browser shows it: no complaint, no request, tabs and filters by keyboard, on wide and narrow screens, light and dark."""
+"""The page as a browser shows it: no complaint, no request, tabs and filters by keyboard, on wide and narrow screens,
+light and dark.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,19 @@ from typing import Any
 import pytest
 from chromium import Page, needs_chromium
 
-from dspy_fusion.experiments.config import CompareConfig
 from dspy_fusion.experiments.evidence import gather
-from dspy_fusion.experiments.report import render_page
-from dspy_fusion.experiments.run_folder import Run, RunFolder
-from dspy_fusion.experiments.summary import summarize
-from dspy_fusion.experiments.verdict import judge
-from dspy_fusion.experiments.views import write_views
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.evidence.verdict import judge
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
+from dspy_fusion.experiments.reports.page import render_page
+from dspy_fusion.experiments.reports.views import write_views
+from dspy_fusion.experiments.runs.run_folder import Run, RunFolder
 
 pytestmark = needs_chromium
 SHOWN = "[...document.querySelectorAll('main > section')].filter(s => s.offsetParent !== null).map(s => s.id).join()"
-SHEETS = "[...document.querySelectorAll('.sheet')].filter(s => s.offsetParent !== null).map(s => s.className).join(' | ')"
+SHEETS = (
+    "[...document.querySelectorAll('.sheet')].filter(s => s.offsetParent !== null).map(s => s.className).join(' | ')"
+)
 ALARM = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"> \u202e"
 
 
@@ -26,7 +30,14 @@ ALARM = "<script>document.title = 'taken'</script><img src=x onerror=\"document.
 def run(config: CompareConfig, record: Any, tmp_path: Path) -> Run:
     scores = {"single": 0.4, "vote": 0.5, "vote per part": 0.5, "oracle": 0.5, "fusion": 0.2}
     records = [
-        record(name, 10 * group + i, min(1.0, score + i / 10), group=f"g{group}", answer=f"{ALARM} {'long text ' * 100}", parts=())
+        record(
+            name,
+            10 * group + i,
+            min(1.0, score + i / 10),
+            group=f"g{group}",
+            answer=f"{ALARM} {'long text ' * 100}",
+            parts=(),
+        )
         for name, score in scores.items()
         for group in range(2)
         for i in range(6)
@@ -38,7 +49,9 @@ def run(config: CompareConfig, record: Any, tmp_path: Path) -> Run:
 def page(run: Run) -> Path:
     """The page without figures, which take their time to draw."""
     summary = summarize(run.config, run.records)
-    run.folder.page.write_text(render_page(run, summary, judge(summary), gather(summary, run.records), ()), encoding="utf-8")
+    run.folder.page.write_text(
+        render_page(run, summary, judge(summary), gather(summary, run.records), ()), encoding="utf-8"
+    )
     return run.folder.page
 
 
@@ -49,7 +62,9 @@ def test_it_opens_without_a_complaint_and_fits(run: Run, tmp_path: Path, width: 
         assert shown.problems == []
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         assert shown.evaluate("document.title") != "taken"
-        bright = sum(map(int, shown.evaluate("getComputedStyle(document.body).backgroundColor").strip("rgb()").split(",")))
+        bright = sum(
+            map(int, shown.evaluate("getComputedStyle(document.body).backgroundColor").strip("rgb()").split(","))
+        )
         assert (bright < 200) == dark
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
@@ -72,7 +87,9 @@ def test_a_link_to_an_example_opens_its_tab(page: Path) -> None:
 
 def test_examples_are_filtered_by_strategy_and_outcome(page: Path) -> None:
     with Page(page, fragment="#examples") as shown:
-        assert set(shown.evaluate(SHEETS).split(" | ")) == {f"sheet strategy-0 {outcome} long" for outcome in ("won", "tied", "lost")}
+        assert set(shown.evaluate(SHEETS).split(" | ")) == {
+            f"sheet strategy-0 {outcome} long" for outcome in ("won", "tied", "lost")
+        }
         shown.evaluate("document.getElementById('lost').click()")
         assert set(shown.evaluate(SHEETS).split(" | ")) == {"sheet strategy-0 lost long"}
         shown.evaluate("document.getElementById('any').focus(); document.getElementById('any').click()")

@@ -18,15 +18,33 @@ from .faulty_server import Asked, FaultyServer, Log, Plan, faulty_server
 
 TASK = "question -> thought, count: int, answer"
 PROGRAMS: dict[str, Callable[..., dspy.Module]] = {
-    "BestOfN": lambda program, **o: BestOfN(program, n=3, scorer=lambda args, pred: float(pred.answer.startswith("right")), **o),
+    "BestOfN": lambda program, **o: BestOfN(
+        program, n=3, scorer=lambda args, pred: float(pred.answer.startswith("right")), **o
+    ),
     "Vote": lambda program, **o: Vote(program, n=3, **o),
     "Fusion": lambda program, **o: Fusion(program, n=3, **o),
     "ProposeAggregate": lambda program, **o: ProposeAggregate(program, width=3, depth=2, **o),
 }
 FAULTS = (
-    "error_500", "rate_limit_429", "reset", "cut_short", "invalid_json", "html", "no_choices", "empty", "length", "no_usage", "n_ignored",
-    "n_refused", "same_text", "unparsable", "wrong_type", "markers", "huge", "unicode",
-)  # fmt: skip
+    "error_500",
+    "rate_limit_429",
+    "reset",
+    "cut_short",
+    "invalid_json",
+    "html",
+    "no_choices",
+    "empty",
+    "length",
+    "no_usage",
+    "n_ignored",
+    "n_refused",
+    "same_text",
+    "unparsable",
+    "wrong_type",
+    "markers",
+    "huge",
+    "unicode",
+)
 SLOW_FAULTS = ("hang", "drip")
 PLACES: dict[str, Callable[[Asked], bool]] = {
     "one candidate": lambda asked: asked.seed == 1 and not asked.is_fusor,
@@ -38,7 +56,9 @@ PLACES: dict[str, Callable[[Asked], bool]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call came to: an answer or a typed error, what it cost as it was counted, and what the server had billed by then."""
+    """What a call came to: an answer or a typed error, what it cost as it was counted,
+    and what the server had billed by then.
+    """
 
     prediction: dspy.Prediction | None
     error: FusionError | None
@@ -57,7 +77,13 @@ def lm_at(server: FaultyServer, engine: str, **options: Any) -> dspy.LM:
 
 
 def call(
-    server: FaultyServer, program: dspy.Module, lm: dspy.LM, number: int, *, plan: Plan | None = None, awaited: bool = False
+    server: FaultyServer,
+    program: dspy.Module,
+    lm: dspy.LM,
+    number: int,
+    *,
+    plan: Plan | None = None,
+    awaited: bool = False,
 ) -> Outcome:
     """Asks the program one question while the server follows a plan; any error but a typed one goes through."""
     server.plan, server.log = plan or (lambda asked: ""), Log()

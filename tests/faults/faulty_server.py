@@ -1,4 +1,5 @@
-"""A server of OpenAI's chat protocol on this machine that does to a request whatever real ones have been seen to do, and writes down what
+"""A server of OpenAI's chat protocol on this machine that does to a request whatever real ones have been seen to do,
+and writes down what
 it billed. It speaks HTTP by itself, so that it can also break it."""
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ class Log:
 
 
 class FaultyServer:
-    """Answers a question ``... k`` with ``answer`` "right k" and ``count`` k, unless the plan names a fault for the request."""
+    """Answers a question ``...
+
+    k`` with ``answer`` "right k" and ``count`` k, unless the plan names a fault for the request.
+    """
 
     def __init__(self) -> None:
         self.plan: Plan = lambda asked: ""
@@ -105,7 +109,11 @@ class FaultyServer:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         status, headers, payload, usage = _response(asked, fault)
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+        head = (
+            f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\n"
+            + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+            + "\r\n"
+        )
         if fault == "cut_short":
             writer.write(head.encode() + payload[: len(payload) // 2])
             await writer.drain()
@@ -125,9 +133,19 @@ def _response(asked: Asked, fault: str) -> tuple[int, dict[str, str], bytes, dic
     if fault == "error_500":
         return 500, plain, b'{"error": {"message": "out of memory", "type": "server_error", "code": null}}', {}
     if fault == "rate_limit_429":
-        return 429, {**plain, "Retry-After": "1"}, b'{"error": {"message": "slow down", "type": "rate_limit_error"}}', {}
+        return (
+            429,
+            {**plain, "Retry-After": "1"},
+            b'{"error": {"message": "slow down", "type": "rate_limit_error"}}',
+            {},
+        )
     if fault == "n_refused" and asked.body.get("n", 1) > 1:
-        return 400, plain, b'{"error": {"message": "n > 1 is not supported", "type": "invalid_request_error", "param": "n"}}', {}
+        return (
+            400,
+            plain,
+            b'{"error": {"message": "n > 1 is not supported", "type": "invalid_request_error", "param": "n"}}',
+            {},
+        )
     if fault == "invalid_json":
         return 200, plain, b'{"id": "x", "choices": [{"index": 0, "mess', {}
     if fault == "html":
@@ -139,7 +157,13 @@ def _response(asked: Asked, fault: str) -> tuple[int, dict[str, str], bytes, dic
     usage = {"prompt_tokens": len(asked.prompt) // 4, "completion_tokens": len(text) // 4 + 1}
     usage["total_tokens"] = sum(usage.values())
     choice = {"finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": i, **choice} for i in range(count)]}
+    body = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [{"index": i, **choice} for i in range(count)],
+    }
     if fault == "no_usage":
         return 200, plain, json.dumps(body).encode(), {}
     return 200, plain, json.dumps({**body, "usage": usage}).encode(), usage
@@ -158,7 +182,10 @@ def _text(asked: Asked, fault: str) -> str:
     if "JSON object" in asked.prompt[-400:]:
         text = json.dumps({"thought": f"I know{seed}", "count": count, "answer": answer})
     else:
-        text = f"[[ ## thought ## ]]\nI know{seed}\n\n[[ ## count ## ]]\n{count}\n\n[[ ## answer ## ]]\n{answer}\n\n[[ ## completed ## ]]\n"
+        text = (
+            f"[[ ## thought ## ]]\nI know{seed}\n\n[[ ## count ## ]]\n{count}\n\n[[ ## answer ## ]]\n{answer}\n\n[[ ##"
+            " completed ## ]]\n"
+        )
     return text[: text.rindex("right") + 3] if fault == "length" else text
 
 

@@ -47,7 +47,13 @@ def test_a_program_within_a_program_that_is_left_behind_calls_no_more(server: Fa
 
 def test_no_try_begins_that_would_come_too_late(server: FaultyServer) -> None:
     program = Vote(dspy.Predict(TASK), n=2, deadline_seconds=0.9)  # the server asks for a second's patience
-    outcome = call(server, program, lm_at(server, "lm15", num_retries=5), 5, plan=lambda asked: "rate_limit_429" if asked.seed == 1 else "")
+    outcome = call(
+        server,
+        program,
+        lm_at(server, "lm15", num_retries=5),
+        5,
+        plan=lambda asked: "rate_limit_429" if asked.seed == 1 else "",
+    )
     assert outcome.pool.candidates[1].error.startswith("LMRateLimitError")
     assert server.log.requests == 2
 
@@ -56,7 +62,10 @@ def test_no_try_begins_that_would_come_too_late(server: FaultyServer) -> None:
 def test_an_answer_that_was_cut_off_is_no_answer(server: FaultyServer, engine: str) -> None:
     program = Fusion(dspy.Predict(TASK), n=2)
     outcome = call(server, program, lm_at(server, engine), 5, plan=lambda asked: "length" if asked.seed == 1 else "")
-    assert outcome.pool.candidates[1].error == "AnswerCutOff: the answer ended at the model's token limit; raise max_tokens"
+    assert (
+        outcome.pool.candidates[1].error
+        == "AnswerCutOff: the answer ended at the model's token limit; raise max_tokens"
+    )
     assert outcome.pool.candidates[1].usage.tokens_out > 0
 
 
@@ -83,5 +92,7 @@ def test_the_users_history_is_as_it_was(server: FaultyServer, disabled: bool) ->
 
 def test_a_judge_that_is_cut_off_gives_no_score(server: FaultyServer) -> None:
     program = BestOfN(dspy.Predict(TASK), n=2, scorer=LMJudge())
-    outcome = call(server, program, lm_at(server, "lm15"), 5, plan=lambda asked: "length" if "verdict" in str(asked.body) else "")
+    outcome = call(
+        server, program, lm_at(server, "lm15"), 5, plan=lambda asked: "length" if "verdict" in str(asked.body) else ""
+    )
     assert isinstance(outcome.error, ScorerError)

@@ -1,4 +1,5 @@
-"""Every program under every fault: the right answer, a declared fallback or a typed error; in time, billed to the token, nothing left
+"""Every program under every fault: the right answer, a declared fallback or a typed error; in time,
+billed to the token, nothing left
 behind, and the next call as if nothing had been."""
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def test_a_fault_is_survived_wherever_it_strikes(server: FaultyServer, kind: str
     for number, place in enumerate(PLACES, 1):
         outcome = call(server, program, lm, number, plan=fault_at(fault, place))
         check(outcome, number, place)
-        assert (outcome.prediction is None) == (place in ("all candidates", "everything") and fault not in HARMLESS), place
+        assert (outcome.prediction is None) == (place in ("all candidates", "everything") and fault not in HARMLESS), (
+            place
+        )
         if outcome.prediction and kind in FUSING:
             assert bool(outcome.pool.fallback) == (place == "the fusor" and fault not in HARMLESS), place
         after = call(server, program, lm, 77)
@@ -78,7 +81,9 @@ def test_nothing_outlasts_the_deadline(server: FaultyServer, kind: str, fault: s
         assert outcome.seconds < 4 * DEADLINE + 2
         check(call(server, program, lm, 6), 6)
         wait_for(lambda: workers() == 0, "threads are left")
-        wait_for(lambda: server.connections <= before + 7, "connections are left")  # idle ones of the two calls are kept for the next
+        wait_for(
+            lambda: server.connections <= before + 7, "connections are left"
+        )  # idle ones of the two calls are kept for the next
         assert server.log.requests == CALLS[kind], "an attempt that was left behind went on calling"
 
 
@@ -86,7 +91,9 @@ def test_nothing_outlasts_the_deadline(server: FaultyServer, kind: str, fault: s
 @pytest.mark.parametrize("fault", SLOW_FAULTS)
 def test_awaiting_ends_what_is_late(server: FaultyServer, engine: str, fault: str) -> None:
     program, lm = PROGRAMS["Fusion"](dspy.Predict(TASK), deadline_seconds=DEADLINE), lm_at(server, engine)
-    check(call(server, PROGRAMS["Vote"](dspy.Predict(TASK)), lm, 7, awaited=True), 7)  # the first call loads litellm, which takes seconds
+    check(
+        call(server, PROGRAMS["Vote"](dspy.Predict(TASK)), lm, 7, awaited=True), 7
+    )  # the first call loads litellm, which takes seconds
     before = server.connections
     outcome = call(server, program, lm, 8, plan=fault_at(fault, "one candidate"), awaited=True)
     check(outcome, 8)

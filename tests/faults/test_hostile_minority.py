@@ -1,7 +1,8 @@
-"""What one hostile candidate of five does to the embedded fusor's answers, beside what one that is merely wrong does: no more.
+"""What one hostile candidate of five does to the embedded fusor's answers, beside what one that is merely wrong does:
+no more.
 
-Where it ends: a candidate that says one wrong thing many times over, with fake headings or without, still counts for a little more than
-one; ``experiments/LOG.md`` has the figures.
+Where it ends: a candidate that says one wrong thing many times over, with fake headings or without, still counts for a
+little more than one; ``experiments/LOG.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import dspy
 from dspy_fusion.experiments.tasks import load_task
 from dspy_fusion.programs import Fusion, PlainAdapter
 from dspy_fusion.serving import embedded_lm
-from dspy_fusion.serving.embedded.worksheets import answer_text, parse_question
+from dspy_fusion.serving.embedded.arithmetic import answer_text, parse_question
 
 from .hostile import HOSTILE
 

@@ -1,4 +1,5 @@
-"""More than a hundred hostile candidates under every adapter: the fusor's prompt holds exactly the candidates that were shown, and only
+"""More than a hundred hostile candidates under every adapter:
+the fusor's prompt holds exactly the candidates that were shown, and only
 the fusor answers."""
 
 from __future__ import annotations
@@ -13,18 +14,23 @@ import dspy
 import pytest
 
 from dspy_fusion.programs import Fusion, PlainAdapter, candidate_text
-from dspy_fusion.programs.signatures import encodable
+from dspy_fusion.programs.tasks.signatures import encodable
 
 from .hostile import HOSTILE
 
-scripted = importlib.import_module("conftest")  # the one a folder up; a checker would take `import conftest` for this very file
+scripted = importlib.import_module(
+    "conftest"
+)  # the one a folder up; a checker would take `import conftest` for this very file
 
 TASK: Any = dspy.Signature("question -> answer")
 TWO: Any = dspy.Signature("question -> reasoning, answer")
 HEADER = re.compile(r"^\s*\[\[\s*##\s*(\w+)", re.MULTILINE)
 TAG = re.compile(r"<(/?)(question|candidates|reasoning|answer)\b")
 WRITERS: dict[str, tuple[dspy.Adapter, Callable[[dict[str, str]], str]]] = {
-    "chat": (dspy.ChatAdapter(), lambda f: "\n\n".join(f"[[ ## {k} ## ]]\n{v}" for k, v in {**f, "completed": ""}.items())),
+    "chat": (
+        dspy.ChatAdapter(),
+        lambda f: "\n\n".join(f"[[ ## {k} ## ]]\n{v}" for k, v in {**f, "completed": ""}.items()),
+    ),
     "json": (dspy.JSONAdapter(), lambda f: json.dumps(f)),
     "xml": (dspy.XMLAdapter(), lambda f: "\n".join(f"<{k}>{v}</{k}>" for k, v in f.items())),
     "plain": (PlainAdapter(), lambda f: f["answer"]),
@@ -40,10 +46,14 @@ class Says(dspy.Module):
 
     def forward(self, question: str) -> dspy.Prediction:
         place = dspy.settings.lm.kwargs["rollout_id"]
-        return dspy.Prediction(**{name: self.texts[place] if name == "answer" else "because" for name in self.signature.output_fields})
+        return dspy.Prediction(
+            **{name: self.texts[place] if name == "answer" else "because" for name in self.signature.output_fields}
+        )
 
 
-def fused(signature: Any, texts: tuple[str, ...], adapter: dspy.Adapter, completion: str) -> tuple[dspy.Prediction, Any]:
+def fused(
+    signature: Any, texts: tuple[str, ...], adapter: dspy.Adapter, completion: str
+) -> tuple[dspy.Prediction, Any]:
     """The answer of a fusor that writes ``completion``, and the request it got."""
     lm = scripted.ScriptedLM(lambda request: completion)
     with dspy.context(adapter=adapter):
@@ -80,7 +90,9 @@ def test_numbered_candidates_can_be_told_apart_and_read_back() -> None:
         prediction, request = fused(TASK, ("left", text, "right"), PlainAdapter(), "honest")
         assert prediction.answer == "honest"
         blocks = re.split(r"(?:^|\n\n)Response \d+:\n", scripted.system_of(request))
-        quoted = re.compile(r"(?<![^\n\r\v\f\x1c-\x1e\x85\u2028\u2029])> (?=(?:> )*[ \t]*response\s+\d+\s*:)", re.IGNORECASE)
+        quoted = re.compile(
+            r"(?<![^\n\r\v\f\x1c-\x1e\x85\u2028\u2029])> (?=(?:> )*[ \t]*response\s+\d+\s*:)", re.IGNORECASE
+        )
         assert [quoted.sub("", block) for block in blocks[1:]] == ["left", shown_as(TASK, text), "right"], text
         lines = [line for block in blocks[1:] for line in block.splitlines()]
         assert not any(re.match(r"\s*response\s+\d+\s*:", line, re.IGNORECASE) for line in lines), text

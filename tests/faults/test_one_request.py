@@ -1,4 +1,6 @@
-"""Several candidates in one request, under every fault: what strikes it strikes all of them, and nobody is billed twice or left behind."""
+"""Several candidates in one request, under every fault: what strikes it strikes all of them,
+and nobody is billed twice or left behind.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,26 @@ import pytest
 from waiting import wait_for
 
 from dspy_fusion.programs import QuorumNotMet
-from dspy_fusion.serving.together import TogetherLM
+from dspy_fusion.serving.replicas.together import TogetherLM
 
 from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, call, workers
 from .faulty_server import Asked, FaultyServer
 
-HARMLESS = ("no_usage", "same_text", "markers", "huge", "unicode", "n_ignored", "no_choices")  # who got no completion asks for one
+HARMLESS = (
+    "no_usage",
+    "same_text",
+    "markers",
+    "huge",
+    "unicode",
+    "n_ignored",
+    "no_choices",
+)  # who got no completion asks for one
 
 
 def together(server: FaultyServer) -> TogetherLM:
-    return TogetherLM("openai/m", connection={"api_base": server.address, "api_key": "none"}, cache=False, num_retries=0)
+    return TogetherLM(
+        "openai/m", connection={"api_base": server.address, "api_key": "none"}, cache=False, num_retries=0
+    )
 
 
 def strikes_candidates(fault: str) -> object:
@@ -49,7 +61,9 @@ def test_a_fault_strikes_all_of_a_request_and_no_more(server: FaultyServer, faul
 @pytest.mark.parametrize("awaited", [False, True])
 def test_nobody_waits_past_the_deadline(server: FaultyServer, fault: str, awaited: bool) -> None:
     lm = together(server)
-    call(server, PROGRAMS["Vote"](dspy.Predict(TASK)), lm, 7, awaited=awaited)  # the first call loads litellm, which takes seconds
+    call(
+        server, PROGRAMS["Vote"](dspy.Predict(TASK)), lm, 7, awaited=awaited
+    )  # the first call loads litellm, which takes seconds
     program = PROGRAMS["Fusion"](dspy.Predict(TASK), deadline_seconds=0.8)
     outcome = call(server, program, lm, 3, plan=strikes_candidates(fault), awaited=awaited)
     assert isinstance(outcome.error, QuorumNotMet)

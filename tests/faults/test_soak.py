@@ -1,4 +1,5 @@
-"""Sixteen threads at a server of which three answers in ten are faulty: right or typed all the time, billed to the token, and flat.
+"""Sixteen threads at a server of which three answers in ten are faulty: right or typed all the time,
+billed to the token, and flat.
 
 The long form is ``pytest -m long tests/faults/test_soak.py -s``.
 """
@@ -21,7 +22,7 @@ import pytest
 from waiting import wait_for
 
 from dspy_fusion.programs import FusionError
-from dspy_fusion.programs.metering import Meter
+from dspy_fusion.programs.calls.metering import Meter
 
 from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, lm_at, workers
 from .faulty_server import FaultyServer, Log
@@ -55,7 +56,10 @@ class Soak:
 
 
 def threads() -> int:
-    """How many threads there are. Litellm adds to a pool for its log, which has 100 at most and never fewer than it had, whatever we do."""
+    """How many threads there are.
+
+    Litellm adds to a pool for its log, which has 100 at most and never fewer than it had, whatever we do.
+    """
     return sum(not thread.name.startswith("litellm-logging") for thread in threading.enumerate())
 
 
@@ -101,7 +105,9 @@ def check(soak: Soak, meter: Meter, log: Log) -> None:
     assert set(soak.endings) <= {"right", "fallback", "wrong", "QuorumNotMet", "FusorFailed", "ScorerError"}
     assert soak.slowest < 3 * DEADLINE + 30  # three rounds, and sixteen threads that share the interpreter
     for counted, billed in ((meter.usage.tokens_in, log.tokens_in), (meter.usage.tokens_out, log.tokens_out)):
-        assert 0.99 * billed <= counted <= billed  # an answer that was sent while its reader gave up is on the server's bill alone
+        assert (
+            0.99 * billed <= counted <= billed
+        )  # an answer that was sent while its reader gave up is on the server's bill alone
 
 
 def test_sixteen_threads_survive_a_faulty_server(server: FaultyServer) -> None:
@@ -120,9 +126,15 @@ def test_ten_minutes_leave_nothing_behind(server: FaultyServer, engine: str) -> 
     soak, meter = run(server, seconds, engine)
     left = threads()
     lines = [
-        f"{engine}: {sum(soak.endings.values())} calls in {seconds:g} s, {dict(soak.endings)}, slowest {soak.slowest:.1f} s",
+        (
+            f"{engine}: {sum(soak.endings.values())} calls in {seconds:g} s, {dict(soak.endings)}, slowest"
+            f" {soak.slowest:.1f} s"
+        ),
         f"{server.log.requests} requests, {server.log.requests - server.log.faults['']} of them with faults",
-        f"most in the second quarter and median of the last (MB, threads, files): {[soak.quarters(what) for what in range(3)]}",
+        (
+            "most in the second quarter and median of the last (MB, threads, files):"
+            f" {[soak.quarters(what) for what in range(3)]}"
+        ),
         f"once a minute: {[tuple(round(value) for value in sample) for sample in soak.samples[::60]]}",
     ]
     sys.stdout.write("\n" + "\n".join(lines) + "\n")

@@ -20,7 +20,7 @@ from finetuning_problem import EXAMPLES, fine_tuning, program
 from safetensors.numpy import load_file
 
 from dspy_fusion.optimizers.finetuning import FineTuningProgress, FusorReferences, GivenProposals, Lora
-from dspy_fusion.optimizers.finetuning.folder_lock import alone_in
+from dspy_fusion.optimizers.finetuning.collected import alone_in
 from dspy_fusion.programs import ConfigurationError, PlainAdapter
 from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import to_huggingface
@@ -79,7 +79,9 @@ def test_the_loss_is_taken_on_the_answer_alone(trained: Any, output: Path) -> No
     found = []
     for row in rows:
         system, user = (message["content"] for message in row["prompt"])
-        found.append(model.log_likelihood(model.tokenizer.prompt(system, user), row["completion"][0]["content"], ended=True))
+        found.append(
+            model.log_likelihood(model.tokenizer.prompt(system, user), row["completion"][0]["content"], ended=True)
+        )
     assert first["learning_rate"] == 0  # of the step that this loss is taken before
     means = [-one.mean for one in found]
     assert min(means) < first["loss"] < max(means)
@@ -145,7 +147,9 @@ def test_a_folder_belongs_to_one_process(base: Path, tmp_path: Path) -> None:
 
 
 def test_adapters_are_merged_and_kept(base: Path, tmp_path: Path) -> None:
-    found = fine_tuning(base, tmp_path, lora=Lora(rank=2, alpha=4), learning_rate=1e-2).compile(program(), trainset=EXAMPLES)
+    found = fine_tuning(base, tmp_path, lora=Lora(rank=2, alpha=4), learning_rate=1e-2).compile(
+        program(), trainset=EXAMPLES
+    )
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["r"] == 2
     before, after = load_file(base / "model.safetensors"), weights(tmp_path)
     name = "model.layers.0.mlp.up_proj.weight"
@@ -153,7 +157,9 @@ def test_adapters_are_merged_and_kept(base: Path, tmp_path: Path) -> None:
     assert np.array_equal(before["model.embed_tokens.weight"], after["model.embed_tokens.weight"])
     assert found.finetuning_report.adapter == str(tmp_path / "adapter")
     peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
-    adapted = peft.PeftModel.from_pretrained(transformers.AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter")
+    adapted = peft.PeftModel.from_pretrained(
+        transformers.AutoModelForCausalLM.from_pretrained(base), tmp_path / "adapter"
+    )
     merged = adapted.merge_and_unload().state_dict()
     assert all(np.allclose(merged[key].numpy(), value, atol=1e-6) for key, value in after.items())
 
@@ -163,7 +169,9 @@ def test_another_architecture_is_trained_the_same_way(base: Path, tmp_path: Path
 
     qwen = _copy(base, tmp_path)
     sizes = {"vocab_size": 284, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    config = transformers.Qwen2Config(**sizes, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512)
+    config = transformers.Qwen2Config(
+        **sizes, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512
+    )
     transformers.Qwen2ForCausalLM(config).save_pretrained(qwen)
     tuner = fine_tuning(qwen, tmp_path / "out", lora=Lora(), serve=lambda folder: ScriptedLM(lambda request: "a"))
     trained: Any = tuner.compile(program(), trainset=EXAMPLES)
@@ -178,7 +186,9 @@ def test_the_trained_model_can_propose_too(base: Path, output: Path, trained: An
     assert [lm.model for lm in both.lms] == [both.fusor_lm.model]
 
 
-@pytest.mark.parametrize(("objective", "shows"), [("sft", False), ("no_proposals", False), ("pseudo_aggregation", True)])
+@pytest.mark.parametrize(
+    ("objective", "shows"), [("sft", False), ("no_proposals", False), ("pseudo_aggregation", True)]
+)
 def test_the_baselines_are_one_option_away(base: Path, tmp_path: Path, objective: str, shows: bool) -> None:
     scored = [dspy.Example(**example.toDict(), scores=[0.0, 1.0, 0.5]).with_inputs("worksheet") for example in EXAMPLES]
     references = FusorReferences(ScriptedLM(lambda request: "(a) 0 + 0 = 0"))
@@ -218,14 +228,20 @@ def test_a_checkpoint_without_a_chat_template_is_refused(base: Path, tmp_path: P
 
 def test_a_template_that_knows_no_system_text_is_refused(base: Path, tmp_path: Path) -> None:
     template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    with pytest.raises(ConfigurationError, match="cannot write the roles system, user, assistant: System role not supported"):
+    with pytest.raises(
+        ConfigurationError, match="cannot write the roles system, user, assistant: System role not supported"
+    ):
         fine_tuning(base, tmp_path, chat_template=template).compile(program(), trainset=EXAMPLES)
 
 
 def test_rows_that_are_too_long_are_refused_or_shortened(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"too long for .*, which takes 45 tokens: that of example \d+ has \d+ with its 3 prop"):
+    with pytest.raises(
+        ConfigurationError, match=r"too long for .*, which takes 45 tokens: that of example \d+ has \d+ with its 3 prop"
+    ):
         fine_tuning(base, tmp_path / "refused", max_length=45).compile(program(), trainset=EXAMPLES)
-    shorter = fine_tuning(base, tmp_path / "shorter", max_length=45, too_long="drop_proposals").compile(program(), trainset=EXAMPLES)
+    shorter = fine_tuning(base, tmp_path / "shorter", max_length=45, too_long="drop_proposals").compile(
+        program(), trainset=EXAMPLES
+    )
     assert shorter.finetuning_report.tokens <= 45
     assert shorter.finetuning_report.dropped_proposals > 0
 
@@ -237,7 +253,9 @@ def test_a_large_model_needs_a_gpu(base: Path, tmp_path: Path) -> None:
         pytest.skip("there is a GPU")
     large = _copy(base, tmp_path)
     config = json.loads((large / "config.json").read_text())
-    (large / "config.json").write_text(json.dumps({**config, "hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336}))
+    (large / "config.json").write_text(
+        json.dumps({**config, "hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336})
+    )
     with pytest.raises(ConfigurationError, match="billion parameters and needs a GPU"):
         fine_tuning(large, tmp_path / "out").compile(program(), trainset=EXAMPLES)
     with pytest.raises(ConfigurationError, match="device='cuda' needs a GPU"):

@@ -19,14 +19,16 @@ from dspy_fusion.optimizers.finetuning import (
     GivenProposals,
     SampledProposals,
 )
+from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
 from dspy_fusion.optimizers.finetuning.fitting import Fitter
 from dspy_fusion.optimizers.finetuning.gathering import Gathering
-from dspy_fusion.optimizers.finetuning.requirements import check_installed
-from dspy_fusion.optimizers.finetuning.rows import RowWriter
+from dspy_fusion.optimizers.finetuning.settings import check_installed
 from dspy_fusion.programs import ConfigurationError, Fusion, FusorFailed, PlainAdapter, QuorumNotMet, RecordError
 
 EXAMPLES = [
-    dspy.Example(question=f"q{i}", answer=f"gold {i}", proposals=[f"a{i}", f"b{i}"], scores=[0.2, 0.9]).with_inputs("question")
+    dspy.Example(question=f"q{i}", answer=f"gold {i}", proposals=[f"a{i}", f"b{i}"], scores=[0.2, 0.9]).with_inputs(
+        "question"
+    )
     for i in range(4)
 ]
 
@@ -37,10 +39,24 @@ def plain() -> None:
 
 
 def gathering(folder: Path, objective: str = "aft", **changes: Any) -> Gathering:
-    fusing = Fusion(dspy.Predict(dspy.Signature("question -> answer", "Answer.")), n=2, instructions="Fuse.", shuffle=False)
-    options = {"proposals": GivenProposals(scores="scores"), "references": FusorReferences(ScriptedLM(strong)), **changes}
+    fusing = Fusion(
+        dspy.Predict(dspy.Signature("question -> answer", "Answer.")), n=2, instructions="Fuse.", shuffle=False
+    )
+    options = {
+        "proposals": GivenProposals(scores="scores"),
+        "references": FusorReferences(ScriptedLM(strong)),
+        **changes,
+    }
     seen: list[FineTuningProgress] = []
-    return Gathering(fusing, objective=OBJECTIVES[objective], folder=folder, threads=2, tolerated=0.0, on_progress=seen.append, **options)
+    return Gathering(
+        fusing,
+        objective=OBJECTIVES[objective],
+        folder=folder,
+        threads=2,
+        tolerated=0.0,
+        on_progress=seen.append,
+        **options,
+    )
 
 
 def strong(request: Any) -> str:
@@ -74,7 +90,9 @@ def test_rows_are_what_the_program_itself_sends(tmp_path: Path, adapter: dspy.Ad
     proposals = [candidate.prediction.answer for candidate in material.shown if candidate.prediction]
     plain = isinstance(adapter, PlainAdapter)
     texts = [text if plain else {"answer": text} for text in (*proposals, "fused")]
-    lm = ScriptedLM(lambda request: texts[2 if proposals[0] in prompt_of(request) + system_of(request) else request.config.seed])
+    lm = ScriptedLM(
+        lambda request: texts[2 if proposals[0] in prompt_of(request) + system_of(request) else request.config.seed]
+    )
     with dspy.context(lm=lm, adapter=adapter):
         row = RowWriter(made.fusing).aggregating({"question": "q0"}, material.shown, material.outputs)
         assert made.fusing(question="q0").answer == "fused"
@@ -154,7 +172,9 @@ def fine_tuning(tmp_path: Path, **options: Any) -> AggregationFineTuning:
 
 def test_empty_answers_are_refused_before_anything_else(tmp_path: Path) -> None:
     examples = [*EXAMPLES, dspy.Example(question="q", answer=" ", proposals=["a"]).with_inputs("question")]
-    with pytest.raises(ConfigurationError, match=r"1 of 5 training examples have no answer in answer, the first is example 4"):
+    with pytest.raises(
+        ConfigurationError, match=r"1 of 5 training examples have no answer in answer, the first is example 4"
+    ):
         fine_tuning(tmp_path).compile(gathering(tmp_path).fusing, trainset=examples)
 
 
@@ -169,7 +189,9 @@ def test_empty_answers_are_refused_before_anything_else(tmp_path: Path) -> None:
 def test_examples_without_usable_proposals_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     examples = [*EXAMPLES, dspy.Example(question="q", answer="a", **changes).with_inputs("question")]
     with pytest.raises(ConfigurationError, match=message):
-        fine_tuning(tmp_path, proposals=GivenProposals(scores="scores")).compile(gathering(tmp_path).fusing, trainset=examples)
+        fine_tuning(tmp_path, proposals=GivenProposals(scores="scores")).compile(
+            gathering(tmp_path).fusing, trainset=examples
+        )
 
 
 @pytest.mark.parametrize(
@@ -212,7 +234,10 @@ def test_a_row_that_is_too_long_says_by_how_much(tmp_path: Path) -> None:
     writer, shown = RowWriter(made.fusing), next(iter(made.collect(EXAMPLES))).shown
     fitter = Fitter(lambda row: 25 * row.proposals, limit=40)
     fitter.fit(7, shown, lambda kept: writer.aggregating({"question": "q"}, kept, {"answer": "a"}))
-    with pytest.raises(ConfigurationError, match=r"1 row\(s\) are too long.*example 7 has 50 with its 2 proposals, 10 too many; too_long="):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"1 row\(s\) are too long.*example 7 has 50 with its 2 proposals, 10 too many; too_long=",
+    ):
         fitter.check("tiny")
 
 

@@ -32,7 +32,9 @@ def test_an_example_in_both_sets_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_budget_too_small_for_the_program_as_it_is_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BudgetSpent, match=r"10 calls is used up .* before the program as it is was scored on all 24 examples"):
+    with pytest.raises(
+        BudgetSpent, match=r"10 calls is used up .* before the program as it is was scored on all 24 examples"
+    ):
         tuner(tmp_path, budget=Budget(calls=10)).compile(program(), valset=EXAMPLES)
 
 
@@ -46,10 +48,16 @@ def test_a_program_that_always_fails_is_an_error_and_not_remembered(tmp_path: Pa
     def down(request: Any) -> dict[str, str]:
         raise ConnectionError("the server is down")
 
-    with dspy.context(lm=ScriptedLM(down)), pytest.raises(ConfigurationError, match=r"failed on 24 of 24 .*the server is down; mend that"):
+    with (
+        dspy.context(lm=ScriptedLM(down)),
+        pytest.raises(ConfigurationError, match=r"failed on 24 of 24 .*the server is down; mend that"),
+    ):
         tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES)
     report = tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES).tuning_report
-    assert report.baseline == tuner(f"sqlite:///{tmp_path}/o.db", trials=2).compile(program(), valset=EXAMPLES).tuning_report.baseline
+    assert (
+        report.baseline
+        == tuner(f"sqlite:///{tmp_path}/o.db", trials=2).compile(program(), valset=EXAMPLES).tuning_report.baseline
+    )
     assert report.spent.calls >= 24 * 2 + 24  # the failed ones too
 
 
@@ -71,7 +79,9 @@ def test_a_study_that_something_else_began_is_refused(tmp_path: Path) -> None:
     foreign = optuna.create_study(study_name="s", storage=url, directions=["maximize", "minimize"])
     asked = foreign.ask()
     foreign.tell(asked, [asked.suggest_int("n", 1, 6), 0])
-    with pytest.raises(ConfigurationError, match="'s' has trials that this library did not make; give study= a new name"):
+    with pytest.raises(
+        ConfigurationError, match="'s' has trials that this library did not make; give study= a new name"
+    ):
         tuner(tmp_path, study="s").compile(program(), valset=EXAMPLES)
     optuna.create_study(study_name="t", storage=url, directions=["minimize", "minimize"])
     with pytest.raises(ConfigurationError, match=r"'t' is to \['minimize', 'minimize'\] its objectives"):
@@ -80,7 +90,10 @@ def test_a_study_that_something_else_began_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("examples", "message"),
-    [([{"question": "q1"}] * 9, "number 0 is a dict"), ([*EXAMPLES, dspy.Example(question="q")], r"number 24 .* call its with_inputs")],
+    [
+        ([{"question": "q1"}] * 9, "number 0 is a dict"),
+        ([*EXAMPLES, dspy.Example(question="q")], r"number 24 .* call its with_inputs"),
+    ],
 )
 def test_examples_of_another_kind_are_named(tmp_path: Path, examples: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
@@ -117,7 +130,9 @@ def test_a_metric_that_fails_later_fails_its_trial_with_the_cause(tmp_path: Path
 
 def test_a_study_of_another_space_is_refused_with_the_differences(tmp_path: Path) -> None:
     tuner(tmp_path, study="s", trials=1).compile(program(), valset=EXAMPLES)
-    with pytest.raises(ConfigurationError, match=r"begun with another space: shuffle is only in the program; give study= a new name"):
+    with pytest.raises(
+        ConfigurationError, match=r"begun with another space: shuffle is only in the program; give study= a new name"
+    ):
         tuner(tmp_path, study="s", exclude=REST[:2]).compile(program(), valset=EXAMPLES)
 
 
@@ -125,7 +140,9 @@ def test_a_study_of_other_examples_or_another_program_is_refused(tmp_path: Path)
     tuner(tmp_path, study="s", trials=1, holdout=0).compile(program(), valset=EXAMPLES)
     with pytest.raises(ConfigurationError, match=r"begun with other examples \(24 then, 20 now, 20 in both\)"):
         tuner(tmp_path, study="s", holdout=0).compile(program(), valset=EXAMPLES[:20])
-    with pytest.raises(ConfigurationError, match="begun with other instructions, demos or values in the program itself"):
+    with pytest.raises(
+        ConfigurationError, match="begun with other instructions, demos or values in the program itself"
+    ):
         tuner(tmp_path, study="s", holdout=0).compile(program(n=3), valset=EXAMPLES)
 
 
@@ -147,10 +164,10 @@ def test_a_torn_storage_is_an_error(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_and_the_study_goes_on_when_there_is_room(tmp_path: Path) -> None:
     script = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1])\nfrom tuning_problem import *\ndspy.configure(lm=ScriptedLM(answer))\n"
-        "tuner(sys.argv[2], trials=1).compile(program(), valset=EXAMPLES)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "tuner(sys.argv[2], trials=20).compile(program(), valset=EXAMPLES)"
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\nfrom tuning_problem import"
+        " *\ndspy.configure(lm=ScriptedLM(answer))\ntuner(sys.argv[2], trials=1).compile(program(),"
+        " valset=EXAMPLES)\nresource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\ntuner(sys.argv[2],"
+        " trials=20).compile(program(), valset=EXAMPLES)"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parent.parent), str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True)

@@ -31,7 +31,9 @@ def gepa(student: dspy.Module) -> Any:
     def feedback(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
         return dspy.Prediction(score=exact(gold, pred), feedback="take more care")
 
-    reflection = ScriptedLM(lambda request: '{"new_instruction": "Be careful when you fuse."}', name="scripted/reflection")
+    reflection = ScriptedLM(
+        lambda request: '{"new_instruction": "Be careful when you fuse."}', name="scripted/reflection"
+    )
     optimizer = dspy.GEPA(metric=feedback, max_metric_calls=30, reflection_lm=reflection, num_threads=1)
     return optimizer.compile(student, trainset=EXAMPLES[:6], valset=EXAMPLES[:6])
 

@@ -36,14 +36,19 @@ def test_stops_where_dspys_best_of_n_stops() -> None:
 def test_rounds_end_when_one_is_good_enough() -> None:
     lm = ScriptedLM(growing)
     with dspy.context(lm=lm):
-        pool = BestOfN(dspy.Predict("question -> answer"), n=6, scorer=length, threshold=0.3, max_concurrency=2)(question="q").pool
+        pool = BestOfN(dspy.Predict("question -> answer"), n=6, scorer=length, threshold=0.3, max_concurrency=2)(
+            question="q"
+        ).pool
     assert len(lm.requests) == 4
     assert (pool.chosen, pool.depth) == (3, 2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "0.5"])
 def test_a_score_that_is_no_number_raises_and_names_it(value: Any) -> None:
-    with dspy.context(lm=ScriptedLM(growing)), pytest.raises(ScorerError, match=r"the scorer returned .*; return a finite number"):
+    with (
+        dspy.context(lm=ScriptedLM(growing)),
+        pytest.raises(ScorerError, match=r"the scorer returned .*; return a finite number"),
+    ):
         BestOfN(dspy.Predict("question -> answer"), n=2, scorer=lambda args, pred: value)(question="q")
 
 

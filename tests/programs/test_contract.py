@@ -87,7 +87,9 @@ def test_awaiting_equals_calling(kind: str) -> None:
         awaited = asyncio.run(program.acall(question="q"))
         called = program(question="q")
     assert awaited.toDict() == called.toDict()
-    assert [c.prediction.answer for c in awaited.pool.candidates] == [c.prediction.answer for c in called.pool.candidates]
+    assert [c.prediction.answer for c in awaited.pool.candidates] == [
+        c.prediction.answer for c in called.pool.candidates
+    ]
     assert awaited.pool.total == called.pool.total
 
 
@@ -134,7 +136,10 @@ def test_too_few_successes_raise_with_every_cause(kind: str) -> None:
     def fails(request: Any) -> Any:
         raise ValueError(f"boom {request.config.seed}")
 
-    with dspy.context(lm=ScriptedLM(fails)), pytest.raises(QuorumNotMet, match="0 of 3 candidates succeeded, but quorum=2") as raised:
+    with (
+        dspy.context(lm=ScriptedLM(fails)),
+        pytest.raises(QuorumNotMet, match="0 of 3 candidates succeeded, but quorum=2") as raised,
+    ):
         build(kind, quorum=2)(question="q")
     assert [f"boom {i}" in cause for i, cause in enumerate(raised.value.causes)] == [True] * 3
 
@@ -306,7 +311,13 @@ class Typed(dspy.Signature):
 
 @pytest.mark.parametrize("banked", [False, True])
 def test_fields_keep_their_types(kind: str, banked: bool, tmp_path: Any) -> None:
-    said = {"kind": "x", "count": "3", "tags": '["a", "b"]', "place": '{"name": "Ben", "height": 1344}', "colour": "red"}
+    said = {
+        "kind": "x",
+        "count": "3",
+        "tags": '["a", "b"]',
+        "place": '{"name": "Ben", "height": 1344}',
+        "colour": "red",
+    }
     bank = CandidateBank(f"sqlite:///{tmp_path}/bank.db") if banked else None
     with dspy.context(lm=ScriptedLM(lambda request: said)):
         program = build(kind, dspy.Predict(Typed), bank=bank)

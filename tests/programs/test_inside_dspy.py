@@ -18,7 +18,9 @@ TRAIN = [dspy.Example(question=f"q{i}", answer="fused").with_inputs("question") 
 
 def any_fields(request: Any) -> dict[str, str]:
     """Answers whatever fields the prompt asks for; a fusor that was told to be careful is right."""
-    asked = re.findall(r"`(\w+)` \(", system_of(request).split("Your output fields are:")[-1].split("All interactions")[0])
+    asked = re.findall(
+        r"`(\w+)` \(", system_of(request).split("Your output fields are:")[-1].split("All interactions")[0]
+    )
     good = is_fusor(request) and "careful" in system_of(request)
     return {name: "fused" if good and name == "answer" else "Be careful." for name in asked}
 
@@ -32,7 +34,13 @@ def test_miprov2_tunes_the_fusors_instructions() -> None:
     lm = ScriptedLM(any_fields)
     with dspy.context(lm=lm):
         optimizer = dspy.MIPROv2(
-            metric=exact, auto=None, num_candidates=3, prompt_model=lm, task_model=lm, max_bootstrapped_demos=0, max_labeled_demos=0
+            metric=exact,
+            auto=None,
+            num_candidates=3,
+            prompt_model=lm,
+            task_model=lm,
+            max_bootstrapped_demos=0,
+            max_labeled_demos=0,
         )
         compiled = optimizer.compile(
             Fusion(dspy.Predict("question -> answer"), n=2), trainset=TRAIN, valset=TRAIN, num_trials=4, minibatch=False
@@ -45,7 +53,9 @@ def test_gepa_rewrites_the_fusors_instructions() -> None:
     def feedback(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
         return dspy.Prediction(score=exact(gold, pred), feedback="be careful")
 
-    reflection = ScriptedLM(lambda request: '{"new_instruction": "Be careful when you fuse."}', name="scripted/reflection")
+    reflection = ScriptedLM(
+        lambda request: '{"new_instruction": "Be careful when you fuse."}', name="scripted/reflection"
+    )
     with dspy.context(lm=ScriptedLM(any_fields)):
         optimizer = dspy.GEPA(metric=feedback, max_metric_calls=80, reflection_lm=reflection, num_threads=1)
         compiled = optimizer.compile(Fusion(dspy.Predict("question -> answer"), n=2), trainset=TRAIN, valset=TRAIN)
@@ -63,7 +73,9 @@ def test_only_the_fusor_streams() -> None:
             return [chunk async for chunk in streamed(question="q")]
 
         chunks = asyncio.run(collect())
-    assert "".join(c.chunk for c in chunks if isinstance(c, dspy.streaming.StreamResponse)).strip() == "the fused answer"
+    assert (
+        "".join(c.chunk for c in chunks if isinstance(c, dspy.streaming.StreamResponse)).strip() == "the fused answer"
+    )
     assert chunks[-1].answer == "the fused answer"
 
 
@@ -159,7 +171,10 @@ def test_a_subset_limits_what_each_aggregation_sees() -> None:
         ({"width": 0}, "width must be at least 1, but got width=0"),
         ({"depth": -1}, "depth must be at least 0, but got depth=-1"),
         ({"subset": 6}, "subset must be between 1 and width=5, but got subset=6"),
-        ({"on_fusor_failure": "ignore"}, "on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure='ignore'"),
+        (
+            {"on_fusor_failure": "ignore"},
+            "on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure='ignore'",
+        ),
     ],
 )
 def test_bad_layers_are_refused(options: dict[str, Any], message: str) -> None:

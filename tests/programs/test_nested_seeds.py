@@ -1,4 +1,6 @@
-"""A program within a program draws anew when the outer one has another seed, and the same again when it has the same."""
+"""A program within a program draws anew when the outer one has another seed,
+and the same again when it has the same.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import dspy
 import pytest
 from conftest import ScriptedLM, prompt_of
 
-from dspy_fusion.optimizers.search_space import SearchSpace
+from dspy_fusion.optimizers.tuning.search_space import SearchSpace
 from dspy_fusion.programs import (
     BestOfN,
     CandidateBank,

@@ -27,7 +27,12 @@ def test_a_chain_of_thought_stays_with_its_answer() -> None:
 
 
 def test_fields_are_voted_separately() -> None:
-    rows = [{"sure": "True", "count": 1}, {"sure": "False", "count": 2}, {"sure": "True", "count": 2}, {"sure": "False", "count": 3}]
+    rows = [
+        {"sure": "True", "count": 1},
+        {"sure": "False", "count": 2},
+        {"sure": "True", "count": 2},
+        {"sure": "False", "count": 3},
+    ]
     with dspy.context(lm=by_seed(*rows)):
         prediction = Vote(dspy.Predict("question -> sure: bool, count: int"), n=4)(question="q")
     assert prediction.toDict() == {"sure": True, "count": 2}
@@ -43,7 +48,9 @@ def test_an_answer_that_no_candidate_gave_is_not_called_chosen() -> None:
 
 def test_weights_can_overrule_the_many() -> None:
     with dspy.context(lm=by_seed({"answer": "good"}, {"answer": "bad"}, {"answer": "bad"})):
-        vote = Vote(dspy.Predict("question -> answer"), n=3, weights=lambda args, pred: 0.9 if pred.answer == "good" else 0.4)
+        vote = Vote(
+            dspy.Predict("question -> answer"), n=3, weights=lambda args, pred: 0.9 if pred.answer == "good" else 0.4
+        )
         assert vote(question="q").answer == "good"
 
 
@@ -54,5 +61,7 @@ def test_what_counts_as_equal_can_be_said() -> None:
 
 
 def test_unknown_fields_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"fields names 'sum', which is no output of the task; it has \['answer'\]"):
+    with pytest.raises(
+        ConfigurationError, match=r"fields names 'sum', which is no output of the task; it has \['answer'\]"
+    ):
         Vote(dspy.Predict("question -> answer"), fields=["sum"])

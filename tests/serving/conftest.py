@@ -1,4 +1,6 @@
-"""A small embedded model with random weights: it writes nonsense, but writes it by the same code as the trained ones."""
+"""A small embedded model with random weights: it writes nonsense,
+but writes it by the same code as the trained ones.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from dspy_fusion.serving.embedded.tokenizer import build_tokenizer
 def random_weights(shape: Architecture, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     width, inner = shape.hidden_size, shape.intermediate_size
-    sizes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocabulary_size, width), "model.norm.weight": (width,)}
+    sizes: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (shape.vocabulary_size, width),
+        "model.norm.weight": (width,),
+    }
     for layer in range(shape.layers):
         prefix = f"model.layers.{layer}."
         sizes |= {f"{prefix}self_attn.{name}_proj.weight": (width, width) for name in "qkvo"}
@@ -30,7 +35,9 @@ def weights_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     tokenizer = build_tokenizer(("Answer the question.",))
     tokenizer.save(str(folder / "tokenizer.json"))
-    shape = Architecture(tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=320)
+    shape = Architecture(
+        tokenizer.get_vocab_size(), hidden_size=32, intermediate_size=64, layers=2, heads=2, max_positions=320
+    )
     save_checkpoint(folder / "tiny.safetensors", shape, random_weights(shape))
     return folder / "tiny.safetensors"
 

@@ -6,7 +6,7 @@ import pytest
 from dspy.utils.exceptions import LMError
 from switch_server import html_server
 
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.serving.catalogue.models import load_models
 
 
 @pytest.mark.parametrize("engine", ["native", "litellm"])

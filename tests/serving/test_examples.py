@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_fusion.serving.models import ModelCatalogue, load_models
+from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

@@ -34,7 +34,11 @@ SHEETS = ["--task", "worksheets", "--models", "embedded/aft"]
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["analyse", *arguments]) == 2

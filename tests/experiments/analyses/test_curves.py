@@ -15,13 +15,21 @@ from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 def training(folder: Path, losses: Sequence[float]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "curve.jsonl").write_text("".join(json.dumps({"step": 10 * i, "loss": loss}) + "\n" for i, loss in enumerate(losses, 1)))
+    (folder / "curve.jsonl").write_text(
+        "".join(json.dumps({"step": 10 * i, "loss": loss}) + "\n" for i, loss in enumerate(losses, 1))
+    )
     return folder
 
 
 def test_a_curve_is_read(tmp_path: Path) -> None:
     curve = read_curve(f"aft={training(tmp_path, [4, 3, 2, 1])}")
-    assert (curve.name, curve.steps.tolist(), curve.final, curve.mean, curve.roughness) == ("aft", [10, 20, 30, 40], 2, 2.5, 0)
+    assert (curve.name, curve.steps.tolist(), curve.final, curve.mean, curve.roughness) == (
+        "aft",
+        [10, 20, 30, 40],
+        2,
+        2.5,
+        0,
+    )
 
 
 def test_the_trainers_own_state_is_read_too(tmp_path: Path) -> None:

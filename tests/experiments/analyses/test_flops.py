@@ -11,9 +11,9 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.analyses.equal_flops import equal_flops
 from dspy_fusion.experiments.analyses.flops import Compute, compute_of
 from dspy_fusion.experiments.analyses.model_sizes import ModelSize
-from dspy_fusion.experiments.config import CompareConfig, StrategyConfig
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.summary import summarize
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
+from dspy_fusion.experiments.records.record import Record
 from dspy_fusion.programs import Usage
 
 SIZES = {"a": ModelSize(100), "b": ModelSize(100), "large": ModelSize(300), "judge": ModelSize(200)}
@@ -22,7 +22,9 @@ MakeRecord = Callable[..., Record]
 
 def computed(record: MakeRecord, *strategies: StrategyConfig, usage: dict[str, Usage]) -> dict[str, Compute]:
     """What strategies cost that all had this usage, by name."""
-    config = CompareConfig("worksheets", (StrategyConfig("single", "single", "a"), *strategies), pools={"both": ("a", "b")})
+    config = CompareConfig(
+        "worksheets", (StrategyConfig("single", "single", "a"), *strategies), pools={"both": ("a", "b")}
+    )
     rows = [record("single", i, 0.5, usage={"candidates": Usage(1, 10, 10)}) for i in range(3)]
     named = {strategy.name: strategy for strategy in strategies}
     n_curve = [f"{s.name} (n={n})" for s in strategies if s.every_n for n in range(1, s.n or 5)]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from dspy_fusion.experiments.analyses.flops_formulas import choosing_work, generations, propose_aggregate_work, single_work
+from dspy_fusion.experiments.analyses.flops_formulas import (
+    choosing_work,
+    generations,
+    propose_aggregate_work,
+    single_work,
+)
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 1), (5, 1), (5, 2), (3, 4), (8, 3)])

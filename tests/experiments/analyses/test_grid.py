@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.analyses.grid import SINGLE, grid_config, grid_findings
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.strategies import planned
-from dspy_fusion.experiments.summary import summarize
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.plans.strategies import planned
+from dspy_fusion.experiments.records.record import Record
 from dspy_fusion.programs.errors import ConfigurationError
 
 
@@ -30,7 +30,13 @@ def test_all_cells_stand_on_the_same_proposals() -> None:
 
 
 def test_gains_are_paired(record: Callable[..., Record]) -> None:
-    scores = {SINGLE: 0.5, "width 1, depth 1": 0.5, "width 3, depth 1": 0.75, "width 1, depth 2": 0.75, "width 3, depth 2": 1.0}
+    scores = {
+        SINGLE: 0.5,
+        "width 1, depth 1": 0.5,
+        "width 3, depth 1": 0.75,
+        "width 1, depth 2": 0.75,
+        "width 3, depth 2": 1.0,
+    }
     records = [record(name, i, score - 0.1 * i, (1.0,)) for name, score in scores.items() for i in range(3)]
     levels, gains = grid_findings(summarize(grid(), records)).tables
     assert [row[0] for row in levels.rows] == ["1", "2"]

@@ -43,5 +43,7 @@ def test_what_is_told_goes_first() -> None:
 
 
 def test_an_unknown_size_is_asked_for() -> None:
-    with pytest.raises(ConfigurationError, match=r"the size of 'qwen/qwen3' is not known; say it: --parameters qwen/qwen3=8B"):
+    with pytest.raises(
+        ConfigurationError, match=r"the size of 'qwen/qwen3' is not known; say it: --parameters qwen/qwen3=8B"
+    ):
         model_sizes(["qwen/qwen3"], {})

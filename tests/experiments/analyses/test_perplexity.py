@@ -13,10 +13,10 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.analyses.likelihoods import HuggingFaceLikelihood, likelihood_of
 from dspy_fusion.experiments.analyses.perplexity import TargetRecord, measure_targets
 from dspy_fusion.experiments.analyses.perplexity_findings import perplexities, perplexity_ratio
-from dspy_fusion.optimizers.finetuning.rows import Row
+from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.huggingface import to_huggingface
-from dspy_fusion.serving.models import ModelCatalogue
 
 ROW = Row(({"role": "system", "content": "Solve."}, {"role": "user", "content": "(a) 1 + 1"}), "(a) 1 + 1 = 2")
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from dspy_fusion.experiments.evidence.attribution import attribution, attribution_table
-from dspy_fusion.experiments.evidence.following import followed, following
-from dspy_fusion.experiments.origins import ALL_AGREE, NEW, OTHERS, few_models
-from dspy_fusion.experiments.records import CandidateRecord, PartRecord, Record
+from dspy_fusion.experiments.evidence.followed_candidates import followed, following
+from dspy_fusion.experiments.evidence.origins import few_models
+from dspy_fusion.experiments.presentation.figure_style import ALL_AGREE, NEW, OTHERS
+from dspy_fusion.experiments.records.record import CandidateRecord, PartRecord, Record
 
 Make = Callable[..., Record]
 TEXTS = ("the cat sat on the mat", "a dog lay in the sun")
@@ -25,7 +26,11 @@ def test_words_are_shared_out_over_the_candidates(record: Make) -> None:
 
 
 def test_parts_are_shared_out_where_the_task_has_them(record: Make) -> None:
-    parts = (PartRecord("a", "+", True, True, (0,)), PartRecord("b", "+", True, True, (0, 1)), PartRecord("c", "+", False, False, ()))
+    parts = (
+        PartRecord("a", "+", True, True, (0,)),
+        PartRecord("b", "+", True, True, (0, 1)),
+        PartRecord("c", "+", False, False, ()),
+    )
     found = following(fused(record, "x", parts=parts))
     assert found is not None
     assert (*found.given, found.common, found.new) == pytest.approx((1 / 3, 0, 1 / 3, 1 / 3))
@@ -37,7 +42,9 @@ def test_a_failed_candidate_gives_nothing_and_stands_in_nobodys_way(record: Make
     assert (found.given, found.common) == ((0.0, 0.0), 1.0)
 
 
-@pytest.mark.parametrize("rest", [{"answer": None, "error": "no"}, {"answer": "x", "fallback": "late"}, {"answer": "x", "texts": (None,)}])
+@pytest.mark.parametrize(
+    "rest", [{"answer": None, "error": "no"}, {"answer": "x", "fallback": "late"}, {"answer": "x", "texts": (None,)}]
+)
 def test_what_no_fusor_wrote_is_not_attributed(record: Make, rest: dict[str, object]) -> None:
     assert followed([fused(record, **rest)]) == []  # type: ignore[arg-type]
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dspy_fusion.experiments.config import CompareConfig
-from dspy_fusion.experiments.evidence.by_right_candidates import strata_table
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.summary import summarize
+from dspy_fusion.experiments.evidence.contenders import strata_table
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
+from dspy_fusion.experiments.records.record import Record
 
 Make = Callable[..., Record]
 POOLS = [(0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (1.0, 1.0)]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dspy_fusion.experiments.config import CompareConfig
 from dspy_fusion.experiments.evidence.equal_budget import budget_table, equal_budget
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.summary import Summary, summarize
+from dspy_fusion.experiments.evidence.summary import Summary, summarize
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
+from dspy_fusion.experiments.records.record import Record
 from dspy_fusion.programs import Usage
 
 Make = Callable[..., Record]
@@ -46,7 +46,9 @@ def test_without_reported_tokens_only_calls_are_compared(config: CompareConfig, 
 
 
 def test_what_costs_something_else_is_left_out(config: CompareConfig, record: Make) -> None:
-    assert equal_budget(summary_of(config, record, single=(1, 100, 0.5), vote=(5, 500, 0.5), fusion=(6, 1100, 0.75))) == ()
+    assert (
+        equal_budget(summary_of(config, record, single=(1, 100, 0.5), vote=(5, 500, 0.5), fusion=(6, 1100, 0.75))) == ()
+    )
 
 
 def test_the_oracle_is_no_match(config: CompareConfig, record: Make) -> None:

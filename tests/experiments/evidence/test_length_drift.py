@@ -5,13 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from dspy_fusion.experiments.evidence.length_drift import length_drift, length_table
-from dspy_fusion.experiments.records import CandidateRecord, Record
+from dspy_fusion.experiments.records.record import CandidateRecord, Record
 
 Make = Callable[..., Record]
 
 
 def answer(record: Make, example: int, words: int, score: float, **rest: object) -> Record:
-    candidates = (CandidateRecord("word " * 10, "m", 0.4), CandidateRecord("word " * 30, "m", 0.6), CandidateRecord(None, "m", 0.0))
+    candidates = (
+        CandidateRecord("word " * 10, "m", 0.4),
+        CandidateRecord("word " * 30, "m", 0.6),
+        CandidateRecord(None, "m", 0.0),
+    )
     return record("fusion", example, score, **{"answer": "word " * words, "candidates": candidates, **rest})
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from dspy_fusion.experiments.config import CompareConfig, StrategyConfig
 from dspy_fusion.experiments.evidence.per_group import PerGroup, group_table, per_group
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.summary import summarize
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
+from dspy_fusion.experiments.records.record import Record
 
 Make = Callable[..., Record]
 Scores = Mapping[str, Mapping[str, float]]
@@ -31,7 +31,10 @@ def found_in(config: CompareConfig, record: Make, scores: Scores, sizes: Mapping
 def test_rows_are_groups_and_the_average_counts_each_the_same(config: CompareConfig, record: Make) -> None:
     scores = {"vote": {"de": 0.5, "sw": 0.25}, "fusion": {"de": 0.75, "sw": 0.25}}
     found = found_in(config, record, scores, {"de": 8, "sw": 2})
-    assert [(group.name, group.examples, group.means) for group in found.groups] == [("de", 8, (0.5, 0.75)), ("sw", 2, (0.25, 0.25))]
+    assert [(group.name, group.examples, group.means) for group in found.groups] == [
+        ("de", 8, (0.5, 0.75)),
+        ("sw", 2, (0.25, 0.25)),
+    ]
     assert found.average.means == (0.375, 0.5)
     assert found.average.difference is not None
     assert found.average.difference.mean == pytest.approx(0.125)
@@ -45,7 +48,9 @@ def test_the_best_of_each_row_stands_out_but_never_the_oracle(config: CompareCon
 
 
 def test_best_of_n_is_the_opponent_where_there_is_one(config: CompareConfig, record: Make) -> None:
-    more = replace(config, strategies=(*config.strategies, StrategyConfig("bon", "best_of_n", "both", scorer="likelihood")))
+    more = replace(
+        config, strategies=(*config.strategies, StrategyConfig("bon", "best_of_n", "both", scorer="likelihood"))
+    )
     scores = {"vote": {"de": 0.9, "sw": 0.9}, "bon": {"de": 0.5, "sw": 0.5}, "fusion": {"de": 0.75, "sw": 0.25}}
     found = found_in(more, record, scores, {"de": 3, "sw": 3})
     assert found.duel is not None
@@ -60,7 +65,9 @@ def test_a_group_is_lost_only_beyond_chance(config: CompareConfig, record: Make)
 
 
 def test_a_strategy_that_has_not_got_so_far_has_empty_cells(config: CompareConfig, record: Make) -> None:
-    table = group_table(found_in(config, record, {"vote": {"de": 0.5}, "fusion": {"de": 0.5, "sw": 0.25}}, {"de": 2, "sw": 2}))
+    table = group_table(
+        found_in(config, record, {"vote": {"de": 0.5}, "fusion": {"de": 0.5, "sw": 0.25}}, {"de": 2, "sw": 2})
+    )
     assert [row[2:4] for row in table.rows] == [("50.0", "50.0"), ("", "25.0"), ("", "37.5")]
 
 

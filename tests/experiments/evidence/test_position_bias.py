@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from dspy_fusion.experiments.evidence.following import followed
+from dspy_fusion.experiments.evidence.followed_candidates import followed
 from dspy_fusion.experiments.evidence.position_bias import PositionBias, position_bias, position_table
-from dspy_fusion.experiments.records import CandidateRecord, Record
+from dspy_fusion.experiments.records.record import CandidateRecord, Record
 
 Make = Callable[..., Record]
 TEXTS = ("the cat sat on a mat", "one dog lay in bed all day", "few birds sang from trees")
 
 
-def records(record: Make, follows: Callable[[random.Random], int], *, fixed: bool = False, n: int = 200) -> Iterable[Record]:
+def records(
+    record: Make, follows: Callable[[random.Random], int], *, fixed: bool = False, n: int = 200
+) -> Iterable[Record]:
     """Answers that copy the candidate shown at a place."""
     candidates = tuple(CandidateRecord(text, f"model{i}", 0.5) for i, text in enumerate(TEXTS))
     rng = random.Random(0)

@@ -14,7 +14,11 @@ def test_spans_put_together_are_the_text() -> None:
 
 def test_words_belong_to_the_text_that_has_them_in_a_run() -> None:
     spans = spans_of("the cat sat down. A dog barked loudly today", ["The cat sat down.", "yes a dog barked loudly"])
-    assert [(span.text, span.sources) for span in spans] == [("the cat sat down. ", (0,)), ("A dog barked loudly ", (1,)), ("today", ())]
+    assert [(span.text, span.sources) for span in spans] == [
+        ("the cat sat down. ", (0,)),
+        ("A dog barked loudly ", (1,)),
+        ("today", ()),
+    ]
 
 
 def test_the_longer_run_wins_and_equal_runs_share() -> None:
@@ -60,4 +64,8 @@ def test_shared_in_order_is_the_longest_common_subsequence(seed: int) -> None:
 
 
 def test_a_copy_shares_all_and_an_empty_text_nothing() -> None:
-    assert (shared_in_order("a b c", "x a b y c"), shared_in_order("", "a"), shared_in_order("a", "")) == (1.0, 0.0, 0.0)
+    assert (shared_in_order("a b c", "x a b y c"), shared_in_order("", "a"), shared_in_order("a", "")) == (
+        1.0,
+        0.0,
+        0.0,
+    )

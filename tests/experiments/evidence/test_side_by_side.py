@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dspy_fusion.experiments.config import CompareConfig
 from dspy_fusion.experiments.evidence.side_by_side import Gallery, gallery
-from dspy_fusion.experiments.records import CandidateRecord, Record
-from dspy_fusion.experiments.summary import summarize
+from dspy_fusion.experiments.evidence.summary import summarize
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
+from dspy_fusion.experiments.records.record import CandidateRecord, Record
 
 Make = Callable[..., Record]
 
@@ -47,7 +47,9 @@ def test_right_lines_are_marked_where_the_task_can_tell(config: CompareConfig, r
     assert [(piece.text, piece.mark) for piece in sheet.answer.pieces] == [("a\n", "right"), ("b\n", "wrong")]
 
 
-def test_candidates_say_where_they_were_shown_and_whether_they_are_the_answer(config: CompareConfig, record: Make) -> None:
+def test_candidates_say_where_they_were_shown_and_whether_they_are_the_answer(
+    config: CompareConfig, record: Make
+) -> None:
     made = record("fusion", 0, 0.5, shown=(1, 0))
     (sheet,) = shown(config, [record("fusion", 0, 0.5, shown=(1, 0), answer=made.candidates[0].text)]).sheets
     assert [candidate.remark for candidate in sheet.candidates] == ["shown 2., same as the answer", "shown 1."]

@@ -16,7 +16,7 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.judging.checking import CheckPlan, CheckResult, check_judges, total
 from dspy_fusion.experiments.judging.pairs import RECORDED
 from dspy_fusion.programs import ConfigurationError, ScorerError
-from dspy_fusion.serving.embedded.worksheets import answer_text, draw_worksheet, question_text
+from dspy_fusion.serving.embedded.arithmetic import answer_text, draw_worksheet, question_text
 
 Judge = Callable[[str, str], str]
 
@@ -24,9 +24,23 @@ Judge = Callable[[str, str], str]
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     lines = [
-        {"id": f"p{i}", "input": f"question {i}", "output_1": f"good {i}", "output_2": f"bad {i}", "label": 1, RECORDED: ["1", "1"]}
+        {
+            "id": f"p{i}",
+            "input": f"question {i}",
+            "output_1": f"good {i}",
+            "output_2": f"bad {i}",
+            "label": 1,
+            RECORDED: ["1", "1"],
+        }
         if i % 2
-        else {"id": f"p{i}", "input": f"question {i}", "output_1": f"bad {i}", "output_2": f"good {i}", "label": 2, RECORDED: ["1", "2"]}
+        else {
+            "id": f"p{i}",
+            "input": f"question {i}",
+            "output_1": f"bad {i}",
+            "output_2": f"good {i}",
+            "label": 2,
+            RECORDED: ["1", "2"],
+        }
         for i in range(20)
     ]
     path = tmp_path / "pairs.jsonl"
@@ -86,7 +100,9 @@ def test_a_mumbled_verdict_is_counted_with_its_text(lab: Any, pairs: Path) -> No
 
 def test_a_judge_that_cannot_be_read_stops_the_check(lab: Any, pairs: Path) -> None:
     lab.add("mute", saying(lambda a, b: "hm"))
-    with pytest.raises(ScorerError, match="no verdict on the first 12 pairs can be read; the last cause: with A first: no preference"):
+    with pytest.raises(
+        ScorerError, match="no verdict on the first 12 pairs can be read; the last cause: with A first: no preference"
+    ):
         checked(lab, pairs, "mute")
     assert lab.calls < 40
 
@@ -161,11 +177,16 @@ def test_the_embedded_judge_is_better_than_a_coin(
         for i in range(16):
             sheet = draw_worksheet(rng)
             right = answer_text(sheet)
-            wrong = "\n".join(re.sub(r"= (\d+)$", lambda found: f"= {int(found[1]) + 7}", line) for line in right.split("\n"))
+            wrong = "\n".join(
+                re.sub(r"= (\d+)$", lambda found: f"= {int(found[1]) + 7}", line) for line in right.split("\n")
+            )
             first, second = (right, wrong) if i % 2 else (wrong, right)
             line = {"input": question_text(sheet), "output_1": first, "output_2": second, "label": 1 if i % 2 else 2}
             file.write(json.dumps(line) + "\n")
-    assert main(["judge-check", "sheets.jsonl", "--judge", "embedded/judge", "--form", "ratings", "--adapter", "plain"]) == 0
+    assert (
+        main(["judge-check", "sheets.jsonl", "--judge", "embedded/judge", "--form", "ratings", "--adapter", "plain"])
+        == 0
+    )
     said = capsys.readouterr().out
     assert "embedded/judge is right in" in said
     assert "32 calls" in said

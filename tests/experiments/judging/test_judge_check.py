@@ -7,7 +7,10 @@ from dspy_fusion.experiments.judging.check_tables import check_table, in_words
 from dspy_fusion.experiments.judging.judge_check import JudgeCheck, Orders, check, panel, panel_votes
 from dspy_fusion.experiments.judging.pairs import RECORDED, Pair, read_pairs
 
-PAIRS = tuple(Pair(str(i), "q", "long" * (1 + i % 3), "short" * 2, "A" if i % 2 else "B", "even" if i % 2 else "odd") for i in range(40))
+PAIRS = tuple(
+    Pair(str(i), "q", "long" * (1 + i % 3), "short" * 2, "A" if i % 2 else "B", "even" if i % 2 else "odd")
+    for i in range(40)
+)
 FIRST: Orders = ("A", "B")
 SECOND: Orders = ("B", "A")
 OTHER = {"A": "B", "B": "A"}
@@ -110,7 +113,10 @@ def test_a_panel_says_what_most_of_it_say() -> None:
 
 def test_judges_that_err_alike_are_few_votes() -> None:
     alike = panel_votes(PAIRS, {name: rights(0, 1, 2) for name in "abc"})
-    apart = panel_votes(PAIRS, {"a": rights(*range(0, 20)), "b": rights(*range(0, 40, 2)), "c": rights(*range(1, 40, 4), *range(0, 40, 4))})
+    apart = panel_votes(
+        PAIRS,
+        {"a": rights(*range(0, 20)), "b": rights(*range(0, 40, 2)), "c": rights(*range(1, 40, 4), *range(0, 40, 4))},
+    )
     assert alike == pytest.approx(1)
     assert apart is not None
     assert apart > 2.5

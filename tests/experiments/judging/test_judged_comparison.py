@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.compare import prepare
-from dspy_fusion.experiments.config import CompareConfig, StrategyConfig
-from dspy_fusion.experiments.preset import preset_config
-from dspy_fusion.experiments.records import read_records
-from dspy_fusion.experiments.strategies import planned
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
+from dspy_fusion.experiments.plans.default_strategies import preset_config
+from dspy_fusion.experiments.plans.strategies import planned
+from dspy_fusion.experiments.records.record_file import read_records
+from dspy_fusion.experiments.runs.comparison import prepare
 from dspy_fusion.programs import ConfigurationError
 
 
@@ -26,7 +26,11 @@ def chosen(scorer: str, judge: str, **options: Any) -> StrategyConfig:
 def test_every_judge_chooses_in_a_comparison(config: CompareConfig, lab: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         lab.add(name, lambda request: "All of it. 4/4 8 8 Judgment: 1")
-    strategies = [chosen("pairwise", "one", rounds=2), chosen("gen_select", "one", window=2), chosen("usc", "one", repeats=2)]
+    strategies = [
+        chosen("pairwise", "one", rounds=2),
+        chosen("gen_select", "one", window=2),
+        chosen("usc", "one", repeats=2),
+    ]
     strategies += [chosen("panel", "one, two", combine="majority", instructions="Count what is right.")]
     comparison = prepare(replace(config, strategies=tuple(strategies), examples=2), lab, tmp_path)
     records = []
@@ -42,7 +46,10 @@ def test_every_judge_chooses_in_a_comparison(config: CompareConfig, lab: Any, tm
         (chosen("gen_select", ""), "strategy 'gen_select': scorer 'gen_select' needs a model, such as judge ="),
         (chosen("panel", ""), "strategy 'panel': scorer 'panel' needs a model"),
         (chosen("judge", "one,two"), "judge names several models, 'one,two'; only scorer 'panel' takes more than one"),
-        (chosen("jury", "one"), "there is no scorer 'jury'; there are: likelihood, judge, pairwise, panel, gen_select, usc"),
+        (
+            chosen("jury", "one"),
+            "there is no scorer 'jury'; there are: likelihood, judge, pairwise, panel, gen_select, usc",
+        ),
     ],
 )
 def test_bad_judges_are_refused_by_name(strategy: StrategyConfig, message: str, config: CompareConfig) -> None:
@@ -66,8 +73,13 @@ def arena(tmp_path: Path) -> CompareConfig:
     (tmp_path / "data" / "arena").mkdir(parents=True)
     rows = [{"id": f"r{i}", "prompt": f"Name colour {i}.", "baseline": "Blue."} for i in range(4)]
     (tmp_path / "data" / "arena" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    strategies = (StrategyConfig("single", "single", "writer"), StrategyConfig("fusion", "fusion", "writer", fusor="fusor"))
-    return CompareConfig(task="arena", examples=4, n=2, data=str(tmp_path / "data"), metric_judge="referee", strategies=strategies)
+    strategies = (
+        StrategyConfig("single", "single", "writer"),
+        StrategyConfig("fusion", "fusion", "writer", fusor="fusor"),
+    )
+    return CompareConfig(
+        task="arena", examples=4, n=2, data=str(tmp_path / "data"), metric_judge="referee", strategies=strategies
+    )
 
 
 def referee(request: Any) -> Any:
@@ -85,7 +97,9 @@ def judged_lab(lab: Any) -> Any:
     return lab
 
 
-def test_an_arena_run_is_graded_by_its_judge(arena: CompareConfig, judged_lab: Any, tmp_path: Path, capsys: Any) -> None:
+def test_an_arena_run_is_graded_by_its_judge(
+    arena: CompareConfig, judged_lab: Any, tmp_path: Path, capsys: Any
+) -> None:
     prepare(arena, judged_lab, tmp_path / "run").run(lambda record: None)
     records = read_records(tmp_path / "run" / "records.jsonl")
     graded = {(record.strategy, record.score) for record in records if record.error is None}

@@ -16,7 +16,13 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def verdicts(
-    strength: float, length_bias: float, *, longer_by: float = 0.0, n: int = 2000, hard: np.ndarray | None = None, seed: int = 0
+    strength: float,
+    length_bias: float,
+    *,
+    longer_by: float = 0.0,
+    n: int = 2000,
+    hard: np.ndarray | None = None,
+    seed: int = 0,
 ) -> tuple[list[Match], float]:
     """Verdicts of a judge with a known liking for length, and the win rate without it."""
     rng = np.random.default_rng(seed)
@@ -102,7 +108,10 @@ def test_answers_of_one_instruction_are_resampled_together() -> None:
     [
         (lambda: win_rates([]), "no verdicts to take a win rate of"),
         (lambda: instruction_difficulty({}), "no verdicts to estimate difficulties from"),
-        (lambda: win_rates([Match("x", 1, 2, 3)], difficulty={"y": 0.0}), "no difficulty is given for the instruction 'x'"),
+        (
+            lambda: win_rates([Match("x", 1, 2, 3)], difficulty={"y": 0.0}),
+            "no difficulty is given for the instruction 'x'",
+        ),
     ],
 )
 def test_what_is_missing_is_named(call: Callable[[], object], message: str) -> None:

@@ -10,7 +10,15 @@ import pytest
 from dspy_fusion.experiments.judging.pairs import RECORDED, read_pairs, sampled
 from dspy_fusion.programs import ConfigurationError
 
-LINE = {"id": "1", "input": "2 + 2?", "output_1": "4", "output_2": "5", "label": 1, "subset": "sums", RECORDED: ["1", "2"]}
+LINE = {
+    "id": "1",
+    "input": "2 + 2?",
+    "output_1": "4",
+    "output_2": "5",
+    "label": 1,
+    "subset": "sums",
+    RECORDED: ["1", "2"],
+}
 
 
 def written(folder: Path, *lines: dict[str, Any] | str) -> Path:

@@ -9,9 +9,14 @@ import pytest
 from shared_data import DATA, needs_data
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.judging.win_rate_tables import all_win_rates, matches_of_questions, matches_of_records, win_rate_table
-from dspy_fusion.experiments.recorded.recording import RecordedCandidate, RecordedQuestion
-from dspy_fusion.experiments.records import Record
+from dspy_fusion.experiments.judging.win_rate_tables import (
+    all_win_rates,
+    matches_of_questions,
+    matches_of_records,
+    win_rate_table,
+)
+from dspy_fusion.experiments.recordings.recording import RecordedCandidate, RecordedQuestion
+from dspy_fusion.experiments.records.record import Record
 from dspy_fusion.programs import ConfigurationError
 
 
@@ -28,11 +33,17 @@ def test_a_models_verdicts_are_its_quality_against_the_baselines() -> None:
         question(3, other=("alone", 1.0)),
     ]
     (matches,) = matches_of_questions(questions, "base").values()
-    assert [(m.example, m.win, m.length, m.baseline_length) for m in matches] == [("q0", 1, 6, 4), ("q1", 0.5, 1, 4), ("q2", 0, 1, 4)]
+    assert [(m.example, m.win, m.length, m.baseline_length) for m in matches] == [
+        ("q0", 1, 6, 4),
+        ("q1", 0.5, 1, 4),
+        ("q2", 0, 1, 4),
+    ]
 
 
 def test_an_unknown_baseline_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="no question has a graded answer of the baseline 'gpt'; there are: base, other"):
+    with pytest.raises(
+        ConfigurationError, match="no question has a graded answer of the baseline 'gpt'; there are: base, other"
+    ):
         matches_of_questions([question(0, base=("a", 1), other=("b", 0))], "gpt")
 
 
@@ -43,7 +54,10 @@ def test_records_are_matches_against_the_expected_answer(record: Callable[..., R
 
 
 def test_what_could_not_be_graded_is_left_out_and_what_failed_has_lost(record: Callable[..., Record]) -> None:
-    ungraded, failed = record("single", 1, 0.0, error="not graded: hm"), record("single", 2, 0.0, answer=None, error="QuorumNotMet")
+    ungraded, failed = (
+        record("single", 1, 0.0, error="not graded: hm"),
+        record("single", 2, 0.0, answer=None, error="QuorumNotMet"),
+    )
     (matches,) = matches_of_records([record("single", 0, 1.0), ungraded, failed]).values()
     assert [(m.example, m.win) for m in matches] == [("test-0", 1), ("test-2", 0)]
     assert matches[1].length == matches[1].baseline_length
@@ -80,7 +94,11 @@ def test_recorded_answers_are_compared_at_equal_length(capsys: pytest.CaptureFix
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     candidates: list[dict[str, Any]] = [{"model": name, "answer": name, "score": 5} for name in "ab"]

@@ -11,16 +11,18 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_fusion.experiments.synthesis.config import SynthesisConfig, parse_synthesis_config
 from dspy_fusion.experiments.synthesis.part_files import rows_in_order
 from dspy_fusion.experiments.synthesis.recipe import Recipe
 from dspy_fusion.experiments.synthesis.row_maker import RowMaker
-from dspy_fusion.experiments.synthesis.rows import Row
 from dspy_fusion.experiments.synthesis.synthesis import Synthesis, prepare
-from dspy_fusion.serving.model_entry import ModelEntry, Price
-from dspy_fusion.serving.models import ModelCatalogue
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesized_rows import Row
+from dspy_fusion.serving.catalogue.model_entry import ModelEntry, Price
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
-scripted = importlib.import_module("conftest")  # the one two folders up; a checker would take `import conftest` for this very file
+scripted = importlib.import_module(
+    "conftest"
+)  # the one two folders up; a checker would take `import conftest` for this very file
 TEACHERS = ("one", "two")
 
 
@@ -43,7 +45,9 @@ class Scene:
             entries[name] = ScriptedEntry(f"scripted/{name}", price=Price(1.0, 2.0))
         self.catalogue = ModelCatalogue(entries)
         for name in TEACHERS:
-            self.answers(name, lambda request, name=name: f"{name} says {scripted.prompt_of(request)} {request.config.seed}")
+            self.answers(
+                name, lambda request, name=name: f"{name} says {scripted.prompt_of(request)} {request.config.seed}"
+            )
         self.answers("fusor", lambda request: f"fused: {scripted.prompt_of(request)}")
         self.prompts(*(f"prompt {i}" for i in range(6)))
 
@@ -65,7 +69,12 @@ class Scene:
 
     def config(self, **changes: Any) -> SynthesisConfig:
         """Two teachers and a fusor, without the gates that would look at what the scripts say."""
-        table = {"prompts": {"file": str(self.file)}, "teachers": list(TEACHERS), "fusion": {"fusor": "fusor"}, "concurrency": 3}
+        table = {
+            "prompts": {"file": str(self.file)},
+            "teachers": list(TEACHERS),
+            "fusion": {"fusor": "fusor"},
+            "concurrency": 3,
+        }
         gates = {"language": False, "near_duplicates": 0}
         return parse_synthesis_config({**table, "gates": gates, "shard_rows": 4, **changes})
 
@@ -106,4 +115,6 @@ def fails() -> Callable[[Any], str]:
 @pytest.fixture
 def row() -> Callable[..., Row]:
     """Makes a row with an answer and nothing else."""
-    return lambda index, answer="an answer", prompt="a prompt", **rest: Row(index, "here", prompt, "", 0, (), answer=answer, **rest)
+    return lambda index, answer="an answer", prompt="a prompt", **rest: Row(
+        index, "here", prompt, "", 0, (), answer=answer, **rest
+    )

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.benchmarks.inference_server import InferenceServer, inference_server
-from dspy_fusion.experiments.synthesis.direct_lm import direct_lm
+from benchmarks.inference_server import InferenceServer, inference_server
+from dspy_fusion.experiments.synthesis.recipe import direct_lm
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.model_entry import ModelEntry
+from dspy_fusion.serving.catalogue.model_entry import ModelEntry
 
 
 @pytest.fixture(scope="module")

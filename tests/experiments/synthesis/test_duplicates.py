@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dspy_fusion.experiments.synthesis.duplicates import DuplicateIndex, shingles
-from dspy_fusion.experiments.synthesis.rows import Row
+from dspy_fusion.experiments.synthesis.synthesized_rows import Row
 from dspy_fusion.programs.errors import RecordError
 
 pytest.importorskip("datasketch")

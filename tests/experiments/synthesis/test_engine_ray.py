@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.synthesis.config import parse_synthesis_config
 from dspy_fusion.experiments.synthesis.synthesis import Synthesis, prepare
+from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.serving.catalogue.models import load_models
 
 
 def synthesis(out: Path, **changes: Any) -> Synthesis:

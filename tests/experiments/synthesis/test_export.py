@@ -43,8 +43,8 @@ def test_datasets_reads_every_format(out: Path, shape: str, to: str, examples: i
 
 
 def made_rows(out: Path) -> list[Any]:
-    from dspy_fusion.experiments.synthesis.rows import read_rows
     from dspy_fusion.experiments.synthesis.shards import finished_files
+    from dspy_fusion.experiments.synthesis.synthesized_rows import read_rows
 
     return [row for file in finished_files(out) for row in read_rows(file) if row.dropped is None]
 
@@ -57,7 +57,13 @@ def test_the_folder_is_a_data_set_with_a_card(out: Path) -> None:
     told = yaml.safe_load(head)
     assert told["license"] == "cc-by-4.0: mine"
     assert told["configs"][0]["data_files"] == [{"split": "train", "path": "sft.jsonl"}]
-    for wanted in ("teacher `one`: `scripted/one`", "fusor `fusor`", "| rows kept | 5 |", "| dropped: refusal | 1 |", "sha256"):
+    for wanted in (
+        "teacher `one`: `scripted/one`",
+        "fusor `fusor`",
+        "| rows kept | 5 |",
+        "| dropped: refusal | 1 |",
+        "sha256",
+    ):
         assert wanted in text
 
 
@@ -95,6 +101,8 @@ def test_a_large_export_goes_in_row_groups(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     from dspy_fusion.experiments.synthesis.example_files import write_examples
 
-    count = write_examples(({"prompt": str(i), "chosen": "a", "rejected": "b"} for i in range(2500)), tmp_path / "p.parquet", "parquet")
+    count = write_examples(
+        ({"prompt": str(i), "chosen": "a", "rejected": "b"} for i in range(2500)), tmp_path / "p.parquet", "parquet"
+    )
     file = parquet.ParquetFile(tmp_path / "p.parquet")
     assert (count, file.metadata.num_rows, file.metadata.num_row_groups) == (2500, 2500, 3)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.synthesis.config import parse_synthesis_config
-from dspy_fusion.experiments.synthesis.gates import Gates
-from dspy_fusion.experiments.synthesis.languages import base_code, language_of
+from dspy_fusion.experiments.synthesis.gates import Gates, base_code, language_of
 from dspy_fusion.experiments.synthesis.refusals import RefusalGate
-from dspy_fusion.experiments.synthesis.rows import Row
+from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesized_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError
 
 ENGLISH = "The harbour lies behind the old town, and in the evening the fishermen mend their nets there."
@@ -45,7 +44,9 @@ def test_each_gate_drops_and_says_why(
     assert why in dropped.why
 
 
-@pytest.mark.parametrize("settings", [{"format": "json"}, {"pattern": r"^\{"}, {"min_characters": 2, "max_characters": 9}])
+@pytest.mark.parametrize(
+    "settings", [{"format": "json"}, {"pattern": r"^\{"}, {"min_characters": 2, "max_characters": 9}]
+)
 def test_an_answer_that_is_as_wanted_passes(tmp_path: Path, row: Callable[..., Row], settings: dict[str, Any]) -> None:
     assert gates(tmp_path, **settings).mark(row(0, '{"a": 1}')).dropped is None
 

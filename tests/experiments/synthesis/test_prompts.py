@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.synthesis.config import parse_synthesis_config
 from dspy_fusion.experiments.synthesis.prompts import Source, open_source
+from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
 from dspy_fusion.programs.errors import ConfigurationError
 
 ROWS = [{"prompt": f"prompt {i}\nwith a line, and \u2028 a separator", "lang": "pt-BR"} for i in range(5)]
@@ -47,7 +47,11 @@ def test_every_format_gives_the_same_prompts_from_any_place(tmp_path: Path, name
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.jsonl", '{"prompt": "a"}\n{"question": "b"}\n', r"p.jsonl, line 2 lacks a column 'prompt'; its columns are: question"),
+        (
+            "p.jsonl",
+            '{"prompt": "a"}\n{"question": "b"}\n',
+            r"p.jsonl, line 2 lacks a column 'prompt'; its columns are: question",
+        ),
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": \n', r"p.jsonl, line 2 is no JSON"),
         ("p.jsonl", "[1]\n", r"p.jsonl, line 1 is no JSON object"),
         ("p.jsonl", '{"prompt": [1]}\n', r"p.jsonl, line 1: the column 'prompt' holds a list, but a prompt is a text"),
@@ -57,7 +61,7 @@ def test_every_format_gives_the_same_prompts_from_any_place(tmp_path: Path, name
         ("p.csv", b"prompt\n\xff\xfe\n", r"p.csv, .* is no UTF-8"),
         ("p.jsonl", b'{"prompt": "\xff"}\n', r"p.jsonl, line 1 is no UTF-8"),
         ("p.jsonl.gz", b"no gzip", r"p.jsonl.gz is a broken gzip file"),
-        ("p.csv.gz", gzip.compress(b"prompt\n" + b"a\n" * 5000)[:40], r"p.csv.gz is a broken gzip file"),
+        ("p.csv.gz", gzip.compress(b"prompt\n" + b"a\n" * 5000, mtime=0)[:40], r"p.csv.gz is a broken gzip file"),
         ("p.parquet", b"no parquet", r"p.parquet is no Parquet file"),
         ("p.txt", "a", r"cannot tell the format of .*p.txt"),
     ],

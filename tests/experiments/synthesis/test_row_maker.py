@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.synthesis.prompts import Prompt
-from dspy_fusion.experiments.synthesis.rows import Row
-from dspy_fusion.programs.instructions import AGGREGATE, FUSE
-from dspy_fusion.programs.plain_adapter import system_text
+from dspy_fusion.experiments.synthesis.synthesized_rows import Row
+from dspy_fusion.programs.tasks.instructions import AGGREGATE, FUSE
+from dspy_fusion.programs.tasks.plain_adapter import system_text
 
 scripted = importlib.import_module("conftest")
 
@@ -51,9 +51,15 @@ def test_a_row_says_where_everything_came_from(scene: Any) -> None:
     assert made.candidates[0].text == f"one says why? {made.seed}"
     assert made.fused is not None
     assert made.answer == made.fused.text == "fused: why?"
-    assert made.fused.instructions == scene.maker(fusion={"fusor": "fusor", "instructions": AGGREGATE}).recipe.instructions_digest
+    assert (
+        made.fused.instructions
+        == scene.maker(fusion={"fusor": "fusor", "instructions": AGGREGATE}).recipe.instructions_digest
+    )
     assert len({candidate.fingerprint for candidate in made.candidates} | {made.fused.fingerprint}) == 3
-    assert {role: (usage.calls, usage.tokens_in) for role, usage in made.usage.items()} == {"candidates": (2, 20), "fusor": (1, 10)}
+    assert {role: (usage.calls, usage.tokens_in) for role, usage in made.usage.items()} == {
+        "candidates": (2, 20),
+        "fusor": (1, 10),
+    }
     assert made.cost_usd == pytest.approx(3 * (10 * 1.0 + 3 * 2.0) / 1e6)
 
 

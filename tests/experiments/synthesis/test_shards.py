@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dspy_fusion.experiments.synthesis.rows import Dropped, Row
 from dspy_fusion.experiments.synthesis.shards import OPEN_SHARDS, Shards
+from dspy_fusion.experiments.synthesis.synthesized_rows import Dropped, Row
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 MakeRow = Callable[..., Row]

@@ -17,7 +17,7 @@ import pytest
 from dspy_fusion.experiments.synthesis.engine_local import LocalEngine
 from dspy_fusion.experiments.synthesis.folder import open_folder, read_folder
 from dspy_fusion.experiments.synthesis.row_maker import RowMaker
-from dspy_fusion.experiments.synthesis.rows import Row
+from dspy_fusion.experiments.synthesis.synthesized_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 
@@ -36,7 +36,10 @@ def stop_after(rows: int) -> Any:
 def test_every_prompt_has_its_row_in_order(scene: Any) -> None:
     rows = scene.run()
     assert [row.prompt for row in rows] == [f"prompt {i}" for i in range(6)]
-    assert sorted(path.name for path in (scene.folder / "out").glob("rows-*")) == ["rows-00000.jsonl", "rows-00001.jsonl"]
+    assert sorted(path.name for path in (scene.folder / "out").glob("rows-*")) == [
+        "rows-00000.jsonl",
+        "rows-00001.jsonl",
+    ]
 
 
 def test_a_crashed_run_goes_on_and_ends_as_an_undisturbed_one(scene: Any) -> None:
@@ -92,16 +95,24 @@ def test_a_model_that_always_fails_ends_the_run_early(scene: Any, fails: Any, mo
 def test_a_fusor_that_always_refuses_ends_the_run_early(scene: Any) -> None:
     scene.prompts(*(f"prompt {i}" for i in range(40)))
     scene.answers("fusor", lambda request: "I'm sorry, but I can't help with that.")
-    with pytest.raises(RecordError, match=r"the fusor 'fusor' refused on all of the first 12 rows, the last time with .*sorry"):
+    with pytest.raises(
+        RecordError, match=r"the fusor 'fusor' refused on all of the first 12 rows, the last time with .*sorry"
+    ):
         scene.run()
 
 
 def test_a_fusor_that_sometimes_refuses_is_counted(scene: Any) -> None:
-    scene.answers("fusor", lambda request: "I cannot help with that." if "prompt 1" in str(request.messages) else "fine")
+    scene.answers(
+        "fusor", lambda request: "I cannot help with that." if "prompt 1" in str(request.messages) else "fine"
+    )
     scene.run()
     totals = scene.prepare().count()
     assert (totals.kept, totals.fusor_refused, totals.plain()["dropped"]) == (5, 1, {"refusal": 1})
-    assert json.loads((scene.folder / "out" / "summary.json").read_text())["fusor"] == {"written": 6, "failed": 0, "refused": 1}
+    assert json.loads((scene.folder / "out" / "summary.json").read_text())["fusor"] == {
+        "written": 6,
+        "failed": 0,
+        "refused": 1,
+    }
 
 
 def test_another_configuration_prompts_or_model_is_refused(scene: Any) -> None:
@@ -226,8 +237,14 @@ def test_a_folder_that_is_none_is_named(scene: Any, tmp_path: Path) -> None:
         ({"teachers": ["one", "nobody"]}, "no model is called 'nobody'"),
         ({"fusion": {"fusor": "nobody"}}, "no model is called 'nobody'"),
         ({"best": {"scorer": "pairwise", "model": "judge", "options": {"rounds": 0}}}, "rounds must be at least 1"),
-        ({"best": {"scorer": "likelihood", "options": {"taste": 1}}}, "scorer 'likelihood' does not take these options"),
-        ({"best": {"scorer": "reward_model", "options": {"address": "ftp://x", "model": "m"}}}, "address must begin with http"),
+        (
+            {"best": {"scorer": "likelihood", "options": {"taste": 1}}},
+            "scorer 'likelihood' does not take these options",
+        ),
+        (
+            {"best": {"scorer": "reward_model", "options": {"address": "ftp://x", "model": "m"}}},
+            "address must begin with http",
+        ),
     ],
 )
 def test_a_wrong_name_or_option_is_found_before_any_call(scene: Any, changes: dict[str, Any], message: str) -> None:

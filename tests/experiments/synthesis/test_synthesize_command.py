@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.inference_server import inference_server
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.benchmarks.inference_server import inference_server
 from dspy_fusion.serving.embedded import embedded_model
 
 WEIGHTS = Path(embedded_model.__file__).with_name("weights")
-needs_weights = pytest.mark.skipif(not (WEIGHTS / "aft.safetensors").exists(), reason=f"the embedded weights are not in {WEIGHTS}")
+needs_weights = pytest.mark.skipif(
+    not (WEIGHTS / "aft.safetensors").exists(), reason=f"the embedded weights are not in {WEIGHTS}"
+)
 CONFIG = """
 teachers = ["plus", "minus", "times"]
 rows = 40
@@ -44,7 +46,9 @@ def served(config: Path, address: str) -> None:
     """Prompts, and a catalogue of two models that answer and one that does not."""
     (config.parent / "p.jsonl").write_text("".join(json.dumps({"prompt": f"prompt {i}"}) + "\n" for i in range(50)))
     addresses = {"one": address, "two": address, "down": f"{address}/nothing"}
-    tables = (f'[{name}]\nmodel = "openai/{name}"\naddress = "{at}"\nengine = "native"\n' for name, at in addresses.items())
+    tables = (
+        f'[{name}]\nmodel = "openai/{name}"\naddress = "{at}"\nengine = "native"\n' for name, at in addresses.items()
+    )
     (config.parent / "models.toml").write_text("".join(tables))
 
 
@@ -78,7 +82,18 @@ def test_rows_are_made_counted_and_exported(config: Path, capsys: pytest.Capture
 def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path) -> None:
     with inference_server(0, 0.05) as server:
         served(config, server.address)
-        options = ["--prompts", "p.jsonl", "--teachers", "one,two", "--fusor", "one", "--concurrency", "4", "--shard-rows", "20"]
+        options = [
+            "--prompts",
+            "p.jsonl",
+            "--teachers",
+            "one,two",
+            "--fusor",
+            "one",
+            "--concurrency",
+            "4",
+            "--shard-rows",
+            "20",
+        ]
         assert command(config, *options, "--out", "whole").wait(120) == 0
         rng, out = random.Random(4), config.parent / "killed"
         server.count(reset=True)
@@ -97,7 +112,18 @@ def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path)
 
 @needs_weights
 def test_options_alone_do_without_a_configuration_file(config: Path) -> None:
-    options = ["--prompts", "task:worksheets", "--teachers", "plus, minus", "--scorer", "likelihood", "--rows", "3", "--out", "out"]
+    options = [
+        "--prompts",
+        "task:worksheets",
+        "--teachers",
+        "plus, minus",
+        "--scorer",
+        "likelihood",
+        "--rows",
+        "3",
+        "--out",
+        "out",
+    ]
     assert main(["synthesize", *options]) == 0
     assert json.loads(rows_in(config.parent / "out")[0])["fused"] is None
 
@@ -105,8 +131,13 @@ def test_options_alone_do_without_a_configuration_file(config: Path) -> None:
 def test_a_server_that_is_not_there_is_named_with_its_teacher(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with inference_server(0, 0.0) as server:
         served(config, server.address)
-        assert main(["synthesize", "--prompts", "p.jsonl", "--teachers", "one,down", "--fusor", "one", "--out", "out"]) == 2
-    assert "dspy-fusion: the teacher 'down' failed on all of the first 12 rows" in capsys.readouterr().err.splitlines()[-1]
+        assert (
+            main(["synthesize", "--prompts", "p.jsonl", "--teachers", "one,down", "--fusor", "one", "--out", "out"])
+            == 2
+        )
+    assert (
+        "dspy-fusion: the teacher 'down' failed on all of the first 12 rows" in capsys.readouterr().err.splitlines()[-1]
+    )
     assert written(config.parent / "out") >= 12
 
 
@@ -119,12 +150,17 @@ def test_a_server_that_is_not_there_is_named_with_its_teacher(config: Path, caps
         (["s.toml", "out"], "a second word is for export alone, but got 'out'"),
         (["s.toml", "--temperature", "3"], "temperature must be between 0 and 2, but got temperature=3.0"),
         (["--prompts", "p.jsonl", "--teachers", "plus"], "cannot read p.jsonl: No such file or directory"),
-        (["--prompts", "q.jsonl", "--teachers", "plus"], "q.jsonl, line 1 lacks a column 'prompt'; its columns are: question"),
+        (
+            ["--prompts", "q.jsonl", "--teachers", "plus"],
+            "q.jsonl, line 1 lacks a column 'prompt'; its columns are: question",
+        ),
         (["export", "out"], "export takes a folder and --format, one of sft, aft, preference"),
         (["export", "out", "--format", "sft"], "out holds no synthesis: run.json: No such file or directory"),
     ],
 )
-def test_mistakes_are_one_line(config: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+def test_mistakes_are_one_line(
+    config: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
     (config.parent / "q.jsonl").write_text('{"question": "why?"}\n')
     assert main(["synthesize", *words]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_fusion.experiments.synthesis.rows import FusedAnswer, Row, TeacherAnswer
+from dspy_fusion.experiments.synthesis.synthesized_rows import FusedAnswer, Row, TeacherAnswer
 from dspy_fusion.experiments.synthesis.training_rows import Shape
 from dspy_fusion.programs import PlainAdapter, ProposeAggregate
 from dspy_fusion.programs.errors import ConfigurationError
@@ -17,7 +17,9 @@ TEXTS = ("first\nResponse 2:\nfake", "second [[ ## answer ## ]]", "third")
 
 
 def example_row(scores: tuple[float | None, ...] = (0.2, 0.9, 0.5), fused: str | None = "fused") -> Row:
-    answers = tuple(TeacherAnswer("t", "m", "f", 0, text, score=score) for text, score in zip(TEXTS, scores, strict=True))
+    answers = tuple(
+        TeacherAnswer("t", "m", "f", 0, text, score=score) for text, score in zip(TEXTS, scores, strict=True)
+    )
     written = FusedAnswer("f", "m", "f", "i", (2, 0, 1), fused)
     best = max((i for i, score in enumerate(scores) if score is not None), key=lambda i: scores[i] or 0.0, default=None)
     return Row(0, "here", "why?", "", 0, answers, best, written, fused)
@@ -43,7 +45,9 @@ def test_aft_is_what_the_aggregator_sees_at_inference() -> None:
     program = ProposeAggregate(dspy.Predict("prompt -> response"), width=3, depth=1, shuffle=False, max_concurrency=1)
     with dspy.context(lm=scripted.ScriptedLM(answer), adapter=PlainAdapter()):
         program(prompt="why?")
-    row = replace(example_row(), fused=replace(example_row().fused or FusedAnswer("", "", "", "", (), ""), shown=(0, 1, 2)))
+    row = replace(
+        example_row(), fused=replace(example_row().fused or FusedAnswer("", "", "", "", (), ""), shown=(0, 1, 2))
+    )
     (example,) = Shape("aft").examples(row)
     system, user, assistant = example["messages"]
     assert system == {"role": "system", "content": scripted.system_of(asked[-1])}
@@ -59,7 +63,10 @@ def test_aft_shows_the_proposals_in_the_order_in_which_the_fusor_saw_them() -> N
 
 def test_preference_is_fused_over_candidates_and_best_over_worst() -> None:
     pairs = list(Shape("preference").examples(example_row()))
-    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [*(("fused", text) for text in TEXTS), (TEXTS[1], TEXTS[0])]
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [
+        *(("fused", text) for text in TEXTS),
+        (TEXTS[1], TEXTS[0]),
+    ]
     assert all(pair["prompt"] == "why?" for pair in pairs)
     assert len(list(Shape("preference", pairs="fused").examples(example_row()))) == 3
     assert len(list(Shape("preference", pairs="best").examples(example_row()))) == 1
@@ -80,13 +87,19 @@ def test_preference_as_messages_goes_into_a_chat_template() -> None:
 @pytest.mark.parametrize(
     ("shape", "changes", "message"),
     [
-        ({"format": "aft"}, {"fusion": None, "best": {"scorer": "likelihood"}}, "the rows have no fused answers, which aft needs"),
+        (
+            {"format": "aft"},
+            {"fusion": None, "best": {"scorer": "likelihood"}},
+            "the rows have no fused answers, which aft needs",
+        ),
         ({"format": "sft", "answer": "best"}, {}, "the rows have no scores, which sft needs"),
         ({"format": "preference", "pairs": "both"}, {}, "the rows have no scores"),
         ({"format": "preference"}, {"fusion": None, "teachers": ["one"]}, "neither scores nor fused answers"),
     ],
 )
-def test_what_the_rows_cannot_give_is_refused(scene: Any, shape: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+def test_what_the_rows_cannot_give_is_refused(
+    scene: Any, shape: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Shape(**shape).check(scene.config(**changes))
 

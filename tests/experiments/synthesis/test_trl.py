@@ -40,12 +40,21 @@ def model() -> Any:
 
 def settings(folder: Path) -> dict[str, Any]:
     quiet = {"report_to": [], "save_strategy": "no", "disable_tqdm": True}
-    return {"output_dir": str(folder / "trained"), "max_steps": 1, "use_cpu": True, "bf16": False, "max_length": None, **quiet}
+    return {
+        "output_dir": str(folder / "trained"),
+        "max_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "max_length": None,
+        **quiet,
+    }
 
 
 def rows_of(scene: Any, shape: Shape) -> Any:
     made = export(scene.folder / "out", shape)
-    return datasets.load_dataset("json", data_files=str(made.file), split="train", cache_dir=str(scene.folder / "cache"))
+    return datasets.load_dataset(
+        "json", data_files=str(made.file), split="train", cache_dir=str(scene.folder / "cache")
+    )
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -53,7 +62,9 @@ def test_conversations_train(scene: Any, tokenizer: Any) -> None:
     scene.run()
     for name in ("sft", "aft"):
         arguments = trl.SFTConfig(**settings(scene.folder))
-        trainer = trl.SFTTrainer(model=model(), args=arguments, train_dataset=rows_of(scene, Shape(name)), processing_class=tokenizer)
+        trainer = trl.SFTTrainer(
+            model=model(), args=arguments, train_dataset=rows_of(scene, Shape(name)), processing_class=tokenizer
+        )
         assert trainer.train().global_step == 1
 
 
@@ -63,5 +74,7 @@ def test_pairs_train(scene: Any, tokenizer: Any, as_messages: bool) -> None:
     scene.run()
     pairs = rows_of(scene, Shape("preference", as_messages=as_messages))
     arguments = trl.DPOConfig(**settings(scene.folder))
-    trainer = trl.DPOTrainer(model=model(), ref_model=model(), args=arguments, train_dataset=pairs, processing_class=tokenizer)
+    trainer = trl.DPOTrainer(
+        model=model(), ref_model=model(), args=arguments, train_dataset=pairs, processing_class=tokenizer
+    )
     assert trainer.train().global_step == 1

@@ -27,7 +27,15 @@ def longest(request: Any) -> Any:
     """A judge that prefers the longer answer, and mumbles where it is asked about mumbling."""
     prompt = prompt_of(request)
     a, b = (re.search(rf'\[{name}\] ([^"]*)"', prompt)[1] for name in "AB")
-    return {"verdict": "hm" if "mumble" in prompt else "[[tie]]" if len(a) == len(b) else "[[A]]" if len(a) > len(b) else "[[B]]"}
+    return {
+        "verdict": "hm"
+        if "mumble" in prompt
+        else "[[tie]]"
+        if len(a) == len(b)
+        else "[[A]]"
+        if len(a) > len(b)
+        else "[[B]]"
+    }
 
 
 def score(folder: Path, answer: str, judge: ScriptedLM | None = None) -> float:
@@ -76,7 +84,12 @@ def test_without_a_judge_the_task_can_be_looked_at(tmp_path: Path) -> None:
 def test_alpaca_evals_columns_are_read_too(tmp_path: Path) -> None:
     row = {"dataset": "koala", "instruction": "Name a colour.", "output": "Blue.", "generator": "gpt4"}
     (example,) = load_task("arena", data=rows(tmp_path, row)).examples("test", 1)
-    assert (example.id, example.prompt, example.answer, example.category) == ("arena-0", "Name a colour.", "Blue.", "koala")
+    assert (example.id, example.prompt, example.answer, example.category) == (
+        "arena-0",
+        "Name a colour.",
+        "Blue.",
+        "koala",
+    )
 
 
 def test_a_row_without_a_baseline_is_set_aside(tmp_path: Path) -> None:
@@ -88,7 +101,10 @@ def test_a_row_without_a_baseline_is_set_aside(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"id": "r2", "prompt": "Name a colour."}, "line 2 lacks a column 'baseline' \\(or 'reference_gpt4', 'output'\\)"),
+        (
+            {"id": "r2", "prompt": "Name a colour."},
+            "line 2 lacks a column 'baseline' \\(or 'reference_gpt4', 'output'\\)",
+        ),
         (ROW, "two rows have the id 'r1'"),
     ],
 )
@@ -106,5 +122,7 @@ def test_arena_bench_has_157_requests_with_answers() -> None:
 
 def test_without_a_folder_and_a_network_both_ways_out_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DSPY_FUSION_DATA", raising=False)
-    with pytest.raises(ConfigurationError, match=r"tatsu-lab/alpaca_eval cannot be had from the hub .*name the folder that holds it"):
+    with pytest.raises(
+        ConfigurationError, match=r"tatsu-lab/alpaca_eval cannot be had from the hub .*name the folder that holds it"
+    ):
         load_task("arena").examples("test", 1)

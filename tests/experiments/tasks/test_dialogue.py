@@ -7,7 +7,7 @@ import dspy
 import pytest
 from conftest import ScriptedLM, prompt_of, system_of
 
-from dspy_fusion.experiments.tasks.dialogue import Dialogue
+from dspy_fusion.experiments.tasks.mt_bench import Dialogue
 from dspy_fusion.programs import Fusion, Vote
 
 ASKED = {"question_1": "Who wrote it?", "question_2": "And when?"}
@@ -20,7 +20,9 @@ def turns(request: Any) -> Any:
         return {"answer_1": "fused first", "answer_2": "fused second"}
     said = [message.text for message in request.messages[:-1]]
     before = any("Someone" in (text or "") for text in said)
-    return {"answer": "In 1605, as Someone did" if before and "when" in prompt else f"Someone{request.config.seed or ''}"}
+    return {
+        "answer": "In 1605, as Someone did" if before and "when" in prompt else f"Someone{request.config.seed or ''}"
+    }
 
 
 def test_the_second_turn_is_asked_with_the_first_as_history() -> None:

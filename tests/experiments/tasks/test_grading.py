@@ -11,8 +11,8 @@ from conftest import ScriptedLM, prompt_of
 from dspy_fusion.experiments.tasks import Setup, load_task
 from dspy_fusion.experiments.tasks.geofact_x import INSTANCE
 from dspy_fusion.experiments.tasks.grading import ask_judge, remembered
+from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.errors import ConfigurationError, ScorerError, UnreadableVerdict
-from dspy_fusion.programs.metering import Meter
 
 EXAMPLE = dspy.Example(id="sw-0", **INSTANCE).with_inputs("question", "language")
 
@@ -88,7 +88,9 @@ def test_a_failure_of_another_kind_is_tried_again() -> None:
 
 
 def test_a_missing_judge_is_asked_for_by_its_option() -> None:
-    with pytest.raises(ConfigurationError, match="the metric of arena asks a judge; name a model, as in metric_judge ="):
+    with pytest.raises(
+        ConfigurationError, match="the metric of arena asks a judge; name a model, as in metric_judge ="
+    ):
         Setup().required_judge("arena")
     with pytest.raises(ScorerError, match="the judge gave no verdict"):
         ask_judge(judge(lambda request: "no fields"), dspy.Signature("question -> verdict: int"), question="?")

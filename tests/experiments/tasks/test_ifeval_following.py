@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ifeval_cases import CASES, ENGLISH_TEXT
 
-from dspy_fusion.experiments.ifeval import Following, bind, following, loose_versions, official_scores
+from dspy_fusion.experiments.tasks.ifeval_rules import Following, bind, following, loose_versions, official_scores
 
 NO_COMMA = bind("punctuation:no_comma", {}, where="")
 LOWERCASE = bind("change_case:english_lowercase", {}, where="")
@@ -41,7 +41,12 @@ def test_a_blank_response_follows_nothing() -> None:
 
 def test_the_four_scores_pool_instructions_over_prompts() -> None:
     scores = official_scores([Following((True,), (True,)), Following((False, True, False), (True, True, True))])
-    assert (scores.prompt_strict, scores.prompt_loose, scores.instruction_strict, scores.instruction_loose) == (0.5, 1.0, 0.5, 1.0)
+    assert (scores.prompt_strict, scores.prompt_loose, scores.instruction_strict, scores.instruction_loose) == (
+        0.5,
+        1.0,
+        0.5,
+        1.0,
+    )
     with pytest.raises(ValueError, match="there are no responses"):
         official_scores([])
 

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from ifeval_cases import CASES, ENGLISH
 
-from dspy_fusion.experiments.ifeval import INSTRUCTIONS, bind
+from dspy_fusion.experiments.tasks.ifeval_rules import INSTRUCTIONS, bind
 
 
 @pytest.mark.parametrize(("name", "arguments", "good", "bad"), CASES, ids=[case[0] for case in CASES])
-def test_each_instruction_tells_a_following_response_from_another(name: str, arguments: dict[str, Any], good: str, bad: str) -> None:
+def test_each_instruction_tells_a_following_response_from_another(
+    name: str, arguments: dict[str, Any], good: str, bad: str
+) -> None:
     instruction = bind(name, arguments, where="a test")
     assert instruction.followed_by(good)
     assert not instruction.followed_by(bad)
@@ -29,7 +31,12 @@ def test_ifeval_has_its_25_types() -> None:
     [
         ("language:response_language", {"language": "hi"}, "12345 !?", True),  # nothing to go by is not held against it
         ("punctuation:no_comma", {}, "", False),
-        ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "less than"}, "Dr. Po paid $3.50 at 5 p.m. today.", True),
+        (
+            "length_constraints:number_sentences",
+            {"num_sentences": 2, "relation": "less than"},
+            "Dr. Po paid $3.50 at 5 p.m. today.",
+            True,
+        ),
         ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "P.S. only", False),
         ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a\n] [b] [[c]", True),
         ("detectable_content:number_placeholders", {"num_placeholders": 3}, "[a\n] [b] [[c]", False),

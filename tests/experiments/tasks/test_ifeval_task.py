@@ -9,7 +9,7 @@ import dspy
 import pytest
 from shared_data import DATA, needs_data
 
-from dspy_fusion.experiments.records import Record
+from dspy_fusion.experiments.records.record import Record
 from dspy_fusion.experiments.tasks import Task, load_task
 from dspy_fusion.experiments.tasks.ifeval import official_scores_of
 from dspy_fusion.programs.errors import ConfigurationError
@@ -62,8 +62,13 @@ def test_examples_are_grouped_by_category_and_keep_their_arguments(tmp_path: Pat
 def test_parts_are_the_instructions(tmp_path: Path) -> None:
     task = ifeval(tmp_path)
     assert task.parts is not None
-    parts = task.parts(task.examples("test", 1)[0], "Ships sail. They sink.", ["Ships sail, or sink. Yes.", None, "Ships sail."])
-    assert [(part.kind, part.right, part.same_as) for part in parts] == [("length_constraints", True, (0,)), ("punctuation", True, (2,))]
+    parts = task.parts(
+        task.examples("test", 1)[0], "Ships sail. They sink.", ["Ships sail, or sink. Yes.", None, "Ships sail."]
+    )
+    assert [(part.kind, part.right, part.same_as) for part in parts] == [
+        ("length_constraints", True, (0,)),
+        ("punctuation", True, (2,)),
+    ]
 
 
 def test_official_scores_count_every_instruction_once(tmp_path: Path) -> None:
@@ -71,11 +76,21 @@ def test_official_scores_count_every_instruction_once(tmp_path: Path) -> None:
     assert task.aspects is not None
     records = []
     for example, text in zip(task.examples("test", 2), ("Ships sail.", "No comma"), strict=True):
-        shared = {"task": "ifeval", "strategy": "s", "seed": 0, "expected": task.answer_text(example.toDict()), "example": example.id}
-        records.append(Record(**shared, score=task.metric(example, answer(text)), aspects=task.aspects(example, answer(text))))
+        shared = {
+            "task": "ifeval",
+            "strategy": "s",
+            "seed": 0,
+            "expected": task.answer_text(example.toDict()),
+            "example": example.id,
+        }
+        records.append(
+            Record(**shared, score=task.metric(example, answer(text)), aspects=task.aspects(example, answer(text)))
+        )
     scores = official_scores_of(records)
     assert (scores.prompt_strict, scores.instruction_strict) == (0.5, pytest.approx(2 / 3))
-    failed = Record(task="ifeval", strategy="s", seed=0, example="x", expected=records[0].expected, score=0.0, error="late")
+    failed = Record(
+        task="ifeval", strategy="s", seed=0, example="x", expected=records[0].expected, score=0.0, error="late"
+    )
     assert official_scores_of([*records, failed]).instruction_strict == pytest.approx(2 / 5)
     with pytest.raises(ConfigurationError, match="need records of that task"):
         official_scores_of([])
@@ -97,7 +112,9 @@ def test_bad_rows_are_named_with_file_and_line(tmp_path: Path, change: dict[str,
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     row = {name: value for name, value in ROWS[1].items() if name != "kwargs"}
-    with pytest.raises(ConfigurationError, match="lacks a column 'kwargs'; its columns are: key, prompt, instruction_id_list"):
+    with pytest.raises(
+        ConfigurationError, match="lacks a column 'kwargs'; its columns are: key, prompt, instruction_id_list"
+    ):
         ifeval(tmp_path, [row]).examples("test", 1)
 
 

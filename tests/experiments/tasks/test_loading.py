@@ -13,7 +13,9 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 
 def gsm8k(folder: Path, *answers: str) -> Task:
-    return task("gsm8k", folder, "gsm8k/test", *({"question": f"{i}?", "answer": answer} for i, answer in enumerate(answers)))
+    return task(
+        "gsm8k", folder, "gsm8k/test", *({"question": f"{i}?", "answer": answer} for i, answer in enumerate(answers))
+    )
 
 
 def task(name: str, folder: Path, file: str, *rows: dict[str, Any], **options: Any) -> Task:
@@ -23,19 +25,29 @@ def task(name: str, folder: Path, file: str, *rows: dict[str, Any], **options: A
     return load_task(name, data=folder, **options)
 
 
-def test_rows_without_a_readable_right_answer_are_set_aside_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_without_a_readable_right_answer_are_set_aside_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = gsm8k(tmp_path, "#### 1", "no mark", "#### many", "#### 2")
     with caplog.at_level(logging.WARNING):
-        assert [(example.id, example.answer) for example in made.examples("test", 3)] == [("gsm8k-0", "1"), ("gsm8k-3", "2")]
+        assert [(example.id, example.answer) for example in made.examples("test", 3)] == [
+            ("gsm8k-0", "1"),
+            ("gsm8k-3", "2"),
+        ]
     aside = [(row.where.rpartition("/")[2], row.why) for row in made.set_aside("test")]
     expected = [("no line that begins with ####", 2), ("'many' is no number", 3)]
-    assert all(where == f"test.jsonl, line {line}" and why in said for (where, said), (why, line) in zip(aside, expected, strict=True))
+    assert all(
+        where == f"test.jsonl, line {line}" and why in said
+        for (where, said), (why, line) in zip(aside, expected, strict=True)
+    )
     assert "2 rows set aside, the first: " in caplog.text
     assert "2 examples in split 'test', fewer than the 3 asked for" in caplog.text
 
 
 def test_a_split_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no example of split 'test' can be used; .*line 1: the solution has no line"):
+    with pytest.raises(
+        ConfigurationError, match=r"no example of split 'test' can be used; .*line 1: the solution has no line"
+    ):
         gsm8k(tmp_path, "none").examples("test", 1)
 
 
@@ -46,7 +58,9 @@ def test_two_rows_of_one_id_are_both_named(tmp_path: Path) -> None:
 
 
 def test_a_renamed_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"line 1 lacks a column 'answer'; its columns are: question, solution"):
+    with pytest.raises(
+        ConfigurationError, match=r"line 1 lacks a column 'answer'; its columns are: question, solution"
+    ):
         task("gsm8k", tmp_path, "gsm8k/test", {"question": "?", "solution": "#### 1"}).examples("test", 1)
 
 

@@ -76,7 +76,12 @@ def test_an_answer_of_one_turn_is_refused(tmp_path: Path) -> None:
 def test_the_hubs_columns_are_read_too(tmp_path: Path) -> None:
     row = {"prompt_id": 7, "category": "math", "prompt": QUESTION["turns"], "reference": ["four", "eight"]}
     (example,) = load_task("mt_bench", data=folder(tmp_path, row)).examples("test", 1)
-    assert (example.id, example.question_2, example.answer_1, example.answer_2) == ("7", "And doubled?", "four", "eight")
+    assert (example.id, example.question_2, example.answer_1, example.answer_2) == (
+        "7",
+        "And doubled?",
+        "four",
+        "eight",
+    )
 
 
 def test_a_dialogue_without_two_turns_is_set_aside(tmp_path: Path) -> None:

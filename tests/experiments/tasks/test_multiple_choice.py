@@ -21,13 +21,20 @@ def test_a_letter_or_the_text_names_the_choice(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["(A) is wrong. The answer is B.", "Neither (A) nor (C): the correct answer is **B**", "Option B, since it is green"]
+    "answer",
+    [
+        "(A) is wrong. The answer is B.",
+        "Neither (A) nor (C): the correct answer is **B**",
+        "Option B, since it is green",
+    ],
 )
 def test_reasoning_may_surround_the_choice(answer: str) -> None:
     assert chosen(answer, OPTIONS) == "B"
 
 
-@pytest.mark.parametrize("answer", ["", None, "B and C", "(A) or (B)", "(a) 1 + 1\n(b) 2", "A planet", "E", "purple", "red green"])
+@pytest.mark.parametrize(
+    "answer", ["", None, "B and C", "(A) or (B)", "(a) 1 + 1\n(b) 2", "A planet", "E", "purple", "red green"]
+)
 def test_an_unclear_answer_is_none(answer: str | None) -> None:
     assert chosen(answer, OPTIONS) is None
 

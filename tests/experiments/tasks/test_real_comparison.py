@@ -1,4 +1,6 @@
-"""Comparisons on tasks with data: with models that answer by a script, and with the embedded ones, whose answers are nonsense."""
+"""Comparisons on tasks with data: with models that answer by a script, and with the embedded ones,
+whose answers are nonsense.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ import pytest
 from conftest import ScriptedLM, answers, prompt_of
 from shared_data import DATA, needs_data
 
-from dspy_fusion.experiments.compare import prepare
-from dspy_fusion.experiments.config import CompareConfig, StrategyConfig, parse_config, read_config
-from dspy_fusion.experiments.preset import preset_config
-from dspy_fusion.experiments.records import Record
-from dspy_fusion.experiments.strategies import planned
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig, parse_config, read_config
+from dspy_fusion.experiments.plans.default_strategies import preset_config
+from dspy_fusion.experiments.plans.strategies import planned
+from dspy_fusion.experiments.records.record import Record
+from dspy_fusion.experiments.runs.comparison import prepare
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.serving.model_entry import Price
-from dspy_fusion.serving.models import load_models
+from dspy_fusion.serving.catalogue.model_entry import Price
+from dspy_fusion.serving.catalogue.models import load_models
 
 VOTE = StrategyConfig("vote", "vote", "model")
 SUMS = [("1 + 1", "2"), ("500 + 500", "1,000")]
@@ -57,7 +59,9 @@ def run(config: CompareConfig, models: Any, path: Path) -> tuple[Record, ...]:
 
 
 def config(data: Path, **options: Any) -> CompareConfig:
-    return CompareConfig(**{"task": "gsm8k", "strategies": (VOTE,), "examples": 2, "n": 3, "data": str(data), **options})
+    return CompareConfig(
+        **{"task": "gsm8k", "strategies": (VOTE,), "examples": 2, "n": 3, "data": str(data), **options}
+    )
 
 
 def test_votes_compare_numbers_and_not_their_spelling(sums: Path, tmp_path: Path) -> None:
@@ -68,9 +72,14 @@ def test_votes_compare_numbers_and_not_their_spelling(sums: Path, tmp_path: Path
 
 
 def test_unreadable_answers_count_zero_and_as_unreadable(sums: Path, tmp_path: Path) -> None:
-    models = Scripted(model=lambda request: {"reasoning": "", "answer": "two" if "1 + 1" in prompt_of(request) else "1000"})
+    models = Scripted(
+        model=lambda request: {"reasoning": "", "answer": "two" if "1 + 1" in prompt_of(request) else "1000"}
+    )
     records = run(config(sums), models, tmp_path / "run")
-    assert sorted((record.score, record.aspects["readable"], record.expected) for record in records) == [(0, 0, "2"), (1, 1, "1,000")]
+    assert sorted((record.score, record.aspects["readable"], record.expected) for record in records) == [
+        (0, 0, "2"),
+        (1, 1, "1,000"),
+    ]
 
 
 def test_the_run_says_what_it_asked(sums: Path, tmp_path: Path) -> None:
@@ -85,7 +94,9 @@ def test_the_run_says_what_it_asked(sums: Path, tmp_path: Path) -> None:
 def test_a_run_does_not_go_on_with_other_examples(sums: Path, tmp_path: Path) -> None:
     models = Scripted(model=lambda request: {"reasoning": "", "answer": "2"})
     assert run(config(sums), models, tmp_path / "run") == run(config(sums), models, tmp_path / "run")
-    (sums / "gsm8k" / "test.jsonl").write_text('{"question": "2 + 2", "answer": "#### 4"}\n{"question": "3", "answer": "#### 3"}\n')
+    (sums / "gsm8k" / "test.jsonl").write_text(
+        '{"question": "2 + 2", "answer": "#### 4"}\n{"question": "3", "answer": "#### 3"}\n'
+    )
     with pytest.raises(RecordError, match=r"holds another run \(examples: "):
         prepare(config(sums), models, tmp_path / "run")
 
@@ -93,7 +104,9 @@ def test_a_run_does_not_go_on_with_other_examples(sums: Path, tmp_path: Path) ->
 def test_a_judge_is_none_of_those_that_answer_unless_that_is_wanted(sums: Path, tmp_path: Path) -> None:
     models = Scripted(model=answers("2"), other=answers("2"))
     asked = config(sums, metric_judge="model")
-    with pytest.raises(ConfigurationError, match="metric_judge 'model' would grade its own answers, as 'model' of this comparison"):
+    with pytest.raises(
+        ConfigurationError, match="metric_judge 'model' would grade its own answers, as 'model' of this comparison"
+    ):
         prepare(asked, models, tmp_path / "run")
     for allowed in (replace(asked, judge_may_answer=True), replace(asked, metric_judge="other")):
         prepare(allowed, models, tmp_path / allowed.metric_judge).records.close()
@@ -123,22 +136,29 @@ def test_the_preset_follows_the_task() -> None:
 
 @pytest.mark.parametrize("name", ["demo", "mgsm"])
 def test_the_example_configurations_are_valid(name: str) -> None:
-    import dspy_fusion.experiments.config as module
+    import dspy_fusion.experiments.plans.comparison_config as module
 
-    read = read_config(Path(module.__file__).with_name("configs") / f"{name}.toml")
+    read = read_config(Path(module.__file__).parents[1] / "configs" / f"{name}.toml")
     assert len(planned(read)) >= len(read.strategies)
 
 
 @needs_data
-@pytest.mark.parametrize(("task", "languages"), [("strategyqa", ()), ("mmlu", ()), ("geofact_x", ("sw",)), ("wmt24pp", ("tr_TR",))])
+@pytest.mark.parametrize(
+    ("task", "languages"), [("strategyqa", ()), ("mmlu", ()), ("geofact_x", ("sw",)), ("wmt24pp", ("tr_TR",))]
+)
 def test_embedded_models_take_part_in_real_tasks(task: str, languages: tuple[str, ...], tmp_path: Path) -> None:
     """Some of their answers never end, which is a failure and counts 0; the others are nonsense, which is graded."""
     catalogue = tmp_path / "models.toml"
-    catalogue.write_text("".join(f'[{name}]\nmodel = "embedded/{name}"\nsampling = {{ max_tokens = 96 }}\n' for name in ("plus", "aft")))
+    catalogue.write_text(
+        "".join(f'[{name}]\nmodel = "embedded/{name}"\nsampling = {{ max_tokens = 96 }}\n' for name in ("plus", "aft"))
+    )
     options: dict[str, Any] = {"examples": 2, "n": 2, "data": str(DATA), "languages": languages, "adapter": "plain"}
-    comparison = prepare(preset_config(task, ["plus"], fusor="aft", likelihood=True, **options), load_models(str(catalogue)), tmp_path)
+    comparison = prepare(
+        preset_config(task, ["plus"], fusor="aft", likelihood=True, **options), load_models(str(catalogue)), tmp_path
+    )
     comparison.run(lambda record: None)
     records = comparison.records.records
     assert len(records) == comparison.total
     assert any(record.error is None and record.answer for record in records)
-    assert all(record.score == 0 and "AnswerCutOff" in record.error for record in records if record.error)
+    assert {r.error for r in records if r.error and "AnswerCutOff" not in r.error} == set()
+    assert {r.score for r in records if r.error} <= {0}

@@ -9,9 +9,9 @@ import dspy
 import pytest
 from shared_data import DATA, needs_data
 
+from dspy_fusion.experiments.rows.row_files import read_file
 from dspy_fusion.experiments.tasks import load_task
 from dspy_fusion.experiments.tasks.math_answers import is_right
-from dspy_fusion.experiments.tasks.row_files import read_file
 
 pytestmark = needs_data
 ALL = 10**6
@@ -59,7 +59,9 @@ def test_right_answers_score_one_and_wrong_ones_less_in_every_group(name: str) -
     task = load_task(name, data=DATA)
     examples = task.examples("test", ALL if name != "wmt24pp" else 400)
     assert {task.metric(example, dspy.Prediction(**example.toDict())) for example in examples} == {1.0}
-    wrong = [(task.group(example), task.metric(example, dspy.Prediction(**WRONG[name](example)))) for example in examples]
+    wrong = [
+        (task.group(example), task.metric(example, dspy.Prediction(**WRONG[name](example)))) for example in examples
+    ]
     assert all(score < (0.9 if name == "wmt24pp" else 1e-9) for _, score in wrong)
     assert {group for group, _ in wrong} == set(map(task.group, examples))
 
@@ -85,7 +87,9 @@ def test_answers_in_the_languages_own_digits_are_right(name: str) -> None:
 
 
 def test_grading_agrees_with_the_flags_of_recorded_solutions() -> None:
-    """On the extracted answers always; on whole solutions nearly so, and there the recorded extraction is the one that misses signs."""
+    """On the extracted answers always; on whole solutions nearly so,
+    and there the recorded extraction is the one that misses signs.
+    """
     assert DATA is not None
     pools = [row.values for row in read_file(DATA / "gsm8k_pool" / "pool.jsonl.gz")][:150]
     kept = [(pool["gold"], given) for pool in pools for given in pool["candidates"] if not given.get("flag_conflict")]
@@ -102,4 +106,6 @@ def _agrees(gold: str, given: dict[str, Any], field: str) -> bool:
 def test_every_accepted_name_of_geofact_x_is_right() -> None:
     task = load_task("geofact_x", data=DATA)
     examples = task.examples("test", ALL)
-    assert all(task.metric(example, dspy.Prediction(answer=name)) == 1 for example in examples for name in example.accepted)
+    assert all(
+        task.metric(example, dspy.Prediction(answer=name)) == 1 for example in examples for name in example.accepted
+    )

@@ -7,7 +7,13 @@ import pytest
 from shared_data import DATA, needs_data
 
 from dspy_fusion.experiments.tasks import load_task
-from dspy_fusion.experiments.tasks.translation_metrics import comet_scores, corpus_bleu, corpus_chrf, sentence_bleu, sentence_chrf
+from dspy_fusion.experiments.tasks.translation_metrics import (
+    comet_scores,
+    corpus_bleu,
+    corpus_chrf,
+    sentence_bleu,
+    sentence_chrf,
+)
 from dspy_fusion.experiments.tasks.wmt24pp import LANGUAGES
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -54,4 +60,8 @@ def test_the_metric_is_the_chrf_of_the_recorded_reference() -> None:
     task = load_task("wmt24pp", data=DATA, languages=["uk_UA"])
     example = task.examples("test", 1)[0]
     answer = dspy.Prediction(translation=example.translation[: len(example.translation) // 2])
-    assert task.metric(example, answer) == task.aspects(example, answer)["chrF"] == sentence_chrf(answer.translation, example.translation)  # type: ignore[misc]
+    assert (
+        task.metric(example, answer)
+        == task.aspects(example, answer)["chrF"]
+        == sentence_chrf(answer.translation, example.translation)
+    )  # type: ignore[misc]

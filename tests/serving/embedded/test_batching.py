@@ -9,7 +9,7 @@ from dspy_fusion.serving.embedded.checkpoint import Checkpoint
 from dspy_fusion.serving.embedded.decoder import Decoder
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel
 from dspy_fusion.serving.embedded.jobs import Answer, Job
-from dspy_fusion.serving.embedded.sampling import Sampling
+from dspy_fusion.serving.embedded.token_sampling import Sampling
 
 
 class CountingReader(Decoder):
@@ -54,7 +54,9 @@ def test_a_seed_gives_the_same_text_whatever_runs_beside_it(batch: Batch, model:
     twins = [job(model, "What is 2 + 2?", seed=i) for i in range(4)]
     among = run(batch, [*crowd[:6], job(model, **wanted), *crowd[6:], *twins])[6]
     assert among.tokens == alone.tokens
-    assert [score.logprob for score in among.scores] == pytest.approx([score.logprob for score in alone.scores], abs=1e-6)
+    assert [score.logprob for score in among.scores] == pytest.approx(
+        [score.logprob for score in alone.scores], abs=1e-6
+    )
 
 
 def test_identical_prompts_are_read_once(batch: Batch, reader: CountingReader, model: EmbeddedModel) -> None:

@@ -25,7 +25,7 @@ def read(decoder: Decoder, tokens: list[int]) -> PromptCache:
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_logits_are_those_of_the_trained_model(checkpoint: Checkpoint, precision: type[np.floating]) -> None:
     torch = pytest.importorskip("torch")
-    from dspy_fusion.serving.embedded.training.llama import Llama
+    from benchmarks.train_embedded.llama import Llama
 
     trained = Llama(checkpoint.architecture)
     trained.load_state_dict({name: torch.tensor(value) for name, value in checkpoint.weights.items()})

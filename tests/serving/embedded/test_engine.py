@@ -77,7 +77,14 @@ def test_the_likelihood_of_a_text_adds_up_over_its_tokens(lm: dspy.LM, engine: E
 def test_earlier_turns_end_as_in_training(lm: dspy.LM, engine: EmbeddedEngine) -> None:
     tokenizer = engine.model.tokenizer
     turns = (Message.user("a"), Message.assistant("b"), Message.user("c"), Message.user("d"))
-    expected = [tokenizer.begin, tokenizer.user, *tokenizer.encode("a"), tokenizer.assistant, *tokenizer.encode("b"), tokenizer.end]
+    expected = [
+        tokenizer.begin,
+        tokenizer.user,
+        *tokenizer.encode("a"),
+        tokenizer.assistant,
+        *tokenizer.encode("b"),
+        tokenizer.end,
+    ]
     expected += [tokenizer.user, *tokenizer.encode("c\n\nd"), tokenizer.assistant]
     assert engine.complete(request_for(lm, *turns, system=None, max_tokens=1)).usage.input_tokens == len(expected)
 
@@ -105,7 +112,9 @@ def test_unsupported_content_is_refused_by_name(lm: dspy.LM) -> None:
 
 
 def test_a_prompt_beyond_the_context_is_an_error(lm: dspy.LM) -> None:
-    with pytest.raises(ContextWindowExceededError, match=r"embedded/tiny@.*context length is 320 tokens, .*the prompt has 405"):
+    with pytest.raises(
+        ContextWindowExceededError, match=r"embedded/tiny@.*context length is 320 tokens, .*the prompt has 405"
+    ):
         lm(request_for(lm, Message.user("x" * 401)))
 
 
@@ -118,7 +127,9 @@ def test_an_answer_never_outgrows_the_context(lm: dspy.LM) -> None:
 def test_a_stream_gives_the_same_answer_in_pieces(lm: dspy.LM, engine: EmbeddedEngine, stop: tuple[str, ...]) -> None:
     request = request_for(lm, seed=4, max_tokens=60, stop=stop, logprobs=0)
     events = list(engine.stream(request))
-    deltas = [event.delta for event in events if isinstance(event, StreamDeltaEvent) and isinstance(event.delta, TextDelta)]
+    deltas = [
+        event.delta for event in events if isinstance(event, StreamDeltaEvent) and isinstance(event.delta, TextDelta)
+    ]
     whole = engine.complete(request)
     assert "".join(delta.text for delta in deltas) == whole.text
     assert sum((delta.logprobs for delta in deltas), ()) == whole.logprobs

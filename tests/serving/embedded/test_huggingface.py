@@ -38,7 +38,10 @@ def test_there_and_back_gives_the_same_logits(weights_path: Path, folder: Path, 
 
 
 def test_float_weights_come_back_as_they_are(folder: Path, tmp_path: Path) -> None:
-    weights = {name: value + np.float32(0.01) * (value.ndim > 1) for name, value in load_file(folder / "model.safetensors").items()}
+    weights = {
+        name: value + np.float32(0.01) * (value.ndim > 1)
+        for name, value in load_file(folder / "model.safetensors").items()
+    }
     save_file(weights, folder / "model.safetensors")
     back = load_checkpoint(from_huggingface(folder, tmp_path / "f.safetensors", int8=False)).weights
     assert all(np.array_equal(back[name], value) for name, value in weights.items())
@@ -60,7 +63,10 @@ def test_transformers_gives_the_same_tokens_and_logits(weights_path: Path, folde
 
 def test_a_checkpoint_answers_as_the_model_it_was_made_of(tmp_path: Path) -> None:
     solve, sheet = dspy.Predict("worksheet -> answers"), "(a) 12 + 7\n(b) 90 - 5\n(c) 3 x 9\n(d) 40 + 8"
-    lms = [huggingface_lm(to_huggingface("sft", tmp_path / "run" / "model"), temperature=0.0), embedded_lm("sft", temperature=0.0)]
+    lms = [
+        huggingface_lm(to_huggingface("sft", tmp_path / "run" / "model"), temperature=0.0),
+        embedded_lm("sft", temperature=0.0),
+    ]
     assert lms[0].model.startswith("embedded/run@")
     answers = []
     for lm in lms:
@@ -78,9 +84,13 @@ def test_a_checkpoint_answers_as_the_model_it_was_made_of(tmp_path: Path) -> Non
         ({"vocab_size": None}, "does not say vocab_size"),
     ],
 )
-def test_another_kind_of_checkpoint_is_refused(folder: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_another_kind_of_checkpoint_is_refused(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     config = {**json.loads((folder / "config.json").read_text()), **changes}
-    (folder / "config.json").write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+    (folder / "config.json").write_text(
+        json.dumps({name: value for name, value in config.items() if value is not None})
+    )
     with pytest.raises(ConfigurationError, match=message):
         from_huggingface(folder, tmp_path / "f.safetensors")
 

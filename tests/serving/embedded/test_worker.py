@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel
-from dspy_fusion.serving.embedded.sampling import Sampling
+from dspy_fusion.serving.embedded.token_sampling import Sampling
 
 
 def answer(model: EmbeddedModel, seed: int) -> str:
@@ -55,8 +55,10 @@ def answer_of_a_fork(model: EmbeddedModel) -> str:
 def test_a_process_with_unfinished_requests_exits_cleanly(weights_path: Path) -> None:
     script = (
         "import sys; from dspy_fusion.serving.embedded.embedded_model import load_model\n"
-        "from dspy_fusion.serving.embedded.sampling import Sampling\n"
+        "from dspy_fusion.serving.embedded.token_sampling import Sampling\n"
         "jobs = [load_model(sys.argv[1]).submit([1, 2, 3], Sampling(300)) for _ in range(100)]\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, weights_path], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, weights_path], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")

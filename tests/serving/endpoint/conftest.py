@@ -1,4 +1,6 @@
-"""The real server on a free port of this machine: embedded models and a fusion of them, and scripted models that are slow or wrong."""
+"""The real server on a free port of this machine: embedded models and a fusion of them,
+and scripted models that are slow or wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs import Fusion, PlainAdapter
 from dspy_fusion.serving import embedded_lm
-from dspy_fusion.serving.embedded.training.corpora import TASK_INSTRUCTIONS
+from dspy_fusion.serving.embedded.arithmetic import TASK_INSTRUCTIONS
 from dspy_fusion.serving.endpoint.served_model import ServedModel
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
-scripted = importlib.import_module("conftest")  # the one at the top; a checker would take `import conftest` for this very file
+scripted = importlib.import_module(
+    "conftest"
+)  # the one at the top; a checker would take `import conftest` for this very file
 
 SHEET = "(a) 12 + 30\n(b) 745 - 98\n(c) 128 x 4\n(d) 99 + 1"
 
@@ -34,7 +38,9 @@ def worksheets_fusion(n: int = 3) -> Fusion:
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
     """A server of the bare model ``aft`` and the program ``sheets``."""
-    with endpoint_server([ServedModel("aft", "aft"), ServedProgram("sheets", worksheets_fusion(), adapter=PlainAdapter())]) as address:
+    with endpoint_server(
+        [ServedModel("aft", "aft"), ServedProgram("sheets", worksheets_fusion(), adapter=PlainAdapter())]
+    ) as address:
         yield address
 
 
@@ -78,7 +84,9 @@ class SlowEngine:
 
 
 def slow_lm(engine: SlowEngine) -> dspy.LM:
-    return dspy.LM("scripted/slow", engine=scripted.ScriptedEngine(lambda _: ""), async_engine=engine, cache=False, num_retries=0)
+    return dspy.LM(
+        "scripted/slow", engine=scripted.ScriptedEngine(lambda _: ""), async_engine=engine, cache=False, num_retries=0
+    )
 
 
 def fusion_of(answer: Callable[[Any], Any], signature: str = "question -> answer", **options: Any) -> Fusion:

@@ -12,7 +12,7 @@ import pytest
 
 from dspy_fusion.programs import ConfigurationError, Vote
 from dspy_fusion.serving.endpoint.app import create_app
-from dspy_fusion.serving.endpoint.limits import Limits
+from dspy_fusion.serving.endpoint.request_limits import Limits
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
@@ -48,11 +48,19 @@ def small() -> Iterator[str]:
         ({"messages": []}, "messages", "at least one message"),
         ({"messages": "hello"}, "messages", "messages must be a list, but got 'hello'"),
         ({"messages": ["hello"]}, "messages[0]", "must be an object with role and content"),
-        ({"messages": [{"role": "robot", "content": "q"}]}, "messages[0].role", "must be one of system, developer, user, assistant"),
+        (
+            {"messages": [{"role": "robot", "content": "q"}]},
+            "messages[0].role",
+            "must be one of system, developer, user, assistant",
+        ),
         ({"messages": [USER, {"role": "tool", "content": "q"}]}, "messages[1].role", "but got 'tool'"),
         ({"messages": [{"role": "user"}]}, "messages[0].content", "must be a text, but got None"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content", "must be a text, but got 7"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content", "parts of type 'text'"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages[0].content",
+            "parts of type 'text'",
+        ),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content", "half a character"),
         ({"messages": [USER, {"role": "assistant", "content": "a"}]}, "messages[1].role", "must be the user's"),
         ({"n": 0}, "n", "n must be a whole number from 1"),
@@ -106,14 +114,23 @@ def test_a_wrong_field_is_named(small: str, changes: dict[str, Any], param: str,
         (b"{}", {"Host": "rebound.example.com"}, 403, "wrong_host"),
     ],
 )
-def test_what_is_no_request_is_refused(small: str, content: bytes, headers: dict[str, str], status: int, code: str | None) -> None:
-    response = httpx.post(f"{small}/chat/completions", content=content, headers={"Content-Type": "application/json", **headers})
+def test_what_is_no_request_is_refused(
+    small: str, content: bytes, headers: dict[str, str], status: int, code: str | None
+) -> None:
+    response = httpx.post(
+        f"{small}/chat/completions", content=content, headers={"Content-Type": "application/json", **headers}
+    )
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
 def test_a_request_that_does_not_say_how_large_it_is_is_limited_too(small: str) -> None:
     chunks = (b" " * 1000 for _ in range(5))
-    assert httpx.post(f"{small}/chat/completions", content=chunks, headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        httpx.post(
+            f"{small}/chat/completions", content=chunks, headers={"Content-Type": "application/json"}
+        ).status_code
+        == 413
+    )
 
 
 def test_unknown_models_and_paths_are_404s(small: str) -> None:
@@ -126,11 +143,20 @@ def test_unknown_models_and_paths_are_404s(small: str) -> None:
 
 
 def test_neutral_and_meaningless_fields_are_allowed(small: str) -> None:
-    neutral = {"frequency_penalty": 0.0, "tools": [], "response_format": {"type": "text"}, "user": "me", "top_p": None, "metadata": {}}
+    neutral = {
+        "frequency_penalty": 0.0,
+        "tools": [],
+        "response_format": {"type": "text"},
+        "user": "me",
+        "top_p": None,
+        "metadata": {},
+    }
     assert ask(small, model="one", **neutral).json()["choices"][0]["message"]["content"] == "fine"
 
 
-@pytest.mark.parametrize("given", [{"inputs": {"question": "q", "attempts": 2}}, {"content": '{"question": "q", "attempts": "2"}'}])
+@pytest.mark.parametrize(
+    "given", [{"inputs": {"question": "q", "attempts": 2}}, {"content": '{"question": "q", "attempts": "2"}'}]
+)
 def test_several_inputs_come_by_name(small: str, given: dict[str, Any]) -> None:
     body = ask(small, model="two", **given).json()
     assert body["choices"][0]["message"]["content"] == "fine"
@@ -140,7 +166,12 @@ def test_several_inputs_come_by_name(small: str, given: dict[str, Any]) -> None:
 def test_the_key_is_asked_for_where_there_is_one() -> None:
     with endpoint_server([ServedProgram("m", fusion_of(lambda request: {"answer": "a"}))], key="secret") as url:
         right = {"Authorization": "Bearer secret"}
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}, {"Authorization": "secret"}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Basic secret"},
+            {"Authorization": "secret"},
+        ):
             assert httpx.get(f"{url}/models", headers=headers).json()["error"]["code"] == "invalid_api_key"
             assert ask(url).status_code == 401
         assert httpx.get(f"{url}/models", headers={**right, "Host": "my.example.com"}).status_code == 200
@@ -151,7 +182,9 @@ def test_what_cannot_be_served_is_refused() -> None:
     program = fusion_of(lambda request: {"answer": "a"})
     with pytest.raises(ConfigurationError, match=r"'m' is a Predict.*wrap it as Vote\(program, n=1"):
         ServedProgram("m", dspy.Predict("question -> answer"))
-    with pytest.raises(ConfigurationError, match=r"one of the task's outputs \['answer'\], but got answer_field='reply'"):
+    with pytest.raises(
+        ConfigurationError, match=r"one of the task's outputs \['answer'\], but got answer_field='reply'"
+    ):
         ServedProgram("m", program, answer_field="reply")
     with pytest.raises(ConfigurationError, match="there is nothing to serve"):
         create_app([])

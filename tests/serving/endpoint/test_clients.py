@@ -1,4 +1,6 @@
-"""What clients of OpenAI's protocol get from the real server: the openai SDK, litellm, and dspy.LM with both engines."""
+"""What clients of OpenAI's protocol get from the real server: the openai SDK, litellm,
+and dspy.LM with both engines.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ def test_a_served_program_answers_as_it_does_in_process(client: openai.OpenAI) -
     there = client.chat.completions.create(model="sheets", messages=MESSAGES)
     assert there.choices[0].message.content == here.answers
     assert there.usage
-    assert (there.usage.prompt_tokens, there.usage.completion_tokens) == (here.pool.total.tokens_in, here.pool.total.tokens_out)
+    assert (there.usage.prompt_tokens, there.usage.completion_tokens) == (
+        here.pool.total.tokens_in,
+        here.pool.total.tokens_out,
+    )
 
 
 def test_usage_is_summed_over_all_calls_and_split_by_role(client: openai.OpenAI) -> None:
@@ -75,7 +80,9 @@ def test_a_stream_is_the_answer_in_pieces(client: openai.OpenAI, model: str) -> 
 
 
 def test_a_stream_that_ends_with_the_usage_says_so_until_then(client: openai.OpenAI) -> None:
-    told: Any = client.chat.completions.create(model="aft", messages=MESSAGES, stream=True, stream_options={"include_usage": True})
+    told: Any = client.chat.completions.create(
+        model="aft", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+    )
     *before, last = [chunk.model_dump(exclude_unset=True)["usage"] for chunk in told]
     assert before == [None] * len(before)
     assert last["total_tokens"] > 0
@@ -86,7 +93,9 @@ def test_a_stream_that_ends_with_the_usage_says_so_until_then(client: openai.Ope
 def test_a_response_has_an_id_to_ask_about(client: openai.OpenAI) -> None:
     whole = client.chat.completions.create(model="sheets", messages=MESSAGES)
     assert whole._request_id == whole.id
-    with client.chat.completions.with_streaming_response.create(model="aft", messages=MESSAGES, stream=True) as streamed:
+    with client.chat.completions.with_streaming_response.create(
+        model="aft", messages=MESSAGES, stream=True
+    ) as streamed:
         assert (streamed.request_id or "") in next(streamed.iter_lines())
 
 
@@ -105,7 +114,9 @@ def test_a_prompt_that_is_too_long_is_the_clients_to_shorten(client: openai.Open
 @pytest.mark.parametrize("model", ["sheets", "aft"])
 def test_a_stop_text_ends_an_answer(client: openai.OpenAI, model: str, stream: bool) -> None:
     made: Any = client.chat.completions.create(model=model, messages=MESSAGES, stop=["\n(b", "never"], stream=stream)
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in made) if stream else made.choices[0].message.content
+    text = (
+        "".join(chunk.choices[0].delta.content or "" for chunk in made) if stream else made.choices[0].message.content
+    )
     assert text.startswith("(a) 12 + 30 = ")
     assert "\n" not in text
 
@@ -132,7 +143,9 @@ def test_litellm_gets_the_same(client: openai.OpenAI, url: str, model: str) -> N
     expected = client.chat.completions.create(model=name, messages=MESSAGES, seed=5, n=2)
     options: Any = {"model": model, "api_base": url, "api_key": "none", "messages": MESSAGES, "seed": 5}
     made: Any = litellm.completion(**options, n=2)
-    assert [choice.message.content for choice in made.choices] == [choice.message.content for choice in expected.choices]
+    assert [choice.message.content for choice in made.choices] == [
+        choice.message.content for choice in expected.choices
+    ]
     assert expected.usage
     assert made.usage.total_tokens == expected.usage.total_tokens
     streamed: Any = litellm.completion(**options, stream=True)
@@ -152,7 +165,9 @@ def test_dspy_gets_the_same(client: openai.OpenAI, url: str, engine: str) -> Non
 @pytest.mark.parametrize("engine", ["lm15", "litellm"])
 def test_a_program_runs_on_a_served_model_as_on_the_embedded_one(url: str, engine: str) -> None:
     program = worksheets_fusion()
-    program.fusor_lm = dspy.LM("hosted_vllm/aft", api_base=url, api_key="none", engine=engine, cache=False, num_retries=0)
+    program.fusor_lm = dspy.LM(
+        "hosted_vllm/aft", api_base=url, api_key="none", engine=engine, cache=False, num_retries=0
+    )
     with dspy.context(adapter=PlainAdapter()):
         prediction = program(worksheet=SHEET)
     assert prediction.answers == in_process().answers

@@ -40,7 +40,10 @@ def xml(answer: str) -> str:
 WRITERS: dict[str, tuple[Callable[[str], str], dspy.Adapter]] = {
     "chat": (chat, dspy.ChatAdapter()),
     "json": (lambda answer: json.dumps({"reasoning": "because", "answer": answer}), dspy.JSONAdapter()),
-    "json in words": (lambda answer: f"Sure: {json.dumps({'answer': answer, 'reasoning': ''}, ensure_ascii=False)}", dspy.JSONAdapter()),
+    "json in words": (
+        lambda answer: f"Sure: {json.dumps({'answer': answer, 'reasoning': ''}, ensure_ascii=False)}",
+        dspy.JSONAdapter(),
+    ),
     "xml": (xml, dspy.XMLAdapter()),
 }
 
@@ -70,9 +73,16 @@ def test_text_that_may_become_a_stop_text_is_kept_back() -> None:
 def test_the_fusors_tokens_are_the_stream(kind: str) -> None:
     write, adapter = WRITERS[kind]
     texts = {True: "the fused answer", False: "a proposal"}
-    program = fusion_of(lambda request: write(texts["candidates" in scripted.prompt_of(request)]), "question -> reasoning, answer")
-    with endpoint_server([ServedProgram("m", program, adapter=adapter)]) as url, openai.OpenAI(base_url=url, api_key="none") as client:
-        stream: Any = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "q"}], stream=True)
+    program = fusion_of(
+        lambda request: write(texts["candidates" in scripted.prompt_of(request)]), "question -> reasoning, answer"
+    )
+    with (
+        endpoint_server([ServedProgram("m", program, adapter=adapter)]) as url,
+        openai.OpenAI(base_url=url, api_key="none") as client,
+    ):
+        stream: Any = client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "q"}], stream=True
+        )
         pieces = [chunk.choices[0].delta.content for chunk in stream if chunk.choices[0].delta.content]
     assert "".join(pieces) == "the fused answer"
     assert len(pieces) > 2
@@ -81,12 +91,17 @@ def test_the_fusors_tokens_are_the_stream(kind: str) -> None:
 def test_an_answer_that_was_begun_and_failed_is_withdrawn() -> None:
     def answer(request: Any) -> str:
         fused = "[[ ## answer ## ]]\nsoon there wi\n\n[[ ## extra ## ]]\n"
-        return fused if "candidates" in scripted.prompt_of(request) else "[[ ## answer ## ]]\nmost\n\n[[ ## grade ## ]]\n3"
+        return (
+            fused if "candidates" in scripted.prompt_of(request) else "[[ ## answer ## ]]\nmost\n\n[[ ## grade ## ]]\n3"
+        )
 
     program = fusion_of(answer, signature="question -> answer, grade: int")
     adapter = dspy.ChatAdapter(use_json_adapter_fallback=False)
     with endpoint_server([ServedProgram("m", program, adapter=adapter)]) as url:
-        with openai.OpenAI(base_url=url, api_key="none") as client, pytest.raises(openai.APIError, match="failed after it had begun"):
+        with (
+            openai.OpenAI(base_url=url, api_key="none") as client,
+            pytest.raises(openai.APIError, match="failed after it had begun"),
+        ):
             list(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "q"}], stream=True))
         body = {"model": "m", "messages": [{"role": "user", "content": "q"}]}
         assert httpx.post(f"{url}/chat/completions", json=body).json()["choices"][0]["message"]["content"] == "most"

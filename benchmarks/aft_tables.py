@@ -1,0 +1,118 @@
+"""The tables of the AFT papers in miniature, from the scores that were kept.
+
+Intervals resample seeds and, within them, sheets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .aft_arms import ARMS
+from .aft_data import TEACHERS
+
+Array = NDArray[np.float64]  # (seeds, sheets)
+_RESAMPLES = 4000
+_MEASURES = (
+    "alone at 0.7",
+    "aggregating at 0.7",
+    "alone at 0.0",
+    "aggregating at 0.0",
+    "aggregating the teachers at 0",
+)
+
+
+def print_tables(folder: Path, seeds: int) -> None:
+    """Prints the arms, the claims about them, the grid and the pools."""
+    arms = {name: _read(folder, f"scores-{{}}-{name.replace(' ', '-')}.json", seeds) for name in ARMS}
+    first = next(iter(arms.values()))[_MEASURES[0]]
+    print(f"\nshare of parts right, {first.shape[0]} seeds x {first.shape[1]} sheets, [95 %] over seeds and sheets")
+    base = _read(folder, "scores-base.json", 1)
+    for measure in _MEASURES:
+        print(f"\n{measure}")
+        for name, found in {"the base": base, **arms}.items():
+            print(f"  {name:20}{_interval(found[measure])}   seeds {_seeds(found[measure])}")
+    print("\ndifferences, in points")
+    for text, one, other in _claims(arms):
+        print(f"  {text:76}{_points(one - other)}")
+    _print_grid(_read(folder, "grid-{}.json", seeds))
+    _print_pools(_read(folder, "pools-{}.json", seeds))
+
+
+def _claims(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
+    alone, together, greedy, teachers = (_MEASURES[place] for place in (0, 1, 2, 4))
+    sft, off, on = (arms[name] for name in ("sft", "aft off-policy", "aft on-policy"))
+    fused, pseudo = arms["no proposals"], arms["pseudo-aggregation"]
+    return [
+        ("(a) sft gains from aggregating its own proposals", sft[together], sft[alone]),
+        ("(a) aft off-policy gains", off[together], off[alone]),
+        ("(a) aft on-policy gains", on[together], on[alone]),
+        ("(a) sft, aggregating the teachers' proposals at 0, over itself alone", sft[teachers], sft[greedy]),
+        ("(a) aft off-policy, the same", off[teachers], off[greedy]),
+        ("(a) aft on-policy, the same", on[teachers], on[greedy]),
+        ("(b) aft off-policy aggregating, over sft alone", off[together], sft[alone]),
+        ("(b) aft on-policy aggregating, over sft alone", on[together], sft[alone]),
+        ("(b) aft off-policy alone, over sft alone", off[alone], sft[alone]),
+        ("(b) aft on-policy alone, over sft alone", on[alone], sft[alone]),
+        ("(c) without proposals, aggregating, over aft off-policy aggregating", fused[together], off[together]),
+        ("(c) without proposals, alone, over aft off-policy alone", fused[alone], off[alone]),
+        ("(c) pseudo-aggregation, aggregating, over aft off-policy aggregating", pseudo[together], off[together]),
+        ("(c) pseudo-aggregation, alone, over aft off-policy alone", pseudo[alone], off[alone]),
+        ("(e) student of fused data over student of best-of-five data, both alone", fused[alone], sft[alone]),
+    ]
+
+
+def _print_grid(found: dict[str, Array]) -> None:
+    print(f"\n(d) width and depth, aft on-policy, temperature 0.7, {next(iter(found.values())).shape[1]} sheets")
+    for name, scores in found.items():
+        print(f"  {name:20}{_interval(scores)}   over one answer {_points(scores - found['width 1, depth 0'])}")
+
+
+def _print_pools(found: dict[str, Array]) -> None:
+    print("\n(f) five answers of one teacher, and of three")
+    for name in (*TEACHERS, "three teachers"):
+        fused, best, mean = (found[f"{name}: {what}"] for what in ("fused", "best by judge", "mean"))
+        print(f"  {name:16}mean {mean.mean():.3f}  best by judge {best.mean():.3f}  fused {fused.mean():.3f}", end="")
+        print(f"  over the best {_points(fused - best)}  over the fusor alone {_points(fused - found['fusor alone'])}")
+    for other, text in (("{}: best by judge", "the best by the judge"), ("fusor alone", "the fusor alone")):
+        edges = {name: found[f"{name}: fused"] - found[other.format(name)] for name in (*TEACHERS, "three teachers")}
+        one = np.mean([edges[name] for name in TEACHERS], axis=0)
+        print(f"  edge over {text} with three teachers, less that with one: {_points(edges['three teachers'] - one)}")
+
+
+def _read(folder: Path, name: str, seeds: int) -> dict[str, Array]:
+    kept = [json.loads((folder / name.format(seed)).read_text()) for seed in range(seeds)]
+    return {measure: np.array([found[measure] for found in kept]) for measure in kept[0]}
+
+
+def _resampled(scores: Array) -> Array:
+    """Means of resamples, (resamples,)."""
+    rng = np.random.default_rng(0)
+    seeds, sheets = scores.shape
+    drawn = np.empty(_RESAMPLES)
+    for place in range(_RESAMPLES):
+        which = rng.integers(0, seeds, seeds)
+        drawn[place] = scores[which][:, rng.integers(0, sheets, sheets)].mean()
+    return drawn
+
+
+def _interval(scores: Array) -> str:
+    low, high = np.quantile(_resampled(scores), [0.025, 0.975])
+    return f"{scores.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _points(difference: Array) -> str:
+    low, high = 100 * np.quantile(_resampled(difference), [0.025, 0.975])
+    return f"{100 * difference.mean():+6.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _seeds(scores: Array) -> str:
+    return ", ".join(f"{mean:.3f}" for mean in _means(scores))
+
+
+def _means(scores: Array) -> Sequence[float]:
+    return [float(mean) for mean in scores.mean(axis=1)]

@@ -1,0 +1,1 @@
+"""DSPy programs that make one answer from many candidates."""

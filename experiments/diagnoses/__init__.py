@@ -1,0 +1,1 @@
+"""Diagnoses: what a pool of candidates could gain, before money is spent on one."""

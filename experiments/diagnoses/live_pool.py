@@ -1,0 +1,163 @@
+"""A small pool drawn now: a few examples of a task, a few candidates each,
+graded and made into the same questions as recorded ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+import numpy as np
+
+from dspy_fusion.programs import Candidate, CandidateBank, Vote
+from dspy_fusion.programs.errors import ConfigurationError, FusionError, QuorumNotMet
+from dspy_fusion.programs.pools.selection import normalized
+
+from ..recordings.recording import RecordedCandidate, RecordedQuestion
+from ..tasks import Task
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """What the parts of answers say, on a task that has parts: means over examples, in [0, 1]."""
+
+    vote: float
+    """Score of the answer in which every part is what most candidates give."""
+    best: float
+    """Score of an answer that took every part from a candidate that has it right."""
+
+
+@dataclass(frozen=True)
+class LivePool:
+    """What was drawn."""
+
+    questions: tuple[RecordedQuestion, ...]
+    parts: PartFacts | None
+    failures: tuple[str, ...]
+    """Why candidates failed, one text each."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a pool is drawn."""
+
+    task: Task
+    instructions: str
+    models: tuple[str, ...]
+    """Their names, in the order in which they take turns."""
+    lms: Mapping[str, dspy.BaseLM]
+    n: int
+    temperature: float
+    bank: CandidateBank
+    max_concurrency: int
+
+
+def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]) -> LivePool:
+    """Draws and grades candidates for some examples; those that the bank has are replayed.
+
+    Args:
+        drawing: how.
+        examples: of the drawing's task.
+        on_example: called whenever an example is done.
+
+    Raises:
+        QuorumNotMet: no model answered anything.
+        ConfigurationError: a model or the metric cannot be used as it is configured.
+    """
+    lms = [drawing.lms[name] for name in drawing.models]
+    options: dict[str, Any] = {"lms": lms, "temperature": drawing.temperature, "bank": drawing.bank}
+    program = Vote(drawing.task.program(drawing.instructions), n=drawing.n, **options)
+    with (
+        dspy.context(adapter=drawing.task.adapter(), disable_history=True),
+        ThreadPoolExecutor(drawing.max_concurrency) as threads,
+    ):
+        futures = [threads.submit(copy_context().run, _drawn, program, example, on_example) for example in examples]
+        try:
+            pools = [future.result() for future in futures]
+        finally:
+            threads.shutdown(cancel_futures=True)
+        failures = tuple(cause for pool in pools for cause in pool.causes)
+        if not any(pool.candidates for pool in pools):
+            raise QuorumNotMet(f"no model answered any of {len(examples)} examples; the first cause:", failures[:1])
+        questions = [
+            _question(drawing, example, pool.candidates) for example, pool in zip(examples, pools, strict=True)
+        ]
+        parts = _part_facts(drawing.task, examples, pools)
+    return LivePool(tuple(questions), parts, failures)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    candidates: tuple[Candidate, ...]
+    causes: tuple[str, ...]
+
+
+def _drawn(program: Vote, example: dspy.Example, on_example: Callable[[], None]) -> _Drawn:
+    try:
+        candidates = program(**example.inputs()).pool.candidates
+        found = _Drawn(tuple(c for c in candidates if c.ok), tuple(c.error or "" for c in candidates if not c.ok))
+    except QuorumNotMet as error:
+        found = _Drawn((), error.causes)
+    on_example()
+    return found
+
+
+def _question(drawing: Drawing, example: dspy.Example, candidates: Sequence[Candidate]) -> RecordedQuestion:
+    task, draws, recorded = drawing.task, Counter(), []
+    for candidate in candidates:
+        source = drawing.models[candidate.index % len(drawing.models)]
+        draw = candidate.index // len(drawing.models)
+        draws[source] += 1
+        recorded.append(_recorded(task, example, candidate, source, draw))
+    text = "\n".join(str(value) for value in example.inputs().values())
+    return RecordedQuestion(
+        str(example.id), text, tuple(recorded), task.answer_text(example.toDict()), task.group(example)
+    )
+
+
+def _recorded(task: Task, example: dspy.Example, candidate: Candidate, source: str, draw: int) -> RecordedCandidate:
+    prediction = candidate.prediction or dspy.Prediction()
+    last = prediction[list(prediction.keys())[-1]]
+    key = (task.vote_key or normalized)(last)
+    return RecordedCandidate(
+        source,
+        task.answer_text(prediction.toDict()),
+        answer=str(key) if task.comparable else None,
+        quality=_quality(task, example, prediction),
+        logprob=candidate.logprob,
+        draw=draw,
+        tokens_in=candidate.usage.tokens_in,
+        tokens_out=candidate.usage.tokens_out,
+    )
+
+
+def _quality(task: Task, example: dspy.Example, prediction: dspy.Prediction) -> float | None:
+    try:
+        return float(task.metric(example, prediction))
+    except ConfigurationError:
+        raise
+    except FusionError:
+        return None  # a judge that could not be read; the question is left out of the scores
+
+
+def _part_facts(task: Task, examples: Sequence[dspy.Example], pools: Sequence[_Drawn]) -> PartFacts | None:
+    if task.parts is None or task.vote_parts is None:
+        return None
+    votes, bests = [], []
+    for example, pool in zip(examples, pools, strict=True):
+        predictions = [candidate.prediction for candidate in pool.candidates if candidate.prediction is not None]
+        if not predictions:
+            votes.append(0.0)
+            bests.append(0.0)
+            continue
+        voted = dspy.Prediction(**task.vote_parts(dict(example.inputs().items()), predictions))
+        votes.append(task.metric(example, voted))
+        texts = [task.answer_text(prediction.toDict()) for prediction in predictions]
+        parts = task.parts(example, task.answer_text(example.toDict()), texts)
+        bests.append(float(np.mean([bool(part.same_as) for part in parts])))
+    return PartFacts(float(np.mean(votes)), float(np.mean(bests)))

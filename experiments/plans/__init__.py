@@ -1,0 +1,1 @@
+"""Plans: from a configuration to strategies, and from a strategy to a program."""

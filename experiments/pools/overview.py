@@ -1,0 +1,166 @@
+"""All that can be said about a recorded set without a model, as one object of numbers, of which tables,
+figure and JSON are views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..recordings.recording import RecordedQuestion
+from ..statistics.column_intervals import column_intervals
+from ..statistics.intervals import Estimate
+from .complementarity import SourceFacts, source_facts
+from .diversity import Diversity, diversity
+from .evaluation import RESAMPLES, SUBSETS, Beta, Way, beta_of, curves_with_intervals, differences, evaluate
+from .recorded_pool import RecordedPool
+from .similarity import similarities
+
+
+@dataclass(frozen=True)
+class MadeFacts:
+    """A source whose answers were made from other candidates, such as a recorded fusion."""
+
+    column: str
+    questions: int
+    quality: Estimate | None
+    """Mean quality, where it is known."""
+    score: Estimate | None
+    """Mean of the recorded scores."""
+    against: str
+    """The first such source of the set."""
+    difference: Estimate | None
+    """Mean difference of the recorded scores to that source, paired; None for that source itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What needs to know which answers are right."""
+
+    pool: RecordedPool
+    """The questions of which that is known."""
+    sources: tuple[SourceFacts, ...]
+    ways: tuple[Way, ...]
+    curves: dict[str, list[Estimate]]
+    """The mean of each way with 1 .. C candidates."""
+    gains: dict[str, Estimate]
+    """By how much each way with all candidates beats the best source, which was found on the same questions."""
+    beta: Beta
+
+    @property
+    def best_source(self) -> SourceFacts:
+        """The source with the highest mean."""
+        return max(self.sources, key=lambda facts: facts.score.mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """A recorded set."""
+
+    pool: RecordedPool
+    diversity: Diversity
+    measured: Measured | None
+    """None where it is not known which answers are right."""
+    made: tuple[MadeFacts, ...]
+    notes: tuple[str, ...]
+
+
+def overview_of(
+    name: str,
+    questions: tuple[RecordedQuestion, ...],
+    *,
+    columns: tuple[str, ...] = (),
+    subsets: int = SUBSETS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Overview:
+    """Measures a recorded set.
+
+    Args:
+        name: of the set.
+        questions: its questions.
+        columns: which candidates are the pool; empty takes all that were not made from others.
+        subsets: how many seeded subsets of each size are averaged over, where there is no exact formula.
+        resamples: of the intervals.
+        seed: of the subsets.
+
+    Raises:
+        ConfigurationError: there are no candidates, or a column is not there.
+        CeilingBroken: a way of choosing came out above the best candidate.
+    """
+    pool = RecordedPool.of(name, questions, columns=columns)
+    alike = similarities(pool) if pool.has_texts else None
+    known = np.flatnonzero(~np.isnan(pool.quality).any(axis=1))
+    measured = None
+    if len(known) > 1:
+        part = pool.rows(known)
+        measured = _measured(part, np.empty(0) if alike is None else alike[known], subsets, resamples, seed)
+    return Overview(pool, diversity(pool, alike), measured, made_facts(questions, resamples), _notes(pool, len(known)))
+
+
+def made_facts(questions: tuple[RecordedQuestion, ...], resamples: int) -> tuple[MadeFacts, ...]:
+    """What is known of the sources whose answers were made from other candidates,
+    in the order of their first appearance.
+    """
+    names = dict.fromkeys(c.column for q in questions for c in q.candidates if c.derived)
+    if not names:
+        return ()
+    made = RecordedPool.of("made", questions, columns=tuple(names), derived=True)
+    groups = np.array(list(made.groups.values()))
+
+    def mean(values: np.ndarray, which: np.ndarray) -> Estimate | None:
+        column = values[which][:, None]
+        return (
+            column_intervals(column, list(groups[which]), resamples=resamples, scores=False)[0] if which.any() else None
+        )
+
+    facts = []
+    for place, column in enumerate(made.columns):
+        scored = ~np.isnan(made.scores[:, place])
+        both = scored & ~np.isnan(made.scores[:, 0])
+        difference = mean(made.scores[:, place] - made.scores[:, 0], both) if place else None
+        graded = made.present[:, place] & ~np.isnan(made.quality[:, place])
+        quality = mean(made.quality[:, place], graded)
+        answered = int(made.present[:, place].sum())
+        facts.append(
+            MadeFacts(column, answered, quality, mean(made.scores[:, place], scored), made.columns[0], difference)
+        )
+    return tuple(facts)
+
+
+def _measured(pool: RecordedPool, alike: np.ndarray, subsets: int, resamples: int, seed: int) -> Measured:
+    ways = evaluate(pool, subsets=subsets, seed=seed, alike=alike)
+    sources = source_facts(pool, resamples=resamples)
+    best = int(np.argmax([facts.score.mean for facts in sources]))
+    gains = differences(pool, ways, pool.quality[:, best], resamples=resamples)
+    return Measured(pool, sources, ways, curves_with_intervals(pool, ways, resamples=resamples), gains, beta_of(pool))
+
+
+def _notes(pool: RecordedPool, known: int) -> tuple[str, ...]:
+    """What a reader of the numbers must know."""
+    found = []
+    missing = int((~pool.present).sum())
+    if missing:
+        found.append(f"{missing} of {pool.present.size} answers are missing; they count as failed: 0, no vote")
+    if not known:
+        found.append("it was not recorded which answers are right, so nothing can be said about scores")
+    elif known == 1:
+        found.append("of one question only is it known which answers are right, which says nothing about scores")
+    elif known < pool.shape[0]:
+        found.append(
+            f"{pool.shape[0] - known} questions have answers of unknown correctness and are left out of the scores"
+        )
+    conflicts = sum(candidate.conflict for question in pool.questions for candidate in question.candidates)
+    if conflicts:
+        found.append(f"{conflicts} answers are flagged against their text (flag_conflict); the flags were kept")
+    left_out = dict.fromkeys(
+        c.column for q in pool.questions for c in q.candidates if c.derived and c.column not in pool.columns
+    )
+    if left_out:
+        found.append(f"made from other candidates, and so not in the pool: {', '.join(left_out)}")
+    if not pool.has_texts:
+        found.append("no texts were recorded, so there is nothing to fuse")
+    if known and not pool.is_comparable:
+        found.append("no comparable answers were recorded, so nothing is voted on")
+    return tuple(found)

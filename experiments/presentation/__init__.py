@@ -1,0 +1,1 @@
+"""Presentation: what tables, figures and text for people are made of."""

@@ -1,0 +1,52 @@
+"""How figures look. A program has the same colour in every figure of every run, so figures can be laid side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ALL_AGREE = "all candidates agree"
+NEW = "new"
+"""Where right and wrong cannot be told apart, as in running text."""
+NEW_RIGHT = "new, right"
+NEW_WRONG = "new, wrong"
+MISSING = "missing"
+OTHERS = "other models"
+
+COLORS = {
+    "single": "#7f7f7f",
+    "vote": "#2a9d8f",
+    "vote_parts": "#8a9a2b",
+    "best_of_n": "#3a6ea5",
+    "oracle": "#222222",
+    "fusion": "#d1495b",
+    "propose_aggregate": "#8e5aa8",
+    "fresh_solve": "#c98a1b",
+}
+MARKERS = {"single": "o", "select": "s", "parts": "D", "oracle": "*", "fuse": "o", "control": "^"}
+MODEL_COLORS = ("#4e79a7", "#f2a541", "#59a14f", "#b07aa1", "#76b7b2", "#9c755f", "#edc948", "#86bcb6")
+ORIGIN_COLORS = {
+    ALL_AGREE: "#d9d9d9",
+    OTHERS: "#a3a3a3",
+    NEW: "#d1495b",
+    NEW_RIGHT: "#d1495b",
+    NEW_WRONG: "#5c1f28",
+    MISSING: "#ffffff",
+}
+DARK = (ORIGIN_COLORS[NEW_RIGHT], ORIGIN_COLORS[NEW_WRONG], MODEL_COLORS[0])
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "axes.axisbelow": True,
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "svg.hashsalt": "dspy-fusion",
+}
+
+
+def color_of(program: str) -> str:
+    """The colour of a program; grey for one that has none of its own."""
+    return COLORS.get(program, COLORS["single"])

@@ -1,0 +1,51 @@
+"""Rows to import, one after another: of a local file, of a data set on the Hugging Face hub by its name,
+or of a local copy of one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+from ..rows.row_files import SUFFIXES, Row, read_file
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def rows_of(file: str, *, split: str = "train", config: str | None = None) -> Iterator[Row]:
+    """The rows of a file; of a folder that is a copy of a data set; or else of the data set of that name,
+    like ``owner/name``, on the hub.
+
+    Raises:
+        ConfigurationError: there is neither, it cannot be read, or a line of it is broken.
+    """
+    path = Path(file)
+    if path.is_dir() or (not path.is_file() and _is_hub_name(file)):
+        return _data_set_rows(file, split, config)
+    return read_file(path)
+
+
+def _is_hub_name(file: str) -> bool:
+    return _HUB_NAME.fullmatch(file) is not None and not file.endswith(SUFFIXES) and not file.startswith(".")
+
+
+def _data_set_rows(name: str, split: str, config: str | None) -> Iterator[Row]:
+    """Streamed, so that a large set need not be there whole; the hub's library fails in many ways,
+    and all mean that there are no rows.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{name} is no file; to read it as a data set, pip install 'dspy-fusion[tasks]'"
+        ) from error
+    try:
+        for number, values in enumerate(load_dataset(name, config, split=split, streaming=True)):
+            yield Row(dict(values), f"{name}, {split}, row {number}")
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        told = f"{name} is no file, and cannot be read as a data set of the hub ({why})"
+        raise ConfigurationError(f"{told}; be online, or fetch its file elsewhere and give its path") from error

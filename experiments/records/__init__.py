@@ -1,0 +1,1 @@
+"""Records: one JSON line per (task, example, strategy, seed), and what waits to be tracked."""

@@ -1,0 +1,90 @@
+"""Records: one JSON line per (task, example, strategy, seed), the truth of which tables, plots and MLflow are views.
+
+Each line goes out in one write, so a killed run loses at most the line it was writing; that torn line is cut off when
+the file is opened again, and its work is done anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
+
+from .record import Record
+
+
+class RecordFile:
+    """A JSONL file of records that several threads append to;
+    a later record replaces an earlier one with the same key.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, reads what it holds, and cuts off a torn last line.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+            RecordError: a line other than the last is no record.
+        """
+        self.path = path
+        self._lock = threading.Lock()
+        self._records = {record.key: record for record in read_records(path)} if path.exists() else {}
+        try:
+            if path.exists():
+                _cut_torn_line(path)
+            self._file = path.open("ab", buffering=0)  # one write a line, so that even two processes never mix lines
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write records to {path}: {error.strerror}; choose another folder"
+            ) from error
+
+    def append(self, record: Record) -> None:
+        """Writes one record and hands it to the operating system before returning."""
+        line = (record.to_json() + "\n").encode()
+        with self._lock:
+            if self._file.write(line) < len(line):  # a full disk takes a part and says so by the count alone
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._records[record.key] = record
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All records, in the order in which their keys were first written."""
+        with self._lock:
+            return tuple(self._records.values())
+
+    def close(self) -> None:
+        """Closes the file; what was appended stays readable."""
+        self._file.close()
+
+
+def read_records(path: Path) -> tuple[Record, ...]:
+    """Reads a file of records without touching it; a torn last line is left out, and of one key the last record counts.
+
+    Raises:
+        RecordError: the file cannot be read, or a line other than a torn last one is no record.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RecordError(f"cannot read records from {path}: {error.strerror}") from error
+    complete = text.split("\n")[:-1]  # not splitlines(), which also cuts at separators that an answer may contain
+    return tuple({record.key: record for record in _parse(complete, path)}.values())
+
+
+def _parse(lines: Iterable[str], path: Path) -> Iterable[Record]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield Record.from_json(line)
+        except RecordError as error:
+            raise RecordError(f"{path}, line {number}: {error}; remove that line to go on without it") from error
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)

@@ -1,0 +1,89 @@
+"""The page of a run: one HTML file with a tab each for overview, groups, examples and evidence,
+which asks no network for anything.
+
+Tabs and filters are links, radio buttons and style rules; the page runs no script, so that nothing in an answer ever
+could.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+from ..evidence import Evidence, evidence_tables
+from ..evidence.contests import contest_table
+from ..evidence.per_group import group_table
+from ..evidence.side_by_side import OUTCOMES, Marker, gallery
+from ..evidence.summary import Summary
+from ..evidence.verdict import Verdict
+from ..presentation.figure import Plot
+from ..presentation.figure_style import color_of
+from ..presentation.page_text import visible
+from ..presentation.text_table import TextTable
+from ..runs.run_folder import Run
+from ..tasks import load_task
+from .tables import aspect_table, cost_table, notes, pass_table, pool_table, quality_table
+
+
+def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence, plots: Sequence[Plot]) -> str:
+    """The page as text."""
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = Environment(
+        loader=loader,
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+    )
+    overview = (
+        quality_table(summary, p_values=True),
+        aspect_table(summary),
+        cost_table(summary),
+        pool_table(summary),
+        pass_table(summary),
+    )
+    by_group = group_table(evidence.groups) if evidence.groups else None
+    proof = [
+        contest_table(verdict.fused, verdict.contests),
+        *(table for table in evidence_tables(evidence) if table != by_group),
+    ]
+    return environment.get_template("report.html").render(
+        title=run.config.title or f"{run.config.task}: {len(run.config.strategies)} strategies compared",
+        run=run,
+        summary=summary,
+        verdict=verdict,
+        notes=notes(summary),
+        overview=_with_rows(overview),
+        by_group=by_group,
+        evidence=_with_rows(proof),
+        colors={row.strategy.name: color_of(row.strategy.program) for row in summary.points},
+        plots={
+            plot.png.stem: {"plot": plot, "image": base64.b64encode(plot.svg.read_bytes()).decode()} for plot in plots
+        },
+        gallery=gallery(summary, run.records, _marker(run.config.task)),
+        outcomes=OUTCOMES,
+        config=json.dumps(run.config.relevant, indent=1, ensure_ascii=False),
+        about=run.about,
+    )
+
+
+def _with_rows(tables: Iterable[TextTable]) -> list[TextTable]:
+    return [table for table in tables if table.rows]
+
+
+def _marker(task: str) -> Marker | None:
+    """How the task tells right lines from wrong ones; a report can also be made where the task itself cannot be
+    loaded.
+    """
+    try:
+        made: Any = load_task(task)
+    except ConfigurationError:
+        return None
+    return made.right_lines

@@ -1,0 +1,145 @@
+"""Rows of a local file, by its suffix: JSON lines, plain or compressed, Parquet, or CSV.
+
+Errors name the file and the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+_ROWS_AT_ONCE = 256  # of a Parquet file, so that it need not fit into memory whole
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a data set, and where it stood."""
+
+    values: Mapping[str, Any]
+    """By column."""
+    where: str
+    """The file and line, or the data set and row, as an error names it."""
+
+    def get(self, *names: str) -> Any:
+        """The value of the first of these columns that the row has.
+
+        Raises:
+            ConfigurationError: it has none of them.
+        """
+        for name in names:
+            if name in self.values:
+                return self.values[name]
+        wanted = f"a column {names[0]!r}" + (f" (or {', '.join(map(repr, names[1:]))})" if names[1:] else "")
+        raise ConfigurationError(f"{self.where} lacks {wanted}; its columns are: {', '.join(map(str, self.values))}")
+
+
+def read_file(path: Path) -> Iterator[Row]:
+    """The rows of a file in one of the formats of ``SUFFIXES``.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line of it is broken.
+    """
+    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+    if suffix is None:
+        raise ConfigurationError(f"cannot tell the format of {path}; its name should end in {', '.join(SUFFIXES)}")
+    try:
+        yield from _READERS[suffix](path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{path}, line {number} is no JSON ({error}); mend or remove the line") from error
+        if not isinstance(values, dict):
+            raise ConfigurationError(
+                f"{path}, line {number} is no JSON object, but a {type(values).__name__}; mend or remove the line"
+            )
+        yield Row(values, f"{path}, line {number}")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, compressed or not, cut at line feeds only;
+    a break in the middle is told with the line before it.
+    """
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for raw in file:
+                yield raw.decode("utf-8").removeprefix("" if number else "\ufeff")
+                number += 1
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ConfigurationError(
+            f"{path} is a broken gzip file after line {number} ({error}); fetch it again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}, line {number + 1} is no UTF-8 ({error.reason}); mend the line") from error
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    """Rows of a CSV file with a header line; a cell that holds a JSON list or object is read as one."""
+    reader = csv.DictReader(io.StringIO("".join(_lines(path)), newline=""), strict=True)
+    try:
+        for values in reader:
+            if None in values or None in values.values():
+                raise ConfigurationError(
+                    f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
+                )
+            yield Row({name: _cell(text) for name, text in values.items()}, f"{path}, line {reader.line_num}")
+    except csv.Error as error:
+        raise ConfigurationError(
+            f"{path} is no CSV after line {reader.line_num} ({error}); mend the next line"
+        ) from error
+
+
+def _cell(text: str) -> Any:
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ConfigurationError(f"reading {path} needs pyarrow; pip install 'dspy-fusion[tasks]'") from error
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                for values in batch.to_pylist():
+                    yield Row(values, f"{path}, row {number}")
+                    number += 1
+    except ArrowException as error:
+        raise ConfigurationError(
+            f"{path} is no Parquet file, or is broken from row {number} on ({error}); fetch it again"
+        ) from error
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl.gz": _json_lines,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".csv.gz": _csv,
+}
+SUFFIXES = tuple(_READERS)
+"""The endings that a local file may have, most wanted first."""

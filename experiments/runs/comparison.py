@@ -1,0 +1,214 @@
+"""A comparison: every strategy on every example, as often as there are seeds, written down as it happens.
+
+Examples run side by side, the strategies of one example one after another. What is recorded is not done again, and
+candidates come from the bank, so an interrupted comparison goes on where it was and repeats no call.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_fusion.programs import CandidateBank
+from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
+from dspy_fusion.programs.errors import RecordError
+
+from ..plans.comparison_config import CompareConfig
+from ..plans.strategies import Strategy, model_names, planned
+from ..plans.strategy_programs import Site, build
+from ..pools.recorded_models import replaying
+from ..presentation.text_table import slug
+from ..records.record import Record
+from ..records.record_file import RecordFile
+from ..tasks import Task
+from ..tasks.loading import examples_digest
+from .judge_models import Models, check_scorers, graded_task, metric_judge
+from .measure import measure
+from .run_folder import RunFolder, default_folder, open_run, writing
+
+_FAILURES_TO_GIVE_UP = 12
+_SET_ASIDE_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that is ready to run: everything the user typed has been checked, and nothing was called.
+
+    Attributes:
+        config: what is compared.
+        task: its task.
+        plan: the strategies, points of N curves included.
+        examples: the task's examples.
+        models: where the models come from, and what they cost.
+        lms: those of them that are asked, by name.
+        folder: where it is written down.
+        bank: where its candidates are kept.
+        records: what has been written down so far.
+        retry_failed: whether records of failures count as not done.
+    """
+
+    config: CompareConfig
+    task: Task
+    plan: tuple[Strategy, ...]
+    examples: tuple[dspy.Example, ...]
+    models: Models
+    lms: Mapping[str, dspy.BaseLM]
+    folder: RunFolder
+    bank: CandidateBank
+    records: RecordFile
+    retry_failed: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many records it has when it is finished."""
+        return len(self.plan) * len(self.examples) * self.config.seeds
+
+    @property
+    def done(self) -> frozenset[tuple[str, str, int]]:
+        """The (example, strategy, seed) triples that need not be run again."""
+        kept = (r for r in self.records.records if not (self.retry_failed and r.error))
+        return frozenset((r.example, r.strategy, r.seed) for r in kept)
+
+    def run(self, on_record: Callable[[Record], None]) -> None:
+        """Runs what is not done yet; ``on_record`` is called in the thread that made the record, after it was written.
+
+        Raises:
+            KeyboardInterrupt: as soon as the strategies in flight are finished; they are recorded.
+            RecordError: the first strategies all failed, or a record cannot be written.
+        """
+        _Runner(self, on_record).run()
+
+
+def prepare(config: CompareConfig, models: Models, path: Path | None, *, retry_failed: bool = False) -> Comparison:
+    """Checks a comparison and opens its folder.
+
+    Args:
+        config: what to compare.
+        models: makes models from their names.
+        path: folder of the run; None takes one named after the configuration and the models, so that the same run is
+            continued.
+        retry_failed: whether to run strategies again on the examples on which they failed.
+
+    Raises:
+        ConfigurationError: a name, an option or the folder is wrong.
+        RecordError: the folder holds another run, or cannot be written.
+        BankError: the bank cannot be opened.
+    """
+    plan = planned(config)
+    recorded = replaying(config, plan, models)
+    models = recorded or models
+    lms = {name: models.lm(name) for name in model_names(plan)}
+    check_scorers(plan, lms, allowed=config.judge_may_answer)
+    judge = metric_judge(config, models, lms)
+    task = graded_task(config, judge)
+    wanted = (task, config.split, config.examples)
+    examples = recorded.examples(*wanted) if recorded else tuple(task.examples(config.split, config.examples))
+    site = Site(task, config.instructions or task.instructions, lms, None, 0, examples[0])
+    programs = {strategy.name: build(strategy, site) for strategy in plan}
+    asked = lms if judge is None else {**lms, config.metric_judge: judge}
+    fingerprints = {name: lm_fingerprint(lm) for name, lm in asked.items()}
+    folder = open_run(
+        path or default_folder(config, fingerprints),
+        config,
+        fingerprints,
+        examples=_about(task, config.split, examples),
+    )
+    _keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
+    bank = recorded.bank if recorded else CandidateBank(config.bank or folder.bank_url)
+    return Comparison(config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed)
+
+
+def _about(task: Task, split: str, examples: Sequence[dspy.Example]) -> dict[str, Any]:
+    aside = task.set_aside(split)
+    listed = [f"{row.where}: {row.why}" for row in aside[:_SET_ASIDE_LISTED]]
+    return {
+        "digest": examples_digest(examples),
+        "count": len(examples),
+        "set_aside": len(aside),
+        "set_aside_first": listed,
+    }
+
+
+class _Runner:
+    """The state of one run: who is at work, and whether to stop."""
+
+    def __init__(self, comparison: Comparison, on_record: Callable[[Record], None]) -> None:
+        self.comparison = comparison
+        self.on_record = on_record
+        self.stop = threading.Event()
+        self.succeeded = threading.Event()
+        self.failures: list[str] = []
+        self.prices = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
+
+    def run(self) -> None:
+        jobs = list(self._jobs())
+        with ThreadPoolExecutor(self.comparison.config.max_concurrency, "example") as threads:
+            futures = [threads.submit(self._work, *job) for job in jobs]
+            try:
+                finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()
+            finally:
+                self.stop.set()
+                threads.shutdown(cancel_futures=True)
+
+    def _jobs(self) -> Iterator[tuple[dspy.Example, int, Sequence[Strategy], Mapping[str, dspy.Module]]]:
+        done = self.comparison.done
+        for seed in range(self.comparison.config.seeds):
+            programs = {s.name: build(s, self._site(seed)) for s in self.comparison.plan if s.role != "oracle"}
+            for example in self.comparison.examples:
+                left = [s for s in _in_running_order(self.comparison.plan) if (example.id, s.name, seed) not in done]
+                if left:
+                    yield example, seed, left, programs
+
+    def _work(
+        self, example: dspy.Example, seed: int, left: Sequence[Strategy], programs: Mapping[str, dspy.Module]
+    ) -> None:
+        for strategy in left:
+            if self.stop.is_set():
+                return
+            program = programs.get(strategy.name) or build(strategy, replace(self._site(seed), example=example))
+            record = measure(self.comparison.task, strategy, program, example, seed, prices=self.prices)
+            with writing(self.comparison.folder.path):
+                self.comparison.records.append(record)
+            self.on_record(record)
+            self._give_up_if_nothing_works(record)
+
+    def _site(self, seed: int) -> Site:
+        config, task = self.comparison.config, self.comparison.task
+        return Site(task, config.instructions or task.instructions, self.comparison.lms, self.comparison.bank, seed)
+
+    def _give_up_if_nothing_works(self, record: Record) -> None:
+        if record.error is None:
+            self.succeeded.set()
+        elif not self.succeeded.is_set():
+            self.failures.append(record.error)
+            if len(self.failures) >= _FAILURES_TO_GIVE_UP:
+                self.stop.set()
+                raise RecordError(
+                    f"the first {len(self.failures)} answers all failed, the last with {self.failures[-1]}; "
+                    "mend that and run the same command with --retry-failed"
+                )
+
+
+def _in_running_order(plan: Sequence[Strategy]) -> list[Strategy]:
+    """Likelihood first: it asks for log-probabilities,
+    and candidates drawn without them would have to be drawn again.
+    """
+    return sorted(plan, key=lambda strategy: not strategy.needs_logprobs)
+
+
+def _keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:
+    for place, (name, program) in enumerate(programs.items()):
+        state: dict[str, Any] = {"strategy": name, "program": type(program).__name__, "state": program.dump_state()}
+        with writing(folder.path):
+            (folder.programs / f"{place:02d}_{slug(name)}.json").write_text(
+                json.dumps(state, indent=1, default=str), encoding="utf-8"
+            )

@@ -1,0 +1,144 @@
+"""A fine-tuning that is ready to run: everything the user typed has been checked, and nothing was called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_fusion.optimizers.finetuning import (
+    AggregationFineTuning,
+    FusorReferences,
+    GivenProposals,
+    GoldReferences,
+    SampledProposals,
+)
+from dspy_fusion.programs import LMJudge
+from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
+from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+
+from ..plans.comparison_config import CompareConfig
+from ..plans.strategies import model_names, planned
+from ..plans.strategy_programs import Site, build
+from ..tasks import Task, load_task
+from .finetuning_config import FineTuningConfig
+from .judge_models import Models
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """A fine-tuning that is ready to run: everything the user typed has been checked, and nothing was called.
+
+    Attributes:
+        config: as the user wrote it.
+        task: its task.
+        program: the program as it is, the base behind its fusor where that is embedded.
+        examples: what is trained on.
+        held_out: what is measured.
+        optimizer: with everything it needs.
+    """
+
+    config: FineTuningConfig
+    task: Task
+    program: Any
+    examples: list[dspy.Example]
+    held_out: list[dspy.Example]
+    optimizer: AggregationFineTuning
+
+
+def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -> FineTuning:
+    """Checks a fine-tuning and builds its program and its optimizer.
+
+    Args:
+        config: what to train.
+        models: makes models from their names.
+        folder: where the optimizer keeps everything.
+
+    Raises:
+        ConfigurationError: a name or an option is wrong.
+    """
+    comparison = CompareConfig(
+        config.task, (config.program,), config.pools, n=config.keep, temperature=config.temperature
+    )
+    (strategy, *_) = planned(comparison)
+    if strategy.role != "fuse":
+        raise ConfigurationError(f"[program] {strategy.program!r} has no fusor; take fusion or propose_aggregate")
+    task = load_task(config.task)
+    lms = {name: models.lm(name) for name in model_names((strategy,))}
+    program = build(strategy, Site(task, task.instructions, lms, None, 0))
+    examples = _examples(config, task)
+    optimizer = AggregationFineTuning(
+        to_huggingface(config.base.removeprefix("embedded/"), folder / "base") if config.is_embedded else config.base,
+        output=folder,
+        serve=_serve(config, models),
+        proposals=GivenProposals(scores=_scores_field(examples))
+        if config.file
+        else _sampled(config, comparison, models, task, examples),
+        references=FusorReferences(models.lm(config.references)) if config.references else GoldReferences(),
+        objective=config.objective,  # type: ignore[arg-type] (the configuration checks it)
+        training=config.training,
+        plain_share=config.plain_share,
+        instructions=config.instructions,
+        too_long=config.too_long,  # type: ignore[arg-type] (the optimizer checks it)
+        tolerated_failures=config.tolerated_failures,
+        num_threads=config.max_concurrency,
+    )
+    held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
+    return FineTuning(config, task, program, examples, held_out, optimizer)
+
+
+def _serve(config: FineTuningConfig, models: Models) -> Callable[[Path], dspy.BaseLM]:
+    if config.is_embedded:
+        return huggingface_lm
+    name = config.serve
+    if not name:
+        raise ConfigurationError(
+            'serve is missing: name the model of the catalogue that will have the trained model, as in serve = "aft"'
+        )
+    return lambda folder: models.lm(name)
+
+
+def _sampled(
+    config: FineTuningConfig, comparison: CompareConfig, models: Models, task: Task, examples: Sequence[dspy.Example]
+) -> SampledProposals:
+    names = comparison.pool_models(config.proposers or config.base)
+    lms = [models.lm(name) for name in names]
+    judged = LMJudge(models.lm(config.judge)) if config.scorer == "judge" else None
+    scorer = judged if config.scorer != "metric" else _graded(task, examples)
+    return SampledProposals(lms, draws=config.draws, keep=config.keep, scorer=scorer)
+
+
+def _graded(task: Task, examples: Sequence[dspy.Example]) -> Callable[[dict[str, Any], dspy.Prediction], float]:
+    """The task's metric as a reward function, which gets the inputs alone."""
+    by_inputs = {input_digest(example.inputs().toDict()): example for example in examples}
+
+    def metric(arguments: dict[str, Any], prediction: dspy.Prediction) -> float:
+        return task.metric(by_inputs[input_digest(arguments)], prediction)
+
+    return metric
+
+
+def _examples(config: FineTuningConfig, task: Task) -> list[dspy.Example]:
+    if not config.file:
+        return list(task.examples(config.split, config.examples))
+    inputs = list(signature_of(task.program(task.instructions).predictors()[0]).input_fields)
+    try:
+        lines = Path(config.file).read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines[: config.examples]]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {config.file}: {error}; it must hold one JSON object a line") from error
+    for place, row in enumerate(rows, 1):
+        if missing := [name for name in (*inputs, "proposals") if name not in row]:
+            raise ConfigurationError(
+                f"{config.file}, line {place}: the key {missing[0]!r} is missing; there are {', '.join(row)}"
+            )
+    return [dspy.Example(**row).with_inputs(*inputs) for row in rows]
+
+
+def _scores_field(examples: Sequence[dspy.Example]) -> str:
+    return "scores" if examples and all("scores" in example for example in examples) else ""

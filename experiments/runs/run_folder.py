@@ -1,0 +1,200 @@
+"""The folder of a run: its configuration, records, bank, figures and page,
+and the check that only the same run is continued in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
+
+from ..plans.comparison_config import CompareConfig, differences, parse_config
+from ..records.record import Record
+from ..records.record_file import read_records
+
+_PACKAGES = ("dspy-fusion", "dspy", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the files of a run lie."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        """The configuration, its digest, the models and the environment."""
+        return self.path / "run.json"
+
+    @property
+    def records(self) -> Path:
+        """The records."""
+        return self.path / "records.jsonl"
+
+    @property
+    def bank_url(self) -> str:
+        """The candidate bank."""
+        return f"sqlite:///{self.path / 'bank.db'}"
+
+    @property
+    def tracking(self) -> Path:
+        """Which MLflow run this is."""
+        return self.path / "mlflow.json"
+
+    @property
+    def plots(self) -> Path:
+        """The figures, each with its data beside it."""
+        return self.path / "plots"
+
+    @property
+    def programs(self) -> Path:
+        """The state of each strategy's program, one JSON file each."""
+        return self.path / "programs"
+
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run read back from its folder."""
+
+    folder: RunFolder
+    config: CompareConfig
+    records: tuple[Record, ...]
+    about: Mapping[str, Any]
+
+    @property
+    def examples(self) -> int:
+        """How many examples the run has: as many as were asked for, or fewer where the task has no more."""
+        return int((self.about.get("examples") or {}).get("count", self.config.examples))
+
+    @property
+    def set_aside(self) -> int:
+        """How many of the task's rows were not asked, because their right answer cannot be read."""
+        return int((self.about.get("examples") or {}).get("set_aside", 0))
+
+
+def default_folder(config: CompareConfig, models: Mapping[str, Any]) -> Path:
+    """The folder of a run that was given none: the same one for the same configuration and the same models."""
+    digest = hashlib.sha256(json.dumps([config.digest, models], sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"{config.task}-{digest[:10]}"
+
+
+def open_run(
+    path: Path, config: CompareConfig, models: Mapping[str, Any], *, examples: Mapping[str, Any] | None = None
+) -> RunFolder:
+    """Begins a run in a folder, or goes on with the one that is there.
+
+    Args:
+        path: the folder; it is made where it does not exist.
+        config: what is to be run.
+        models: what each model's name stands for; another address under the same name is another run.
+        examples: what is known of the task's examples; with another ``digest`` it is another run.
+
+    Raises:
+        ConfigurationError: the folder cannot be made or written.
+        RecordError: the folder holds a run of another configuration.
+    """
+    folder = RunFolder(path)
+    now = {"digest": config.digest, "config": asdict(config), "models": models, "examples": dict(examples or {})}
+    try:
+        for made in (path, folder.plots, folder.programs):
+            made.mkdir(parents=True, exist_ok=True)
+        if folder.about.exists():
+            _check_same(folder, now | {"relevant": config.relevant})
+        else:
+            _write_whole(
+                folder.about,
+                now | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()},
+            )
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
+        ) from error
+    return folder
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Has a full disk or a folder that may not be written end the block with a ``RecordError`` of one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error}; what was completed before is safe, and the same command goes on with it"
+        raise RecordError(f"cannot write to the folder {path}: {reason}") from error
+
+
+def read_run(path: Path) -> Run:
+    """Reads a run, finished or not, without changing it.
+
+    Raises:
+        RecordError: the folder holds no run, or one that cannot be read.
+    """
+    folder = RunFolder(path)
+    about = _read_about(folder)
+    table = {key: value for key, value in about["config"].items() if key != "strategies"}
+    strategies = [{k: v for k, v in item.items() if v is not None} for item in about["config"]["strategies"]]
+    try:
+        config = parse_config({**table, "strategy": strategies}, where=str(folder.about))
+    except ConfigurationError as error:
+        raise RecordError(f"{error}; the run was made by another version") from error
+    return Run(folder, config, read_records(folder.records) if folder.records.exists() else (), about)
+
+
+def environment() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
+    before = _read_about(folder)
+    models = json.loads(json.dumps(now["models"]))
+    asked = {"examples": before.get("examples", {}).get("digest")}, {"examples": now["examples"].get("digest")}
+    other_examples = differences(*asked) if all(part["examples"] for part in asked) else []
+    if before["digest"] == now["digest"] and before["models"] == models and not other_examples:
+        return
+    relevant = {key: before["config"].get(key) for key in now["relevant"]}
+    changed = differences(relevant | {"models": before["models"]}, now["relevant"] | {"models": models})
+    changed += other_examples
+    listed = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")
+    raise RecordError(
+        f"{folder.path} holds another run ({listed}); choose another folder with --out, or go back to its configuration"
+    )
+
+
+def _read_about(folder: RunFolder) -> dict[str, Any]:
+    try:
+        about = json.loads(folder.about.read_text(encoding="utf-8"))
+        if not {"digest", "config", "models"} <= about.keys():
+            raise ValueError("it lacks the configuration")
+        return about
+    except OSError as error:
+        raise RecordError(f"{folder.path} holds no run: {folder.about.name}: {error.strerror}") from error
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"{folder.about} cannot be read: {error}") from error
+
+
+def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes beside the target first, so that a kill never leaves half a file."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    partial.replace(path)

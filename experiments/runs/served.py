@@ -1,0 +1,144 @@
+"""What ``dspy-fusion serve`` serves: a program from a file, a study's folder or an MLflow run,
+and embedded models by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.serving.catalogue.models import ModelCatalogue
+from dspy_fusion.serving.embedded.embedded_lm import PREFIX
+from dspy_fusion.serving.embedded.embedded_model import SUFFIX
+from dspy_fusion.serving.endpoint.saved_program import KEY, load_program, read_state, restore
+from dspy_fusion.serving.endpoint.served_model import ServedModel
+from dspy_fusion.serving.endpoint.served_program import ServedProgram
+
+from ..plans.comparison_config import CompareConfig
+from ..plans.strategies import model_names, planned
+from ..plans.strategy_programs import Site, build
+from ..tasks import load_task
+from .tracking import connect, without_password
+
+_PROGRAM, _STUDY = "program.json", "tuning.json"  # as a study's folder and its MLflow run have them
+_FIRST_N = 5  # as a study begins, where its configuration does not say; the state says what it came to
+
+
+def served_program(
+    path: Path, catalogue: ModelCatalogue, *, name: str = "", answer_field: str | None = None, factory: str = ""
+) -> ServedProgram:
+    """The program of a file or of a study's folder.
+
+    Args:
+        path: what ``save_program`` wrote, a study's folder or the ``program.json`` in it; with ``factory`` any state
+            that DSPy saved.
+        catalogue: where the models come from.
+        name: what clients call it; empty takes the file's own name for it, or the folder's.
+        answer_field: the output field that is the answer's text; None takes the only one, or the one called ``answer``.
+        factory: ``module:function`` that makes the program whose state the file holds.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or what it says cannot be built.
+    """
+    file = path / _PROGRAM if path.is_dir() else path
+    state = read_state(file)
+    if factory:
+        return ServedProgram(name or file.stem, _restored(_made(factory), state, file), answer_field=answer_field)
+    if KEY not in state and (study := file.with_name(_STUDY)).is_file():
+        program, adapter = _of_study(study, catalogue)
+        return ServedProgram(
+            name or file.parent.name, _restored(program, state, file), adapter=adapter, answer_field=answer_field
+        )
+    saved = load_program(file, catalogue)
+    return ServedProgram(name or saved.name, saved.program, adapter=saved.adapter, answer_field=answer_field)
+
+
+def program_of_run(
+    run_id: str, tracking_uri: str, catalogue: ModelCatalogue, *, name: str = "", answer_field: str | None = None
+) -> ServedProgram:
+    """The program that an MLflow run holds as ``program.json``,
+    beside a study's ``tuning.json`` or described by itself.
+
+    Raises:
+        RecordError: the store cannot be reached, or the run holds no program.
+        ConfigurationError: what it holds cannot be built.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            client = connect(tracking_uri)
+            held = {item.path for item in client.list_artifacts(run_id)}
+            for wanted in (_PROGRAM, _STUDY):
+                if wanted in held:
+                    client.download_artifacts(run_id, wanted, folder)
+        except Exception as error:
+            reason = without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+            raise RecordError(f"cannot read the run {run_id} at {without_password(tracking_uri)}: {reason}") from error
+        if _PROGRAM not in held:
+            raise RecordError(f"the run {run_id} holds no {_PROGRAM}; it holds {', '.join(sorted(held)) or 'nothing'}")
+        return served_program(Path(folder), catalogue, name=name or f"run-{run_id[:8]}", answer_field=answer_field)
+
+
+def served_models(names: Sequence[str], catalogue: ModelCatalogue) -> list[ServedModel]:
+    """Embedded models by name, each called as the catalogue calls it, or as its file.
+
+    Raises:
+        ConfigurationError: a name is unknown, or is that of a model that answers elsewhere already.
+    """
+    served = []
+    for name in names:
+        known = name.removeprefix(PREFIX)
+        entry = catalogue.entry(name)
+        if not entry.is_embedded:
+            raise ConfigurationError(
+                f"{name!r} is no embedded model: it answers at an address of its own; ask it there"
+            )
+        served.append(ServedModel(Path(known).name.removesuffix(SUFFIX), entry.model.removeprefix(PREFIX)))
+    return served
+
+
+def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.Adapter]:
+    from .tuning_config import parse_tuning_config  # needs Optuna, which nothing else here does
+
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))["config"]
+        table = {key: _without_none(value) if isinstance(value, dict) else value for key, value in about.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path} is no study's: {type(error).__name__}: {error}") from error
+    config = parse_tuning_config(table, where=str(path))
+    task, first_n = load_task(config.task), config.program.n or _FIRST_N
+    comparison = CompareConfig(config.task, (config.program,), config.pools, n=first_n, temperature=config.temperature)
+    (strategy, *_) = planned(comparison)
+    lms = {name: catalogue.lm(name) for name in model_names((strategy,))}
+    return build(strategy, Site(task, task.instructions, lms, None, 0)), task.adapter()
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def _restored(program: dspy.Module, state: Mapping[str, Any], path: Path) -> dspy.Module:
+    try:
+        restore(program, state)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return program
+
+
+def _made(factory: str) -> dspy.Module:
+    module, _, function = factory.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"--factory must name a function without arguments, as module:function; {factory!r}: {error}"
+        ) from error
+    if not isinstance(made, dspy.Module):
+        raise ConfigurationError(f"--factory {factory} returned a {type(made).__name__}; it must return a dspy.Module")
+    return made

@@ -1,0 +1,1 @@
+"""Statistics: intervals, significance and correlation; numpy only."""

@@ -1,0 +1,43 @@
+"""Spearman's rank correlation with a bootstrap interval over examples;
+all seeds of one example are resampled together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from .intervals import RESAMPLES, Estimate, Scores, Strata, clusters, quantiles, resampled
+
+
+def rank_correlation(
+    xs: Scores, ys: Scores, *, strata: Strata | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate | None:
+    """The correlation of the ranks of ``xs`` and ``ys``, in [-1, 1], over the (example, seed) pairs that both have.
+
+    Ranks are taken once, not anew in each resample. None where fewer than three examples are shared, or either does not
+    vary.
+    """
+    keys = sorted(xs.keys() & ys.keys())
+    if len({example for example, _ in keys}) < 3:
+        return None
+    x, y = (rankdata([side[key] for key in keys]) for side in (xs, ys))
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    columns = (x, y, x * x, y * y, x * y)
+    found = [clusters(dict(zip(keys, column, strict=True)), strata) for column in columns]
+    moments = np.column_stack([*(cluster.sums for cluster in found), found[0].counts])  # (examples, 6)
+    times = resampled(found[0].sizes, resamples, seed)
+    drawn = _correlations(times @ moments)
+    low, high = quantiles(drawn[np.isfinite(drawn)])
+    return Estimate(float(_correlations(moments.sum(axis=0, keepdims=True))[0]), low, high, len(moments))
+
+
+def _correlations(moments: np.ndarray) -> np.ndarray:
+    """One correlation a row of sums of x, y, xx, yy, xy and the number of observations;
+    NaN where either does not vary.
+    """
+    x, y, xx, yy, xy = (moments[:, :5] / moments[:, 5:]).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))

@@ -1,0 +1,129 @@
+"""Running a comparison for a person: results go to standard output, progress and warnings to standard error."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from dspy_fusion.serving.catalogue.models import load_models
+
+from ..plans.comparison_config import CompareConfig
+from ..presentation.quiet import only_errors_logged
+from ..reports.tables import cost_table, notes, pool_table, quality_table
+from ..reports.views import Views, tracked, write_views
+from ..runs.comparison import Comparison, prepare
+from ..runs.progress import RunProgress
+from ..runs.run_folder import read_run, writing
+from ..runs.tracking import Tracker, default_uri
+
+INTERRUPTED = 130
+_WIDE = 140  # characters from which the cost table also shows the roles
+
+
+def compare(
+    config: CompareConfig,
+    out: Path | None,
+    *,
+    tracking_uri: str | None,
+    track: bool,
+    retry_failed: bool,
+    console: Console,
+    log: Console,
+) -> int:
+    """Runs or continues a comparison and shows it; returns the exit code."""
+    catalogue = load_models(config.models or None)
+    comparison = prepare(config, catalogue, out, retry_failed=retry_failed)
+    folder = comparison.folder
+    log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
+    uri = tracking_uri or default_uri(folder)
+    experiment = f"dspy-fusion {config.task}"
+    tracker = Tracker(uri, experiment=experiment, folder=folder, warn=_warner(log)) if track else None
+    interrupted = _run(comparison, log)
+    run = read_run(folder.path)
+    if not run.records:
+        return INTERRUPTED
+    with writing(folder.path):
+        views = write_views(run)
+    show(views, console)
+    tracking_id = tracker.finish(tracked(run, views)) if tracker else ""
+    _show_files(views, uri if tracking_id else "", console)
+    if interrupted:
+        log.print(
+            f"interrupted at {views.summary.found} of {views.summary.expected} records; the same command goes on from"
+            " there"
+        )
+    return INTERRUPTED if interrupted else 0
+
+
+def report(path: Path, *, console: Console) -> int:
+    """Makes a run's tables, figures and page again from its records; returns the exit code."""
+    run = read_run(path)
+    with writing(path):
+        views = write_views(run)
+    show(views, console)
+    _show_files(views, "", console)
+    return 0
+
+
+def show(views: Views, console: Console) -> None:
+    """Prints the tables, the notes and the verdict."""
+    wide = console.width >= _WIDE
+    for table in (quality_table(views.summary), cost_table(views.summary, by_role=wide), pool_table(views.summary)):
+        if table.rows:
+            console.print(table.rich())
+            console.print()
+    for note in notes(views.summary):
+        console.print(note, style="yellow", markup=False)
+    console.print(str(views.verdict), style="bold", markup=False, highlight=False)
+
+
+def _show_files(views: Views, uri: str, console: Console) -> None:
+    console.print("\nOpen next:", style="bold")
+    console.print(
+        f"  {views.page}   the page with tables, figures and examples", markup=False, highlight=False, soft_wrap=True
+    )
+    console.print(f"  {views.tables[0]}, {views.tables[1]}   the tables", markup=False, highlight=False, soft_wrap=True)
+    if uri:
+        text = f"  mlflow ui --backend-store-uri {uri}   the MLflow run (the page of MLflow needs: pip install mlflow)"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(comparison: Comparison, log: Console) -> bool:
+    """Runs what is left; returns whether it was interrupted."""
+    done = len(comparison.done)
+    try:
+        quiet = only_errors_logged("dspy_fusion")  # fallbacks and failures are counted in the records
+        with _second_interrupt_kills(log), quiet, RunProgress(log, total=comparison.total, done=done) as progress:
+            comparison.run(progress.add)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        comparison.records.close()
+    return False
+
+
+@contextmanager
+def _second_interrupt_kills(log: Console) -> Iterator[None]:
+    """The first Ctrl-C lets the calls in flight finish; the second ends the process,
+    which costs no record that was written.
+    """
+
+    def stop(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        log.print("stopping when the calls in flight are done; Ctrl-C again stops at once")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _warner(log: Console) -> Callable[[str], None]:
+    return lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

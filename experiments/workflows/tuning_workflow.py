@@ -1,0 +1,209 @@
+"""What ``dspy-fusion tune`` and ``dspy-fusion sync`` do: a study with its workers, its report,
+its figures and its MLflow runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dspy_fusion.optimizers import Progress, TuningReport
+from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
+from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.serving.catalogue.models import load_models
+
+from ..records.outbox import Outbox
+from ..reports.importance import importances
+from ..reports.tuning_plots import draw_tuning_plots
+from ..reports.tuning_tables import show_report
+from ..runs.run_folder import RunFolder, writing
+from ..runs.study_tracking import StudyPlace, StudyTracker, StudyWriter, tracking_parameters
+from ..runs.tracking import default_uri, without_password
+from ..runs.tuning import Tuning, prepare_tuning
+from ..runs.tuning_config import TuningConfig, parse_tuning_config
+from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
+from ..runs.tuning_progress import TuningProgress
+
+
+def tune(
+    config: TuningConfig,
+    out: Path | None,
+    *,
+    workers: int,
+    tracking_uri: str | None,
+    track: bool,
+    console: Console,
+    log: Console,
+) -> int:
+    """Runs or continues a study and shows its result; returns the exit code.
+
+    Args:
+        config: what is tuned.
+        out: the run's folder; None takes one named after the configuration and the models.
+        workers: how many processes work on the study, this one included.
+        tracking_uri: the MLflow store; None takes the usual one.
+        track: whether to write to MLflow.
+        console: for the result.
+        log: for progress and warnings.
+    """
+    tuning = prepare_tuning(config, load_models(config.models or None))
+    name = _name(tuning)
+    path = out or Path("runs") / name
+    uri = tracking_uri or default_uri(RunFolder(path))
+    about = {"study": name, "experiment": f"dspy-fusion tune {config.task}", "tracking_uri": without_password(uri)}
+    folder = open_tuning_folder(path, config, about)
+    log.print(f"{folder.path}: {config.trials} trials on {len(tuning.examples)} examples", highlight=False)
+    place = _place(folder, uri)
+    tracker = StudyTracker(place, _warner(log)) if track else None
+    with writing(path), _others(folder, workers - 1, log), TuningProgress(log) as progress:
+        tuned = _run(tuning, folder, name, progress.add, tracker)
+    report: TuningReport = tuned.tuning_report
+    with writing(path):
+        _complete(Outbox(folder.outbox), report)
+        report.save(folder.report)
+        tuned.save(folder.program)
+        plots = draw_tuning_plots(report, importances(_storage(config, folder), name, report.trials), folder.plots)
+    show_report(report, tuning.program, tuned, console)
+    run_id = tracker.finish() if tracker else ""
+    _show_files(folder, [plot.png for plot in plots], without_password(uri) if run_id else "", console)
+    return 0
+
+
+def _warner(log: Console) -> Callable[[str], None]:
+    return lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def work(path: Path) -> int:
+    """Works on the study of a folder, as one process of several; returns the exit code."""
+    folder = TuningFolder(path)
+    about = read_about(folder)
+    config = _config(about)
+    _run(
+        prepare_tuning(config, load_models(config.models or None)), folder, about["study"], lambda progress: None, None
+    )
+    return 0
+
+
+def sync(path: Path, *, tracking_uri: str | None, console: Console) -> int:
+    """Writes to MLflow what of a study is missing there; returns the exit code.
+
+    Raises:
+        RecordError: the folder holds no study, or the store cannot be reached.
+    """
+    folder = TuningFolder(path)
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or read_about(folder)["tracking_uri"]
+    writer = StudyWriter(_place(folder, uri))
+    try:
+        run_id = writer.write(whole=True)
+    except Exception as error:
+        reason = without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+        raise RecordError(
+            f"cannot write to MLflow at {without_password(uri)}: {reason}; what is missing stays in the folder"
+        ) from error
+    console.print(
+        f"{writer.written} trials written to {without_password(uri)}, run {run_id}", highlight=False, soft_wrap=True
+    )
+    return 0
+
+
+def _run(tuning: Tuning, folder: TuningFolder, study: str, show: Any, tracker: StudyTracker | None) -> Any:
+    outbox = Outbox(folder.outbox)
+
+    def tell(progress: Progress) -> None:
+        outbox.put({"trial": asdict(progress.trial), "instructions": dict(progress.instructions)})
+        if tracker:
+            tracker.wake()
+        show(progress)
+
+    return tuning.run(_storage(tuning.config, folder), study, tell)
+
+
+@contextmanager
+def _others(folder: TuningFolder, count: int, log: Console) -> Iterator[None]:
+    """Further processes at the same study; one that fails is named, and the study goes on without it."""
+    command = [sys.executable, "-m", "dspy_fusion.experiments", "tune", "--worker", str(folder.path)]
+    started = []
+    try:
+        for place in range(count):
+            with (folder.path / f"worker-{place + 1}.log").open("w") as output:
+                started.append(subprocess.Popen(command, stdout=output, stderr=output))
+            threading.Thread(
+                target=started[-1].wait, daemon=True
+            ).start()  # a killed one that nobody waits for would look alive
+        yield
+        for place, process in enumerate(started):
+            if process.wait():
+                name = folder.path / f"worker-{place + 1}.log"
+                log.print(
+                    f"worker {place + 1} failed with code {process.returncode}; see {name}",
+                    style="yellow",
+                    highlight=False,
+                )
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
+def _complete(outbox: Outbox, report: TuningReport) -> None:
+    """Adds trials that ended but were not told of, because their worker was killed in between."""
+    told = {message["trial"]["number"] for message in outbox.messages()}
+    for trial in report.trials:
+        if trial.number not in told:
+            places = {path: int(trial.setting.get(f"instruction:{path}", 0)) for path in report.instructions}
+            outbox.put(
+                {
+                    "trial": asdict(trial),
+                    "instructions": {path: report.instructions[path][at][0] for path, at in places.items()},
+                }
+            )
+
+
+def _place(folder: TuningFolder, uri: str) -> StudyPlace:
+    about = read_about(folder)
+    key = f"{about['study']} in {without_password(_storage(_config(about), folder))}"
+    parameters = {"study": about["study"], **tracking_parameters(about["config"])}
+    stable = {name: value for name, value in parameters.items() if name.partition(".")[0] not in ("trials", "budget")}
+    return StudyPlace(uri, about["experiment"], hashlib.sha256(key.encode()).hexdigest()[:16], folder, stable)
+
+
+def _config(about: dict[str, Any]) -> TuningConfig:
+    table = {key: _without_none(value) if isinstance(value, dict) else value for key, value in about["config"].items()}
+    return parse_tuning_config(table, where="tuning.json")
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def _storage(config: TuningConfig, folder: TuningFolder) -> str:
+    return config.storage or folder.storage
+
+
+def _name(tuning: Tuning) -> str:
+    models = [lm_fingerprint(lm) for lm in tuning.lms]
+    text = json.dumps([replace(tuning.config, storage="").digest, models], sort_keys=True)
+    return f"tune-{tuning.config.task}-{tuning.config.program.program}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _show_files(folder: TuningFolder, plots: list[Path], uri: str, console: Console) -> None:
+    lines = [f"  {folder.report}   the report", f"  {folder.program}   the program, for load()"]
+    lines += [f"  {plot}" for plot in plots]
+    if uri:
+        lines.append(
+            f"  mlflow ui --backend-store-uri {uri}   the MLflow runs (the page of MLflow needs: pip install mlflow)"
+        )
+    console.print("\nOpen next:", style="bold")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,79 @@
+"""What is said of a fine-tuning while it runs, and what is known of it in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dspy_fusion.programs.errors import RecordError
+
+Stage = Literal["proposals", "references", "direct answers", "training"]
+"""What is under way."""
+
+
+@dataclass(frozen=True)
+class FineTuningProgress:
+    """How far a fine-tuning is.
+
+    Attributes:
+        stage: what is under way.
+        done: examples that have what the stage makes, or steps.
+        total: of them.
+        values: points of the training's curve: ``loss``, ``learning_rate`` and what else TRL reports; empty in other
+            stages.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FineTuningReport:
+    """What a fine-tuning did.
+
+    Attributes:
+        objective: its name.
+        base: the checkpoint it began with.
+        model: folder of the trained checkpoint, adapters merged.
+        adapter: folder of the adapters, or an empty string where all weights were trained.
+        rows: how many rows were trained on, one an example.
+        dropped_proposals: how many proposals were left out because their rows were too long.
+        failed: how many examples had to be left out because a model failed on them.
+        tokens: of the longest row.
+        steps: of training.
+        loss: mean over the last points of the curve.
+    """
+
+    objective: str
+    base: str
+    model: str
+    adapter: str
+    rows: int
+    dropped_proposals: int
+    failed: int
+    tokens: int
+    steps: int
+    loss: float
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON."""
+        beside = path.with_suffix(".partial")
+        beside.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        beside.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> FineTuningReport:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            RecordError: there is no such file, or it holds something else.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise RecordError(f"cannot read the report {path}: {error}") from error

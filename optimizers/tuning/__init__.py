@@ -1,0 +1,1 @@
+"""Tuning: a program's instructions and numbers in one study."""

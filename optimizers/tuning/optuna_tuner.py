@@ -1,0 +1,254 @@
+"""OptunaTuner: one ``compile()`` for the fusor's prompt, N, depth, temperatures and whatever else a program exposes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import dspy
+import optuna
+from dspy.teleprompt import Teleprompter
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from dspy_fusion.programs import CandidateBank, ConfigurationError, RecordError, Usage
+from dspy_fusion.programs.banks.databases import cause, patiently, with_driver, without_password
+
+from .budget import Budget, Ledger, Price, tokens
+from .conclusion import conclude
+from .instruction_proposals import InstructionProposer
+from .metric import Metric
+from .objective import Objective, example_digest
+from .prompt_writing import PromptWriter
+from .search_space import SearchSpace, setting_digest
+from .study import Begun, open_study
+from .study_store import StudyStore
+from .tuner_arguments import check_given, check_options, check_task_texts
+from .tuning_report import Progress
+from .tuning_run import TuningRun
+
+
+class OptunaTuner(Teleprompter):
+    """Tunes a program's prompts and numbers together, and says what the gain is and what it cost.
+
+    The space is read off the program (see :class:`SearchSpace`). Trials share one bank, so a candidate is drawn once
+    for all of them, and examples in one order, so trials are compared example by example and dropped once a paired test
+    says they cannot win. Everything is in the storage: the same call goes on after ``kill -9``, and several processes
+    or machines with the same storage share one study.
+
+    Args:
+        metric: see :class:`Objective`; higher is better.
+        trials: how many trials the study is to have in all.
+        storage: an SQLAlchemy URL, ``sqlite:///...`` or ``postgresql://...``.
+        study: the study's name; by default one that is the same for the same program, space and examples.
+        instructions: texts to choose from; see :meth:`SearchSpace.of`.
+        demos: per predictor path, demo sets to choose from beside the program's own.
+        proposer: a model, or an :class:`InstructionProposer`, that writes new instructions; None searches the given
+            ones alone.
+        proposals: how many grounded instructions to ask for at the beginning, per fusor.
+        reflect_every: after how many trials to rewrite the best instruction in view of its failures; 0 for never.
+        objectives: ``("quality", "cost")``, or ``("quality",)`` to search for quality alone.
+        tolerance: how much quality to give up for a lower cost: of the trials within it of the best, the cheapest is
+            chosen. A trial that costs as much as another must promise to be better by it, and one that costs less to be
+            worse by no more; without a tolerance, every trade-off between the two is of interest.
+        price: what an answer costs; by default its tokens.
+        budget: hard limits.
+        sampler: any Optuna sampler; by default TPE with this seed.
+        racing_error: chance of dropping a trial that would have turned out just as good as is wanted; 0 to drop none.
+            See :class:`Race`.
+        bank: where every answer of a model is kept; by default a bank beside the storage.
+        tune_task: whether the task programs' own instructions are tuned too; it takes ``instructions`` for their paths
+            or a proposer.
+        exclude: paths of parameters that stay as they are.
+        holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
+        num_threads: examples at once.
+        failure_score: of an example on which a program fails.
+        seed: of the sampler and of the examples' order.
+        on_progress: called after each trial.
+
+    Raises:
+        ConfigurationError: an argument is wrong, there is nothing to tune, the program always fails, or the stored
+            study is another.
+        MetricError: the metric fails on the program as it is.
+        BudgetSpent: the budget does not suffice for scoring the program as it is, or for a single trial.
+        RecordError: the storage cannot be written any more, for example because the disk is full.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        trials: int = 40,
+        storage: str = "sqlite:///tuning.db",
+        study: str | None = None,
+        instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        demos: Mapping[str, Sequence[Sequence[Any]]] | None = None,
+        proposer: dspy.BaseLM | InstructionProposer | None = None,
+        proposals: int = 4,
+        reflect_every: int = 10,
+        objectives: tuple[Literal["quality", "cost"], ...] = ("quality", "cost"),
+        tolerance: float = 0.0,
+        price: Price = tokens,
+        budget: Budget | None = None,
+        sampler: optuna.samplers.BaseSampler | None = None,
+        racing_error: float = 0.2,
+        bank: CandidateBank | None = None,
+        tune_task: bool = False,
+        exclude: Sequence[str] = (),
+        holdout: float = 1 / 3,
+        num_threads: int = 8,
+        failure_score: float = 0.0,
+        seed: int = 0,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        super().__init__()
+        check_options(
+            trials=trials,
+            objectives=objectives,
+            tolerance=tolerance,
+            racing_error=racing_error,
+            holdout=holdout,
+            threads=num_threads,
+            sampler=sampler,
+        )
+        self.metric, self.trials, self.storage, self.study = metric, trials, storage, study
+        self.instructions, self.demos = instructions, demos or {}
+        self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
+        self.proposals, self.reflect_every = proposals, reflect_every
+        self.objectives, self.tolerance, self.price, self.budget = objectives, tolerance, price, budget or Budget()
+        self.sampler, self.racing_error, self.bank = sampler, racing_error, bank
+        self.tune_task, self.exclude, self.holdout = tune_task, exclude, holdout
+        self.num_threads, self.failure_score, self.seed = num_threads, failure_score, seed
+        self.on_progress = on_progress or (lambda progress: None)
+
+    def compile(
+        self,
+        student: dspy.Module,
+        *,
+        trainset: list[dspy.Example] | None = None,
+        teacher: dspy.Module | None = None,
+        valset: list[dspy.Example] | None = None,
+        testset: list[dspy.Example] | None = None,
+        **_: Any,
+    ) -> dspy.Module:
+        """Returns a tuned copy of a program, or a copy of the program as it is where nothing beat it;
+        the program itself stays as it is.
+
+        Args:
+            student: any module that contains programs of this library.
+            trainset: used as ``valset`` where none is given.
+            teacher: not used; part of DSPy's interface.
+            valset: the examples that trials are scored on.
+            testset: examples for the final comparison, which no trial sees; by default a share of the valset is kept
+                back for it.
+
+        Returns:
+            A program with a :class:`TuningReport` as ``tuning_report``.
+        """
+        examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
+        check_given(student, [*examples, *(unseen or ())])
+        scored_on, held_out = self._split(examples, unseen)
+        run = self._run(student, scored_on, held_out)
+        try:
+            run.run()
+            run.ledger.set_aside(Usage(), 0.0)
+            with run.store.workers.at_work(), run.store.workers.turn():
+                return conclude(run, storage=without_password(self.storage), tolerance=self.tolerance)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise RecordError(
+                f"the storage {without_password(self.storage)!r} failed: {cause(error)}; what was completed before is"
+                " safe, and the same call goes on with it"
+            ) from error
+        finally:
+            run.objective.close()
+            run.store.close()
+
+    def _run(
+        self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]
+    ) -> TuningRun:
+        space, url = self._space(student), with_driver(self.storage)
+        name = self.study or _study_name(student, space, scored_on)
+        begun = Begun(
+            space.describe(), setting_digest(student), tuple(example_digest(example) for example in scored_on)
+        )
+        store = StudyStore(url, name)
+        study = open_study(url, name, begun=begun, objectives=len(self.objectives))
+        totals = store.totals()
+        ledger = Ledger(self.budget, totals.spent, totals.cost)
+        objective = Objective(
+            self.metric,
+            price=self.price,
+            store=store,
+            bank=self.bank or patiently(lambda: CandidateBank(_bank_url(url))),
+            ledger=ledger,
+            num_threads=self.num_threads,
+            failure_score=self.failure_score,
+        )
+        return TuningRun(
+            program=student,
+            space=space,
+            study=study,
+            store=store,
+            objective=objective,
+            ledger=ledger,
+            writer=PromptWriter(student, store, self.proposer, scored_on, self.proposals, self.price),
+            examples=scored_on,
+            held_out=held_out,
+            trials=self.trials,
+            sampler=self._sampler,
+            racing_error=self.racing_error,
+            tolerance=self.tolerance,
+            reflect_every=self.reflect_every,
+            on_progress=self.on_progress,
+        )
+
+    def _space(self, student: dspy.Module) -> SearchSpace:
+        space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
+        if self.tune_task and self.proposer is None:
+            check_task_texts(student, space)
+        for path, sets in self.demos.items():
+            if path not in dict(student.named_predictors()):
+                raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
+            space = space.with_demos(path, sets)
+        return space
+
+    def _sampler(self, place: str) -> optuna.samplers.BaseSampler:
+        seed = int(hashlib.sha256(f"{self.seed} {place}".encode()).hexdigest()[:8], 16)
+        startup = max(5, self.trials // 5)
+        return self.sampler or optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
+        )
+
+    def _split(
+        self, examples: Sequence[dspy.Example], testset: Sequence[dspy.Example] | None
+    ) -> tuple[list[dspy.Example], list[dspy.Example]]:
+        by_key = {example_digest(example): example for example in examples}
+        order = sorted(by_key)
+        random.Random(self.seed).shuffle(order)
+        kept_back = 0 if testset is not None else round(len(order) * self.holdout)
+        scored_on = [by_key[key] for key in order[: len(order) - kept_back]]
+        if len(scored_on) < 2:
+            raise ConfigurationError(
+                f"a study scores its trials on at least 2 examples, but got {len(scored_on)}; give a larger valset"
+            )
+        if testset is None:
+            return scored_on, [by_key[key] for key in order[len(order) - kept_back :]]
+        if both := sum(example_digest(example) in by_key for example in testset):
+            raise ConfigurationError(
+                f"{both} example(s) of the testset are in the valset too; take them out of one of them"
+            )
+        return scored_on, list(testset)
+
+
+def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:
+    parts = [setting_digest(program), space.describe(), sorted(example_digest(example) for example in examples)]
+    return f"{type(program).__name__}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]}"
+
+
+def _bank_url(storage: str) -> str:
+    if storage.startswith("sqlite:///") and storage.endswith(".db"):
+        return f"{storage.removesuffix('.db')}-bank.db"
+    return f"{storage}-bank" if storage.startswith("sqlite") else storage

@@ -1,0 +1,106 @@
+"""PromptWriter: the instruction lists of a study, from the first texts to rewrites of the best one,
+and what writing them took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import dspy
+
+from dspy_fusion.programs import Usage
+from dspy_fusion.programs.calls.metering import Meter
+
+from .budget import Price, Spend, priced
+from .instruction_proposals import InstructionProposer, describe_pool, describe_task
+from .search_space import INSTRUCTION, SearchSpace, Setting, shows_candidates
+from .study_store import Outcome, StudyStore
+
+OWN, LIBRARY, GROUNDED, REFLECTED = "own", "given", "grounded", "reflected"
+_WORST = 4  # examples that a reflection looks at
+_ACCOUNT = "proposals"  # under which their usage is kept
+
+
+@dataclass
+class PromptWriter:
+    """Fills a study's instruction lists; every worker reads them from the store, so a place means one text everywhere.
+
+    Attributes:
+        program: the student.
+        store: where the texts are kept.
+        proposer: writes new ones, or None.
+        examples: that it may look at.
+        proposals: how many grounded ones to ask for, per predictor.
+        price: of what writing takes, which counts like any other use of a model.
+    """
+
+    program: dspy.Module
+    store: StudyStore
+    proposer: InstructionProposer | None
+    examples: Sequence[dspy.Example]
+    proposals: int
+    price: Price
+
+    def begin(self, space: SearchSpace, baseline: Sequence[Outcome]) -> None:
+        """Keeps the program's own texts, the given ones, and grounded proposals, as far as they are missing."""
+        for path, texts in space.instructions.items():
+            self.store.add_texts(path, texts[:1], OWN)
+            self.store.add_texts(path, texts[1:], LIBRARY)
+            self._propose(path, baseline)
+
+    def current(self, space: SearchSpace) -> SearchSpace:
+        """The space with the texts as they are kept now."""
+        texts = {path: tuple(text for text, _ in self.store.texts(path)) for path in space.instructions}
+        return replace(space, instructions=texts)
+
+    def rewrite(
+        self, space: SearchSpace, setting: Setting, outcomes: Sequence[Outcome], number: int
+    ) -> list[tuple[str, str]]:
+        """Rewrites a trial's instructions in view of its worst results, for the ``number``-th time;
+        returns them as (dimension, text).
+
+        What was written that time already, by a worker that was killed then, is not written again.
+        """
+        if self.proposer is None:
+            return []
+        worst = sorted(zip(self.examples, outcomes, strict=True), key=lambda pair: pair[1].score)[:_WORST]
+        found, origin = [], f"{REFLECTED}, round {number}"
+        for path, texts in space.instructions.items():
+            fresh = [text for text, kept in self.store.texts(path) if kept == origin]
+            if not fresh:
+                with self._accounted():
+                    fresh = self.proposer.reflective(
+                        texts[setting.get(INSTRUCTION + path, 0)], worst, number, fuses=self._fuses(path)
+                    )
+                self.store.add_texts(path, fresh, origin)
+            found += [(INSTRUCTION + path, text) for text in fresh]
+        return found
+
+    def _propose(self, path: str, baseline: Sequence[Outcome]) -> None:
+        known = self.store.texts(path)
+        wanted = self.proposals - sum(origin == GROUNDED for _, origin in known)
+        if self.proposer is None or wanted < 1:
+            return
+        task, pool, tried = describe_task(self.program, path), describe_pool(baseline), [text for text, _ in known]
+        with self._accounted():
+            fresh = self.proposer.grounded(task, self.examples, pool, tried, wanted, fuses=self._fuses(path))
+        self.store.add_texts(path, fresh, GROUNDED)
+
+    def _fuses(self, path: str) -> bool:
+        return shows_candidates(dict(self.program.named_predictors())[path])
+
+    @contextmanager
+    def _accounted(self) -> Iterator[None]:
+        """Keeps what the block's calls took, so that it counts against the budget."""
+        meter, started = Meter(limited=False), time.monotonic()
+        with dspy.context(
+            usage_tracker=meter, callbacks=[*(dspy.settings.callbacks or []), meter], disable_history=True
+        ):
+            yield
+        spent = Usage.total(meter.spent.values())
+        cost = priced(self.price, Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
+        entry = f"{time.time_ns():x}-{self.store.workers.name}"[:64]
+        self.store.keep(_ACCOUNT, Outcome(entry, 0.0, usage=spent, spent=spent, spent_cost=cost))

@@ -1,0 +1,250 @@
+"""SearchSpace: what of a program can be tuned, read off the program itself,
+and the way from a point of the space back to a program.
+
+Hyperparameters are those that ``named_parameters()`` finds, however deep; prompts are the instructions and demos of
+every predictor that is shown candidates (fusors, aggregators, judges). A text is a place in a growing list, so a study
+stores numbers and each text once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import dspy
+
+from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
+from dspy_fusion.programs.tasks.signatures import CANDIDATES, VERDICT, plain, signature_of
+
+INSTRUCTION, DEMOS = "instruction:", "demos:"
+Kind = Literal["int", "float", "choice", "instruction", "demos"]
+Setting = Mapping[str, Any]
+"""A point of a space: a value per dimension; for instructions and demos a place in their list."""
+
+
+class Suggests(Protocol):
+    """What an Optuna trial offers to a space."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that is tuned.
+
+    Attributes:
+        name: a hyperparameter's path in the program, or ``instruction:`` or ``demos:`` and a predictor's path.
+        kind: what it is.
+        low: lowest value of a number.
+        high: highest value of a number.
+        step: grid of a float, or None.
+        choices: the values of a choice.
+    """
+
+    name: str
+    kind: Kind
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    def suggest(self, trial: Suggests, length: int) -> Any:
+        """Has a trial choose a value; ``length`` is the present length of an instruction or demo list."""
+        if self.kind == "int":
+            return trial.suggest_int(self.name, int(self.low), int(self.high))
+        if self.kind == "float":
+            return round(trial.suggest_float(self.name, self.low, self.high, step=self.step), 6)
+        if self.kind == "choice":
+            return trial.suggest_categorical(self.name, self.choices)
+        return trial.suggest_int(self.name, 0, length - 1)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The dimensions of a program, the instructions to choose from and the demo sets to choose from.
+
+    Attributes:
+        dimensions: in the order of the program's parameters.
+        instructions: per predictor path, the texts; place 0 is the program's own.
+        demos: per predictor path, the demo sets; place 0 is the program's own.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    instructions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    demos: Mapping[str, tuple[tuple[Any, ...], ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        program: dspy.Module,
+        *,
+        instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        tune_task: bool = False,
+        exclude: Sequence[str] = (),
+    ) -> SearchSpace:
+        """Reads the space off a program.
+
+        Args:
+            program: any module that contains programs of this library, at any depth.
+            instructions: texts to choose from, for all fusors or per predictor path; by default the library's, each
+                after a paper. The program's own text is always the first.
+            tune_task: whether the task programs' own predictors are tuned too: over the given instructions of their
+                paths, and what a proposing model adds to them.
+            exclude: paths of parameters that are to stay as they are; a path also excludes what lies below it.
+
+        Raises:
+            ConfigurationError: nothing can be tuned, or a path is unknown.
+        """
+        parameters = dict(program.named_parameters())
+        _check_paths(parameters, exclude, instructions)
+        free = {path: part for path, part in parameters.items() if not _excluded(path, exclude)}
+        numbers = [_dimension(path, part) for path, part in free.items() if isinstance(part, Hyperparameter)]
+        texts = {
+            path: _texts(path, part, instructions, tune_task)
+            for path, part in free.items()
+            if isinstance(part, dspy.Predict)
+        }
+        texts = {
+            path: found
+            for path, found in texts.items()
+            if len(found) > 1 or (found and (tune_task or shows_candidates(free[path])))
+        }
+        prompts = [Dimension(INSTRUCTION + path, "instruction") for path in texts]
+        if not numbers and not prompts:
+            raise ConfigurationError(
+                f"{type(program).__name__} has nothing to tune: no hyperparameter and no fusor, aggregator or judge; "
+                "wrap your module in Fusion, ProposeAggregate, BestOfN or Vote first"
+            )
+        return cls((*numbers, *prompts), texts)
+
+    def with_texts(self, path: str, added: Sequence[str]) -> SearchSpace:
+        """The space with further instructions for a predictor; texts that are there already are left out."""
+        known = self.instructions[path]
+        fresh = [text for text in dict.fromkeys(added) if text not in known]
+        return replace(self, instructions={**self.instructions, path: (*known, *fresh)})
+
+    def with_demos(self, path: str, sets: Sequence[Sequence[Any]]) -> SearchSpace:
+        """The space with demo sets for a predictor, the program's own first."""
+        if not sets:
+            return self
+        dimension = Dimension(DEMOS + path, "demos")
+        return replace(
+            self, dimensions=(*self.dimensions, dimension), demos={**self.demos, path: ((), *map(tuple, sets))}
+        )
+
+    def suggest(self, trial: Suggests) -> dict[str, Any]:
+        """Has a trial choose a point."""
+        return {dimension.name: dimension.suggest(trial, self.length(dimension)) for dimension in self.dimensions}
+
+    def length(self, dimension: Dimension) -> int:
+        """How many texts or demo sets a dimension chooses from; 0 for others."""
+        if dimension.kind == "instruction":
+            return len(self.instructions[dimension.name.removeprefix(INSTRUCTION)])
+        return len(self.demos[dimension.name.removeprefix(DEMOS)]) if dimension.kind == "demos" else 0
+
+    def read(self, program: dspy.Module) -> dict[str, Any]:
+        """The point at which a program stands; a value outside the searched range is moved to its nearest grid point in
+        the study only.
+        """
+        parameters = dict(program.named_parameters())
+        return {
+            d.name: 0 if d.kind in ("instruction", "demos") else _nearest(d, parameters[d.name].value)
+            for d in self.dimensions
+        }
+
+    def apply(self, program: dspy.Module, setting: Setting) -> dspy.Module:
+        """A copy of a program at a point of the space."""
+        made = program.deepcopy()
+        parameters = dict(made.named_parameters())
+        for name, value in setting.items():
+            if name.startswith(INSTRUCTION):
+                predictor = parameters[name.removeprefix(INSTRUCTION)]
+                text = self.instructions[name.removeprefix(INSTRUCTION)][value]
+                predictor.signature = predictor.signature.with_instructions(text)
+            elif name.startswith(DEMOS):
+                if value:
+                    parameters[name.removeprefix(DEMOS)].demos = list(self.demos[name.removeprefix(DEMOS)][value])
+            else:
+                parameters[name].value = value
+        return made
+
+    def describe(self) -> dict[str, Any]:
+        """What two runs of one study must have in common, as plain data: the dimensions and demo sets,
+        without the growing texts.
+        """
+        described = {
+            dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"} for dimension in self.dimensions
+        }
+        for path, sets in self.demos.items():
+            text = json.dumps([[plain(dict(demo)) for demo in demos] for demos in sets], sort_keys=True, default=str)
+            described[DEMOS + path]["sets"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return described
+
+
+def setting_digest(program: dspy.Module) -> str:
+    """The digest of a program's state: equal for two settings that make the same program."""
+    state = json.dumps(program.dump_state(), sort_keys=True, default=str)
+    return hashlib.sha256(state.encode()).hexdigest()[:32]
+
+
+def _dimension(path: str, part: Hyperparameter) -> Dimension:
+    if part.choices is not None:
+        return Dimension(path, "choice", choices=part.choices)
+    low, high = part.search or (part.low, part.high)
+    if low is None or high is None:
+        raise ConfigurationError(
+            f"{path} has no bounds to search in; give its Hyperparameter search=(low, high) or exclude it"
+        )
+    return Dimension(path, "int" if part.integer else "float", low, high, part.step)
+
+
+def _nearest(dimension: Dimension, value: Any) -> Any:
+    if dimension.kind == "choice":
+        return value
+    bounded = min(max(value, dimension.low), dimension.high)
+    if dimension.kind == "float" and dimension.step:
+        bounded = min(
+            dimension.high, dimension.low + round((bounded - dimension.low) / dimension.step) * dimension.step
+        )
+    return round(bounded, 6) if dimension.kind == "float" else int(bounded)
+
+
+def _texts(
+    path: str, part: dspy.Predict, given: Sequence[str] | Mapping[str, Sequence[str]] | None, tune_task: bool
+) -> tuple[str, ...]:
+    own, is_judge = signature_of(part).instructions, VERDICT in signature_of(part).output_fields
+    if isinstance(given, Mapping) and path in given:
+        return tuple(dict.fromkeys((own, *given[path])))
+    if not shows_candidates(part):
+        return (own,) if tune_task and not is_judge else ()
+    if isinstance(given, Mapping):
+        return (own,)
+    return tuple(dict.fromkeys((own, *(() if is_judge else FUSOR_INSTRUCTIONS if given is None else given))))
+
+
+def shows_candidates(part: Any) -> bool:
+    """Whether a part of a program is a fusor, an aggregator or a judge of whole pools."""
+    return isinstance(part, dspy.Predict) and CANDIDATES in signature_of(part).input_fields
+
+
+def _excluded(path: str, exclude: Sequence[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}.") for name in exclude)
+
+
+def _check_paths(parameters: Mapping[str, Any], exclude: Sequence[str], instructions: Any) -> None:
+    for name in exclude:
+        if not any(_excluded(path, [name]) for path in parameters):
+            raise ConfigurationError(
+                f"exclude names {name!r}, which is no parameter of the program; it has {sorted(parameters)}"
+            )
+    for path in instructions if isinstance(instructions, Mapping) else ():
+        if not isinstance(parameters.get(path), dspy.Predict):
+            found = sorted(name for name, part in parameters.items() if isinstance(part, dspy.Predict))
+            raise ConfigurationError(
+                f"instructions names {path!r}, which is no predictor of the program; it has {found}"
+            )

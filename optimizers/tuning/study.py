@@ -1,0 +1,226 @@
+"""The Optuna study: opened or continued, checked against the program's space, leftovers of dead workers taken up,
+trials asked and told.
+
+Ask and tell keep no heartbeat, so a killed worker leaves its trial RUNNING. Its point is queued again, where the scores
+that it had already got wait in the store, and then it is marked as failed: in this order, so that a second kill loses
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from dspy_fusion.programs import ConfigurationError
+from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
+
+from .trial_tables import TrialTables
+from .workers import Workers
+
+BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
+DROPPED = "dropped"
+_CONTINUES = "continues"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What two runs of one study must have in common.
+
+    Attributes:
+        space: the dimensions, as :meth:`SearchSpace.describe` gives them.
+        program: digest of the program as it is.
+        examples: digests of the examples that trials are scored on.
+    """
+
+    space: Mapping[str, Any]
+    program: str
+    examples: tuple[str, ...]
+
+
+class TunedStudy(optuna.Study):
+    """An Optuna study whose trials are read, begun and ended through its tables.
+
+    Attributes:
+        tables: of its trials.
+        exhausted: whether its sampler has said that there is nothing left to try.
+    """
+
+    def __init__(self, name: str, storage: optuna.storages.RDBStorage) -> None:
+        super().__init__(study_name=name, storage=storage)
+        self.tables = TrialTables(storage.engine, self._study_id)
+        self.exhausted = False
+
+    def stop(self) -> None:
+        """What samplers of finitely many points call after the last."""
+        self.exhausted = True
+
+    def end(self, trial: FrozenTrial, ended: FrozenTrial) -> bool:
+        """Ends a trial, its sampler told first, as Optuna does; False where it had been ended already."""
+        self.sampler.after_trial(self, trial, ended.state, ended.values)
+        return self.tables.end(trial, ended)
+
+
+def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedStudy:
+    """Opens or continues a study.
+
+    Args:
+        url: of the storage.
+        name: of the study.
+        begun: what it is a study of; one that was begun with something else is refused.
+        objectives: 1 for quality alone, 2 for quality and cost.
+
+    Raises:
+        ConfigurationError: the storage cannot be opened, or the study is of another space, program, examples or number
+            of objectives.
+    """
+    directions: list[Any] = ["maximize", "minimize"][:objectives]
+    try:
+        storage = patiently(lambda: _storage(url))
+        patiently(
+            lambda: optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
+        )
+        study = TunedStudy(name, storage)
+    except Exception as error:
+        raise ConfigurationError(
+            f"cannot open the study {name!r} in {without_password(url)!r}: {cause(error)}; give the URL of a study or a"
+            " new file"
+        ) from error
+    found = [direction.name.lower() for direction in study.directions]
+    if len(found) != objectives:
+        raise ConfigurationError(
+            f"the study {name!r} has {len(found)} objectives, but {objectives} are wanted; give study= a new name"
+        )
+    if found != directions:
+        raise ConfigurationError(
+            f"the study {name!r} is to {found} its objectives, but not {directions}; give study= a new name"
+        )
+    _check_begun(study, name, begun)
+    if study.metric_names is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Optuna calls it experimental; without it, optuna-dashboard numbers the objectives
+            study.set_metric_names(["quality", "cost"][:objectives])
+    return study
+
+
+def take_up_leftovers(study: TunedStudy, trials: Sequence[FrozenTrial], workers: Workers) -> int:
+    """Queues the points of dead workers' trials again and marks those as failed; returns how many.
+
+    Only within a worker's turn.
+    """
+    leftovers = [trial for trial in under_way(trials) if not workers.is_alive(str(trial.user_attrs.get(WORKER, ":")))]
+    for trial in leftovers:
+        give_back(study, trial)
+    return len(leftovers)
+
+
+def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of this library that ran to an end of their own: whole, dropped, or failed with a cause."""
+    ended = [trial for trial in trials if trial.state.is_finished() and DIGEST in trial.user_attrs]
+    return [trial for trial in ended if trial.state != TrialState.FAIL or CAUSE in trial.user_attrs]
+
+
+def under_way(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that workers are at; once leftovers are taken up, all of those live."""
+    return [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+
+def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that were scored on all examples."""
+    return [
+        trial for trial in finished(trials) if trial.state == TrialState.COMPLETE and DROPPED not in trial.user_attrs
+    ]
+
+
+def tell_whole(study: TunedStudy, trial: FrozenTrial, quality: float, cost: float) -> bool:
+    """Ends a trial that was scored on all examples; False where another worker took it for dead and has ended it."""
+    return study.end(trial, create_trial(state=TrialState.COMPLETE, values=[quality, cost][: len(study.directions)]))
+
+
+def tell_dropped(
+    study: TunedStudy, trial: FrozenTrial, quality: float, cost: float, scored: int, shortfall: float
+) -> bool:
+    """Ends a trial that was dropped after ``scored`` examples; False as in :func:`tell_whole`.
+
+    It counts as infeasible, the more so the larger its ``shortfall``: so it teaches the sampler and is never the best.
+    """
+    marks, constraints = {DROPPED: scored}, {DROPPED: shortfall}
+    if len(study.directions) > 1:
+        ended = create_trial(
+            state=TrialState.COMPLETE, values=[quality, cost], user_attrs=marks, constraints=constraints
+        )
+    else:
+        steps = {scored: quality}
+        ended = create_trial(
+            state=TrialState.PRUNED, value=quality, intermediate_values=steps, user_attrs=marks, constraints=constraints
+        )
+    return study.end(trial, ended)
+
+
+def tell_failed(study: TunedStudy, trial: FrozenTrial, cause: str) -> bool:
+    """Ends a trial that failed, with its cause; False as in :func:`tell_whole`."""
+    return study.end(trial, create_trial(state=TrialState.FAIL, user_attrs={CAUSE: cause}))
+
+
+def give_back(study: TunedStudy, trial: FrozenTrial) -> None:
+    """Queues the point of a trial that was interrupted, so that another run goes on with it, and marks it as failed."""
+    found = study.tables.look()
+    (left,) = (other for other in found if other.number == trial.number)
+    queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in found)
+    if not queued and CAUSE not in left.user_attrs:
+        study.enqueue_trial(
+            {**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number}
+        )
+    study.tables.end(left, create_trial(state=TrialState.FAIL))
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(
+        url, engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
+    )
+    listen(storage.engine)
+    return storage
+
+
+def _check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
+    ours = {"space": begun.space, "program": begun.program, "examples": sorted(key[:12] for key in begun.examples)}
+    ours = json.loads(json.dumps(ours))
+    theirs = study.user_attrs.get(BEGUN)
+    if theirs is None and study.get_trials(deepcopy=False):
+        raise ConfigurationError(
+            f"the study {name!r} has trials that this library did not make; give study= a new name"
+        )
+    if theirs is None:
+        study.set_user_attr(BEGUN, ours)
+    elif theirs["space"] != ours["space"]:
+        changed = _differences(theirs["space"], ours["space"])
+        raise ConfigurationError(f"the study {name!r} was begun with another space: {changed}; give study= a new name")
+    elif theirs["examples"] != ours["examples"]:
+        counts = f"{len(theirs['examples'])} then, {len(ours['examples'])} now"
+        both = len(set(theirs["examples"]) & set(ours["examples"]))
+        raise ConfigurationError(
+            f"the study {name!r} was begun with other examples ({counts}, {both} in both); give study= a new name"
+        )
+    elif theirs["program"] != ours["program"]:
+        raise ConfigurationError(
+            f"the study {name!r} was begun with other instructions, demos or values in the program itself; give study="
+            " a new name"
+        )
+
+
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    parts = [f"{name} is only in the study" for name in theirs if name not in ours]
+    parts += [f"{name} is only in the program" for name in ours if name not in theirs]
+    for name in theirs:
+        if name in ours and theirs[name] != ours[name]:
+            changed = [f"{key} {theirs[name].get(key)!r} -> {ours[name].get(key)!r}" for key in ours[name]
+                       if theirs[name].get(key) != ours[name].get(key)]  # fmt: skip
+            parts.append(f"{name} ({', '.join(changed)})")
+    return "; ".join(parts)

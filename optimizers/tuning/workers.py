@@ -1,0 +1,136 @@
+"""Workers: which processes of a study are alive, and a turn that only one of them has at a time.
+
+Both lie in the study's database, so they hold across machines. A turn whose owner was killed is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+tables = sa.MetaData()
+_workers = sa.Table(
+    "dspy_fusion_workers",
+    tables,
+    sa.Column("worker", sa.String(200), primary_key=True),
+    sa.Column("beat", sa.Float, nullable=False),
+)
+_turns = sa.Table(
+    "dspy_fusion_turns",
+    tables,
+    sa.Column("study", sa.String(200), primary_key=True),
+    sa.Column("worker", sa.String(200), nullable=False),
+)
+BEAT_SECONDS, STALE_SECONDS, POLL_SECONDS = 5.0, 60.0, 0.05
+_ENDED = "ended"
+
+
+class Workers:
+    """The workers of a study.
+
+    Args:
+        engine: of the study's database.
+        study: the study's name.
+    """
+
+    def __init__(self, engine: sa.Engine, study: str) -> None:
+        self._engine, self.study, self.name = engine, study, _own_name()
+
+    @contextmanager
+    def at_work(self) -> Iterator[str]:
+        """Says every five seconds that this process is alive, while the block runs, and yields its name."""
+        done = threading.Event()
+        self._beat()
+        threading.Thread(target=self._beat_until, args=(done,), daemon=True, name="heartbeat").start()
+        try:
+            yield self.name
+        finally:
+            done.set()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A block that only one process of the study is in at a time; the others wait."""
+        while not self._take_turn():
+            time.sleep(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            with self._engine.begin() as connection:
+                connection.execute(_turns.delete().where(_turns.c.study == self.study))
+
+    def is_alive(self, worker: str) -> bool:
+        """Whether a worker's process runs on this machine, or has given a sign of life within a minute on another."""
+        host, _, process = worker.rpartition(":")
+        if host == socket.gethostname():
+            number, _, began = process.partition("-")
+            return _runs(int(number)) and _began(int(number)) == began
+        with self._engine.connect() as connection:
+            beat = connection.scalar(sa.select(_workers.c.beat).where(_workers.c.worker == worker))
+        return beat is not None and time.time() - beat < STALE_SECONDS
+
+    def _take_turn(self) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_turns.insert().values(study=self.study, worker=self.name))
+            return True
+        except exc.IntegrityError:
+            return self._take_over()
+
+    def _take_over(self) -> bool:
+        with self._engine.connect() as connection:
+            owner = connection.scalar(sa.select(_turns.c.worker).where(_turns.c.study == self.study))
+        if owner is None or self.is_alive(owner):
+            return False
+        with self._engine.begin() as connection:
+            taken = (
+                _turns.update().where(_turns.c.study == self.study, _turns.c.worker == owner).values(worker=self.name)
+            )
+            return connection.execute(taken).rowcount == 1
+
+    def _beat(self) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(_workers.delete().where(_workers.c.worker == self.name))
+            connection.execute(_workers.insert().values(worker=self.name, beat=time.time()))
+
+    def _beat_until(self, done: threading.Event) -> None:
+        while not done.wait(BEAT_SECONDS):
+            try:
+                self._beat()
+            except exc.OperationalError:
+                continue  # a busy database; the next beat is soon enough
+
+
+def _own_name() -> str:
+    """This process: host, process id and when it began, so that a reused id is not taken for it."""
+    return f"{socket.gethostname()}:{os.getpid()}-{_began(os.getpid())}"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _began(process: int) -> str:
+    """When a process began, in clock ticks since the machine did; an empty string where the system does not say.
+
+    A process that has ended, and that whoever started it has not asked about yet, did not begin: it would look alive
+    for ever.
+    """
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            state, *rest = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return _ENDED if state in "ZX" else rest[18]

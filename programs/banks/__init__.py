@@ -1,0 +1,1 @@
+"""Banks: candidates kept on disk, and the databases that several processes share."""

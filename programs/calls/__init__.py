@@ -1,0 +1,1 @@
+"""Calls: one attempt, many of them side by side, and what they cost."""

@@ -1,0 +1,248 @@
+"""One attempt: a module called once, with its own seed, rollout id, trace and meter.
+
+Whatever happens becomes a Candidate.
+
+DSPy's settings carry the LM, so a module needs no copy; only where predictors have LMs of their own is the module
+copied for the call, and its trace rows are put down to the original predictors, which is where optimizers look for
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+from ..pools.candidates import Candidate, Usage
+from ..tasks.signatures import encodable
+from .attempt_lm import AnswerCutOff, attempt_lm
+from .metering import Meter, Stopped
+
+_LAYER_STRIDE = (
+    1000  # rollout ids of layer 1 begin here, those of layer 2 at twice this, so no two attempts of a call share one
+)
+_lineage: ContextVar[tuple[int, ...]] = ContextVar("dspy_fusion_lineage", default=())
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A call that is to be made.
+
+    Attributes:
+        module: what is called.
+        inputs: its keyword arguments.
+        signature: the task's; its answer must have these output fields.
+        index: place in its layer.
+        layer: 0 for proposals, higher for aggregations.
+        lm: the model to use everywhere in the module, or None for the module's own choice.
+        temperature: laid over the model's own; None leaves that as it is.
+        seed: base of the attempt's seed; None sends none.
+        logprobs: whether to ask the model for log-probabilities.
+        streams: whether a listener may follow this call token by token.
+        banked: whether a bank may keep the result; not so for what a user's own function computes.
+        deadline_seconds: after which nobody waits for it any more, or None.
+        key: where a bank keeps the result, or an empty string.
+    """
+
+    module: dspy.Module
+    inputs: Mapping[str, Any]
+    signature: type[dspy.Signature]
+    index: int = 0
+    layer: int = 0
+    lm: dspy.BaseLM | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    logprobs: bool = False
+    streams: bool = False
+    banked: bool = True
+    deadline_seconds: float | None = None
+    key: str = field(default="", compare=False)
+
+    @property
+    def lm_name(self) -> str:
+        """The name of the model that will answer, or an empty string where the module's predictors choose."""
+        return getattr(self.lm or dspy.settings.lm, "model", "")
+
+    def make(self, meter: Meter) -> Candidate:
+        """Calls the module; an exception becomes the candidate's error."""
+        started = time.monotonic()
+        try:
+            with self._scope(meter) as call:
+                answer = call.module(**self.inputs)
+            return self._succeeded(answer, call, meter, time.monotonic() - started)
+        except Stopped as stopped:
+            return self.failed(describe(stopped.error), meter.usage, time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 (a failed attempt is data)
+            return self.failed(describe(error), meter.usage, time.monotonic() - started)
+
+    async def amake(self, meter: Meter) -> Candidate:
+        """As :meth:`make`; a module without ``aforward`` runs in a thread."""
+        if not hasattr(self.module, "aforward"):
+            return await asyncio.to_thread(self.make, meter)
+        started = time.monotonic()
+        try:
+            with self._scope(meter) as call:
+                answer = await call.module.acall(**self.inputs)
+            return self._succeeded(answer, call, meter, time.monotonic() - started)
+        except Stopped as stopped:
+            return self.failed(describe(stopped.error), meter.usage, time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 (a failed attempt is data)
+            return self.failed(describe(error), meter.usage, time.monotonic() - started)
+
+    def failed(self, error: str, usage: Usage, seconds: float) -> Candidate:
+        """The candidate of this attempt when it did not succeed."""
+        return Candidate(self.index, None, error, self.lm_name, self.layer, usage, seconds)
+
+    def _succeeded(self, answer: Any, call: _Call, meter: Meter, seconds: float) -> Candidate:
+        if not isinstance(answer, dspy.Prediction):
+            raise TypeError(f"{type(self.module).__name__} returned {type(answer).__name__}, not a dspy.Prediction")
+        for name in self.signature.output_fields:
+            if name not in answer:
+                raise KeyError(f"the prediction lacks the output field {name!r}; it has {list(answer.keys())}")
+            if (repaired := encodable(answer[name])) is not answer[name]:
+                answer[name] = repaired
+        if meter.is_cut_off:
+            raise AnswerCutOff("the answer ended at the model's token limit; raise max_tokens")
+        rows = tuple((call.originals.get(id(row[0]), row[0]), *row[1:]) for row in call.trace or ())
+        logprob = mean_logprob(answer.get("logprobs"))
+        return Candidate(
+            self.index,
+            answer,
+            None,
+            self.lm_name,
+            self.layer,
+            meter.usage,
+            seconds,
+            logprob,
+            by_model=meter.by_model,
+            trace=rows,
+        )
+
+    @contextmanager
+    def _scope(self, meter: Meter) -> Iterator[_Call]:
+        call = _Call(self.module, {}, None if dspy.settings.trace is None else [])
+        settings: dict[str, Any] = {"usage_tracker": meter, "trace": call.trace, "disable_history": False}
+        alone = isinstance(self.module, dspy.Predict)
+        if not alone:
+            settings["callbacks"] = [*(dspy.settings.callbacks or []), meter]
+        sampling = self._sampling()
+
+        def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:
+            copied = attempt_lm(lm, sampling, meter, deadline_seconds=self.deadline_seconds)
+            if (
+                alone
+            ):  # only this LM will be called, and a callback of its own spares DSPy those of everything around it
+                copied.callbacks.append(meter)
+            return copied
+
+        if (lm := self.lm or dspy.settings.lm) is not None:
+            settings["lm"] = prepared(lm)
+        if not self.streams:
+            settings["send_stream"] = None
+        if _has_own_lms(self.module):
+            call = _with_own_lms(self.module, lambda own: prepared(self.lm or own), call.trace)
+        token = _lineage.set(
+            (*_lineage.get(), (self.seed or 0) + self._position)
+        )  # so programs within draw anew for another seed
+        try:
+            with dspy.context(**settings):
+                yield call
+        finally:
+            _lineage.reset(token)
+
+    @property
+    def _position(self) -> int:
+        return self.layer * _LAYER_STRIDE + self.index
+
+    def _sampling(self) -> dict[str, Any]:
+        """What is laid over the LM's own settings.
+
+        At temperature 0 neither a rollout id nor a seed changes anything, so none is kept.
+        """
+        sampling: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.temperature == 0:
+            sampling["rollout_id"] = None
+        else:
+            sampling["rollout_id"] = self._inherited(self._position)
+            if self.seed is not None:
+                sampling["seed"] = (self.seed + self._inherited(self._position)) % 2**31
+        return sampling | ({"logprobs": True} if self.logprobs else {})
+
+    @staticmethod
+    def _inherited(position: int) -> int:
+        """The position itself, or inside another attempt a number that no sibling of that attempt arrives at."""
+        lineage = _lineage.get()
+        if not lineage:
+            return position
+        digest = hashlib.sha256(repr((*lineage, position)).encode()).digest()
+        return int.from_bytes(digest[:4]) % 2**31
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The module that is really called, the original of each of its predictors that is a copy,
+    and the rows of its trace.
+    """
+
+    module: dspy.Module
+    originals: dict[int, Any]
+    trace: list[tuple[Any, ...]] | None
+
+
+def _has_own_lms(module: dspy.Module) -> bool:
+    """Whether any predictor has an LM of its own.
+
+    DSPy's own walk also goes through the call history, which grows with every call.
+    """
+    if isinstance(module, dspy.Predict):
+        return module.lm is not None
+    parts = [value for name, value in vars(module).items() if name not in ("history", "callbacks")]
+    nested = [item for part in parts if isinstance(part, list | tuple) for item in part]
+    nested += [item for part in parts if isinstance(part, dict) for item in part.values()]
+    return any(_has_own_lms(part) for part in (*parts, *nested) if isinstance(part, dspy.Module))
+
+
+def _with_own_lms(
+    module: dspy.Module, prepared: Callable[[dspy.BaseLM], dspy.BaseLM], trace: list[tuple[Any, ...]] | None
+) -> _Call:
+    """A copy of the module whose predictors' own LMs are prepared for the attempt."""
+    copied = copy.copy(module) if isinstance(module, dspy.Predict) else module.deepcopy()
+    originals = {}
+    for predictor, original in zip(copied.predictors(), module.predictors(), strict=True):
+        originals[id(predictor)] = original
+        if original.lm is not None:
+            predictor.lm = prepared(original.lm)
+    return _Call(copied, originals, trace)
+
+
+def current_lineage() -> tuple[int, ...]:
+    """The positions of the attempts that this code runs inside of, outermost first,
+    each with its program's seed added.
+    """
+    return _lineage.get()
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line of at most 500 characters: its type and its message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def mean_logprob(reported: Any) -> float | None:
+    """The mean log-probability of an answer's tokens from what DSPy reports, or None where the model reported none."""
+    tokens = reported.get("content") if isinstance(reported, Mapping) else getattr(reported, "content", reported)
+    if not isinstance(tokens, list | tuple) or not tokens:
+        return None
+    values = [
+        token.get("logprob") if isinstance(token, Mapping) else getattr(token, "logprob", None) for token in tokens
+    ]
+    known = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    return sum(known) / len(known) if len(known) == len(values) else None

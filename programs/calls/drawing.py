@@ -1,0 +1,171 @@
+"""Making attempts side by side: a fresh set of threads (or tasks) a call, one context each, a quorum and a deadline.
+
+A program's logic is a generator that yields batches of attempts and is sent their candidates back; :func:`run` and
+:func:`arun` drive the same generator, so calling a program and awaiting it cannot differ. Threads are daemons: a
+hanging server holds up nobody, not even exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import dspy
+
+from ..pools.candidates import Candidate
+from .attempts import Attempt, current_lineage
+from .metering import LeftBehind, Meter
+
+T = TypeVar("T")
+
+
+class Bank(Protocol):
+    """What a batch asks of a bank; ``CandidateBank`` is one."""
+
+    def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
+        """The kept candidate of an attempt, or a new one, which is kept."""
+        ...
+
+    async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
+        """As :meth:`drawn_once`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Attempts that may run side by side.
+
+    Attributes:
+        attempts: what is called; candidates come back in this order, whatever order they arrive in.
+        deadline_seconds: wall time after which unfinished attempts are left behind and count as failed; None waits for
+            all. A call that is being streamed is waited for.
+        max_concurrency: how many run at once; None for all of them.
+        bank: where finished candidates are looked up first and kept.
+    """
+
+    attempts: Sequence[Attempt]
+    deadline_seconds: float | None = None
+    max_concurrency: int | None = None
+    bank: Bank | None = None
+
+
+Steps = Generator[Batch, list[Candidate], T]
+
+
+def run(steps: Steps[T]) -> T:
+    """Drives a program's steps with threads."""
+    try:
+        batch = next(steps)
+        while True:
+            batch = steps.send(_make_all(batch))
+    except StopIteration as finished:
+        return finished.value
+
+
+async def arun(steps: Steps[T]) -> T:
+    """Drives a program's steps in the running event loop."""
+    try:
+        batch = next(steps)
+        while True:
+            batch = steps.send(await _amake_all(batch))
+    except StopIteration as finished:
+        return finished.value
+
+
+def _make_all(batch: Batch) -> list[Candidate]:
+    limited = not current_lineage()
+    if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
+        return [
+            _make(batch, batch.attempts[0], Meter(limited=limited))
+        ]  # in this thread, the only one in which DSPy can stream
+    end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
+    meters = [Meter(limited=limited, end=end) for _ in batch.attempts]
+    waiting = deque(
+        (i, copy_context(), attempt, meter)
+        for i, (attempt, meter) in enumerate(zip(batch.attempts, meters, strict=True))
+    )
+    arrived: queue.SimpleQueue[tuple[int, Candidate | BaseException]] = queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            try:
+                i, context, attempt, meter = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                arrived.put((i, context.run(_make, batch, attempt, meter)))
+            except BaseException as error:  # noqa: BLE001 (handed to the caller, who raises it)
+                arrived.put((i, error))
+
+    for _ in range(min(len(batch.attempts), batch.max_concurrency or len(batch.attempts))):
+        threading.Thread(target=work, daemon=True, name="dspy-fusion").start()
+    try:
+        return _collect(batch, arrived, meters, end)
+    finally:
+        waiting.clear()  # what has not begun by the deadline never begins
+
+
+def _is_streaming(attempt: Attempt) -> bool:
+    return attempt.streams and dspy.settings.send_stream is not None
+
+
+def _collect(
+    batch: Batch,
+    arrived: queue.SimpleQueue[tuple[int, Candidate | BaseException]],
+    meters: list[Meter],
+    end: float | None,
+) -> list[Candidate]:
+    finished: dict[int, Candidate] = {}
+    left = 0
+    while len(finished) + left < len(batch.attempts):
+        try:
+            i, result = arrived.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            break
+        if isinstance(result, LeftBehind) and end is not None:
+            left += 1
+            continue
+        if isinstance(result, BaseException):
+            raise result
+        finished[i] = result
+    return [finished.get(i) or _late(batch, i, meters[i]) for i in range(len(batch.attempts))]
+
+
+def _make(batch: Batch, attempt: Attempt, meter: Meter) -> Candidate:
+    if batch.bank is None or not attempt.key:
+        return attempt.make(meter)
+    return batch.bank.drawn_once(attempt, meter)
+
+
+async def _amake_all(batch: Batch) -> list[Candidate]:
+    places = asyncio.Semaphore(batch.max_concurrency or len(batch.attempts))
+    end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
+    meters = [Meter(limited=False, end=end) for _ in batch.attempts]
+
+    async def make(attempt: Attempt, meter: Meter) -> Candidate:
+        async with places:
+            if batch.bank is None or not attempt.key:
+                return await attempt.amake(meter)
+            return await batch.bank.adrawn_once(attempt, meter)
+
+    tasks = [asyncio.create_task(make(*pair)) for pair in zip(batch.attempts, meters, strict=True)]
+    try:
+        await asyncio.wait(tasks, timeout=batch.deadline_seconds)
+        late = [not task.done() or (end is not None and isinstance(task.exception(), LeftBehind)) for task in tasks]
+        return [_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)]
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _late(batch: Batch, i: int, meter: Meter) -> Candidate:
+    begun = "no answer" if meter.usage.calls else "not begun"
+    error = f"DeadlineExceeded: {begun} within {batch.deadline_seconds:g} s"
+    return batch.attempts[i].failed(error, meter.usage, batch.deadline_seconds or 0.0)

@@ -1,0 +1,137 @@
+"""Counting what an attempt costs, as it happens: calls when they are made, tokens when the server reports them.
+
+A meter is both a DSPy callback (it sees every LM call, failed ones too) and a DSPy usage tracker (it sees every
+reported usage). It passes usage on to the tracker around it, so ``dspy.track_usage()`` and nested programs count the
+same calls once each.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+from dspy.utils.callback import BaseCallback
+from dspy.utils.usage_tracker import UsageTracker
+
+from ..errors import FusionError
+from ..pools.candidates import NOTHING_USED, Usage
+
+_PROCESS_LIMIT = 256
+_permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
+
+
+class LeftBehind(BaseException):
+    """Ends the thread of an attempt that was left behind; no ``Exception``,
+    so that no module takes it for a failed call of its own.
+    """
+
+
+class Stopped(BaseException):
+    """Ends an attempt that a limit does not let make its next call; no ``Exception``, for the same reason."""
+
+    def __init__(self, error: FusionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Meter(UsageTracker, BaseCallback):
+    """Counts the LM calls made and the tokens reported while it is active in ``dspy.context``,
+    and apart from them what a bank replayed.
+
+    Args:
+        limited: whether each call waits for one of the 256 permits that all attempts of the process share. Only the
+            outermost meter of a thread may be limited, or two meters would wait for each other.
+        end: when nobody waits for the attempt any more, by ``time.monotonic()``, or None; not later than for the
+            attempt around it.
+    """
+
+    def __init__(self, *, limited: bool, end: float | None = None) -> None:
+        super().__init__()
+        self.limited = limited
+        self._outer: UsageTracker | None = dspy.settings.usage_tracker
+        ends = [known for known in (end, getattr(self._outer, "end", None)) if known is not None]
+        self.end: float | None = min(ends, default=None)
+        self._lock = threading.Lock()
+        self._spent: dict[str, Usage] = {}
+        self._replayed: dict[str, Usage] = {}
+        self._gpu_seconds: dict[str, float] = {}
+        self.is_cut_off = False
+
+    def is_over(self, *, after_seconds: float = 0.0) -> bool:
+        """Whether nobody waits for the attempt any more, now or so much later."""
+        return self.end is not None and time.monotonic() + after_seconds >= self.end
+
+    def answer_ended(self, *, cut_off: bool) -> None:
+        """Notes whether the latest answer was cut off at its token limit."""
+        self.is_cut_off = cut_off
+
+    @property
+    def spent(self) -> dict[str, Usage]:
+        """Calls made now, per model."""
+        return dict(self._spent)
+
+    @property
+    def by_model(self) -> dict[str, Usage]:
+        """Calls made now and calls that a bank replayed, the latter at what they cost when they were made,
+        per model.
+        """
+        names = [*self._spent, *(name for name in self._replayed if name not in self._spent)]
+        return {name: self._spent.get(name, NOTHING_USED) + self._replayed.get(name, NOTHING_USED) for name in names}
+
+    @property
+    def usage(self) -> Usage:
+        """The sum over all models, replayed calls included."""
+        return Usage.total(self.by_model.values())
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Counts a call, when it is made.
+
+        An attempt that is over makes none: a module that goes on would go on spending.
+        """
+        if self.is_over():
+            raise LeftBehind
+        if self.limited and not _permits.acquire(timeout=None if self.end is None else self.end - time.monotonic()):
+            raise LeftBehind
+        self._add(self._spent, {getattr(instance, "model", ""): Usage(calls=1)})
+
+    def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        """Gives the call's permit back."""
+        if self.limited:
+            _permits.release()
+
+    def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
+        """Counts the tokens that a server reported, here and in the tracker around this one."""
+        tokens_in = usage_entry.get("prompt_tokens") or usage_entry.get("input_tokens") or 0
+        tokens_out = usage_entry.get("completion_tokens") or usage_entry.get("output_tokens") or 0
+        self._add(self._spent, {lm: Usage(tokens_in=tokens_in, tokens_out=tokens_out)})
+        if self._outer is not None:
+            self._outer.add_usage(lm, usage_entry)
+
+    @property
+    def gpu_seconds(self) -> dict[str, float]:
+        """GPU-seconds of the calls made now, per model, of models whose number of GPUs is known."""
+        return dict(self._gpu_seconds)
+
+    def add_gpu_seconds(self, lm: str, seconds: float) -> None:
+        """Counts GPU-seconds of a call, here and in the meters around this one."""
+        with self._lock:
+            self._gpu_seconds[lm] = self._gpu_seconds.get(lm, 0.0) + seconds
+        if isinstance(self._outer, Meter):
+            self._outer.add_gpu_seconds(lm, seconds)
+
+    def add_replayed(self, by_model: Mapping[str, Usage]) -> None:
+        """Counts what a bank replayed, here and in the meters around this one."""
+        self._add(self._replayed, by_model)
+        if isinstance(self._outer, Meter):
+            self._outer.add_replayed(by_model)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
+        return self  # dspy.Parallel copies the tracker; a copy would lose what its threads use
+
+    def _add(self, kind: dict[str, Usage], by_model: Mapping[str, Usage]) -> None:
+        with self._lock:
+            for name, usage in by_model.items():
+                kind[name] = kind.get(name, NOTHING_USED) + usage

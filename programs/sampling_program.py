@@ -1,0 +1,241 @@
+"""What all programs share: the options by which candidates are drawn, and the step that draws a pool of them.
+
+Candidate i has rollout id i and seed ``seed + i``, so a pool of 8 begins with the pool of 4. ``n=`` of the model API is
+never used: DSPy's native engines make it a loop of equal requests with one seed, and one unparsable answer would spoil
+them all.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import dspy
+
+from .calls.attempts import Attempt
+from .calls.drawing import Batch, Steps, arun, run
+from .errors import ConfigurationError, QuorumNotMet
+from .pools.candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, Usage
+from .scorers.scorer import Scorer, Scores, check_scored, scored
+from .tasks.hyperparameters import Hyperparameter
+from .tasks.signatures import task_signature
+
+if TYPE_CHECKING:
+    from .banks.bank import CandidateBank
+
+
+class SamplingProgram(dspy.Module):
+    """A task program that is called several times, and made one answer of.
+
+    Args:
+        program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
+        lms: models that take turns, candidate 0 from the first; None leaves the choice to the program and to
+            ``dspy.settings``.
+        temperature: sampling temperature of the candidates, laid over the model's own; None leaves that as it is. A
+            temperature that a predictor of the program sets for itself goes before.
+        seed: candidate i is drawn with seed ``seed + i``; None sends no seed.
+        quorum: how many candidates must succeed.
+        deadline_seconds: wall time for each round of calls; what is late is left behind and counts as failed.
+        max_concurrency: how many calls of one input run at once; None for all.
+        signature: the task's signature, needed only when the program has more than one predictor.
+        bank: where every answer of a model (candidates, aggregations, fusions, verdicts) is kept and replayed from.
+    """
+
+    def __init__(
+        self,
+        program: dspy.Module,
+        *,
+        lms: Sequence[dspy.BaseLM] | None = None,
+        temperature: float | None = 0.7,
+        seed: int | None = 0,
+        quorum: int = 1,
+        deadline_seconds: float | None = None,
+        max_concurrency: int | None = None,
+        signature: str | type[dspy.Signature] | None = None,
+        bank: CandidateBank | None = None,
+    ) -> None:
+        super().__init__()
+        self.signature = task_signature(program, signature)
+        self.program = _thawed(program)
+        self.lms = None if lms is None else _checked_lms(lms)
+        self.temperature = optional_temperature("temperature", temperature)
+        self.seed = seed
+        self.quorum = _at_least_one("quorum", quorum)
+        self.deadline_seconds = _positive("deadline_seconds", deadline_seconds)
+        self.max_concurrency = None if max_concurrency is None else _at_least_one("max_concurrency", max_concurrency)
+        self.bank = bank
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Answers one input; see the class for what is returned and raised."""
+        return run(self.steps(inputs))
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """As :meth:`forward`, in the running event loop."""
+        return await arun(self.steps(inputs))
+
+    @abstractmethod
+    def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
+        """The program's logic: yields batches of attempts and is sent their candidates."""
+
+    def attempts(self, inputs: Mapping[str, Any], count: int, *, logprobs: bool = False) -> list[Attempt]:
+        """What would be called for the first ``count`` candidates of an input,
+        with the keys under which a bank keeps them.
+        """
+        made = [
+            Attempt(
+                self.program,
+                inputs,
+                self.signature,
+                index,
+                lm=self.lms[index % len(self.lms)] if self.lms else None,
+                temperature=value_of(self.temperature),
+                seed=self.seed,
+                logprobs=logprobs,
+            )
+            for index in range(count)
+        ]
+        return self._keyed(made)
+
+    def side_by_side(self, attempts: Sequence[Attempt]) -> Batch:
+        """Attempts with this program's deadline, concurrency and bank."""
+        if self.deadline_seconds is not None:
+            attempts = [replace(attempt, deadline_seconds=self.deadline_seconds) for attempt in attempts]
+        return Batch(self._keyed(attempts), self.deadline_seconds, self.max_concurrency, self.bank)
+
+    def _keyed(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        if self.bank is None:
+            return list(attempts)
+        from .banks.bank_keys import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
+
+        digests: dict[int, str] = {}
+        keyed = []
+        for attempt in attempts:
+            if attempt.banked and not attempt.key:
+                digest = digests.get(id(attempt.module)) or digests.setdefault(
+                    id(attempt.module), program_digest(attempt.module)
+                )
+                attempt = replace(attempt, key=candidate_key(attempt, digest))
+            keyed.append(attempt)
+        return keyed
+
+    def draw(self, inputs: Mapping[str, Any], count: int, scorer: Scorer | None = None) -> Steps[Drawn]:
+        """Draws ``count`` candidates, checks the quorum and has a scorer score them.
+
+        Raises:
+            QuorumNotMet: fewer than ``quorum`` succeeded (or than ``count``, where that is less).
+        """
+        attempts = self.attempts(inputs, count, logprobs=scorer is not None and scorer.needs_logprobs)
+        candidates = yield self.side_by_side(attempts)
+        self.check_quorum(candidates)
+        if scorer is None:
+            return Drawn(tuple(candidates))
+        scores = yield from self.score(inputs, candidates, scorer)
+        check_scored(scorer, scores.candidates)
+        return Drawn(scores.candidates, scores.usage, 1 + scores.rounds)
+
+    def score(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], scorer: Scorer) -> Steps[Scores]:
+        """Has a scorer score the candidates that succeeded, each of its rounds within this program's deadline."""
+        steps = scored(scorer, inputs, candidates)
+        try:
+            batch = next(steps)
+            while True:
+                batch = steps.send((yield self.side_by_side(batch.attempts)))
+        except StopIteration as finished:
+            return finished.value
+
+    def check_quorum_fits(self, name: str, count: int) -> None:
+        """Raises ``ConfigurationError`` when the quorum is more than the candidates drawn."""
+        if self.quorum > count:
+            raise ConfigurationError(f"quorum must be at most {name}={count}, but got quorum={self.quorum}")
+
+    def check_quorum(self, candidates: Sequence[Candidate]) -> None:
+        """Raises ``QuorumNotMet`` with every cause when too few candidates succeeded."""
+        good = sum(candidate.ok for candidate in candidates)
+        needed = min(self.quorum, len(candidates))
+        if good < needed:
+            causes = [f"candidate {c.index}: {c.error}" for c in candidates if not c.ok]
+            raise QuorumNotMet(
+                f"{good} of {len(candidates)} candidates succeeded, but quorum={self.quorum}; the causes:", causes
+            )
+
+    def take(self, chosen: Candidate, pool: Pool) -> PooledPrediction:
+        """Returns a candidate unchanged, and puts its steps into DSPy's trace."""
+        leave_trace([chosen])
+        return self.answer(chosen, pool)
+
+    def answer(self, source: Candidate, pool: Pool) -> PooledPrediction:
+        """The output fields of a candidate or a fused answer as this program's prediction."""
+        prediction = source.prediction
+        if prediction is None:
+            raise ConfigurationError(f"candidate {source.index} has no answer: {source.error}")
+        return PooledPrediction.of({name: prediction[name] for name in self.signature.output_fields}, pool)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn pool: the candidates, what scoring them cost, and how many rounds of calls followed one another."""
+
+    candidates: tuple[Candidate, ...]
+    scorer_usage: Usage = NOTHING_USED
+    rounds: int = 1
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """Cost by role."""
+        usage = {"candidates": Usage.total(candidate.usage for candidate in self.candidates)}
+        return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != NOTHING_USED else {})
+
+
+def leave_trace(sources: Sequence[Candidate]) -> None:
+    """Adds the steps of these candidates to DSPy's trace, in order."""
+    trace = dspy.settings.trace
+    if trace is not None:
+        trace.extend(row for source in sources for row in source.trace)
+
+
+def value_of(parameter: Hyperparameter | None) -> Any:
+    """The value of a hyperparameter that may be absent."""
+    return None if parameter is None else parameter.value
+
+
+def optional_temperature(
+    name: str, value: float | None, *, search: tuple[float, float] = (0.1, 1.3)
+) -> Hyperparameter | None:
+    """A temperature in [0, 2] as a hyperparameter that is searched in steps of 0.3, or None."""
+    return None if value is None else Hyperparameter(name, value, low=0.0, high=2.0, search=search, step=0.3)
+
+
+def _checked_lms(lms: Sequence[dspy.BaseLM]) -> list[dspy.BaseLM]:
+    if not lms:
+        raise ConfigurationError(
+            "lms must hold at least one model, but got lms=[]; leave it out to use dspy.settings.lm"
+        )
+    for lm in lms:
+        if not isinstance(lm, dspy.BaseLM):
+            raise ConfigurationError(f"lms must hold dspy.LM objects, but got {lm!r}; write dspy.LM({lm!r})")
+    return list(lms)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, but got {name}={value!r}")
+    return value
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is not None and not (isinstance(value, int | float) and value > 0):
+        raise ConfigurationError(f"{name} must be a positive number of seconds or None, but got {name}={value!r}")
+    return value
+
+
+def _thawed(program: dspy.Module) -> dspy.Module:
+    """The program itself, or a copy when an optimizer has marked it as compiled:
+    DSPy would leave a compiled child out of saved state.
+    """
+    if not getattr(program, "_compiled", False):
+        return program
+    copied = program.deepcopy()
+    copied._compiled = False
+    return copied

@@ -1,0 +1,1 @@
+"""A task's signature and text: signatures, instructions, the plain adapter, hyperparameters."""

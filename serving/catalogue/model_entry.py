@@ -1,0 +1,172 @@
+"""A model of the catalogue: what it is called, where it answers, and what it costs.
+
+Keys are named, never written down.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import dspy
+
+from dspy_fusion.programs.errors import ConfigurationError, MissingKey
+
+from ..embedded.embedded_lm import PREFIX, embedded_lm
+from ..replicas.affinity import affinity_of
+from ..replicas.gpu_time import GpuTime
+from ..replicas.router import RoutedLM
+from ..replicas.together import CANNOT_SEND, TogetherLM
+
+ENGINES = {"litellm": "litellm", "native": "lm15"}
+SAMPLING = (
+    "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "logprobs", "top_logprobs", "reasoning_effort", "extra_body",
+)  # fmt: skip
+_NOT_NATIVE = ("top_k", "min_p", "repetition_penalty", "extra_body")
+_NO_KEY = "none"
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for a million prompt tokens (``input``) and for a million completion tokens (``output``)."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+    def cost_usd(self, tokens_in: int, tokens_out: int) -> float:
+        """What so many tokens cost."""
+        return (tokens_in * self.input + tokens_out * self.output) / 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be asked.
+
+    Attributes:
+        model: a litellm model string such as ``hosted_vllm/Qwen/Qwen3-8B``, or ``embedded/`` and a name or path.
+        address: base URL of its server, such as ``http://localhost:8000/v1``; empty for the provider's own.
+        addresses: base URLs of several servers of the same model, instead of ``address`` (which may be written as a
+            list, too).
+        engine: ``litellm``, or ``native`` for DSPy's own client, which is faster and knows fewer options.
+        sampling: defaults of its sampling options, out of ``SAMPLING``.
+        context: how many tokens it takes, or None where that is not known.
+        price: what it costs.
+        key: the environment variable that holds its key; empty for the provider's usual one, or none at an ``address``.
+        about: one line for people.
+        max_concurrency: how many calls each address takes at once; None for any number. It holds for the whole process.
+        timeout: seconds that a call waits for the next byte; None for DSPy's ten minutes.
+        fallback: the name of another model of the catalogue that answers when no address of this one does.
+        gpus: how many GPUs each address has, for prices in GPU-seconds; 0 where that is not known.
+        one_request: whether the candidates of a question are drawn in one request with ``n``, where a probe has found
+            that the server honours it (:class:`TogetherLM` says what is lost); None for where the prompt has a price,
+            which is then paid once.
+    """
+
+    model: str
+    address: str = ""
+    addresses: tuple[str, ...] = ()
+    engine: str = "litellm"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    context: int | None = None
+    price: Price = Price()
+    key: str = ""
+    about: str = ""
+    max_concurrency: int | None = None
+    timeout: float | None = None
+    fallback: str = ""
+    gpus: float = 0.0
+    one_request: bool | None = None
+
+    @property
+    def why_not_together(self) -> str:
+        """What stands in the way of one request for several candidates, or an empty string."""
+        if len(self.where) > 1:
+            return "several addresses"
+        if self.is_embedded or self.engine != "litellm":
+            return 'an engine other than "litellm"'
+        return next((f"the sampling option {name}" for name in CANNOT_SEND if name in self.sampling), "")
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether its calls go through a :class:`RoutedLM`, for one of them may wait,
+        or go to another address or model.
+        """
+        return bool(self.addresses or self.max_concurrency or self.fallback)
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """Its addresses, or nothing for the provider's own."""
+        return self.addresses or ((self.address,) if self.address else ())
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it runs in this process."""
+        return self.model.startswith(PREFIX)
+
+    def lm(
+        self, *, cache: bool = False, fallback: dspy.LM | None = None, together: bool = False, **sampling: Any
+    ) -> dspy.LM:
+        """The model as DSPy takes it; ``sampling`` goes before the entry's defaults,
+        and ``fallback`` is the model of that name.
+
+        With ``together`` it is a :class:`TogetherLM`, where nothing stands in the way.
+
+        The engine is always set, for DSPy would otherwise choose one per call by the options of that call.
+
+        Raises:
+            MissingKey: the variable that should hold its key is not set.
+            ConfigurationError: an option is unknown, or the native engine would drop it.
+        """
+        options = {**self.sampling, **sampling}
+        check_sampling(options, self.model)
+        if self.is_embedded:
+            return embedded_lm(self.model, cache=cache, **options)
+        if self.engine == "native" and (dropped := [name for name in _NOT_NATIVE if name in options]):
+            raise ConfigurationError(
+                f'{self.model}: the native engine does not send {dropped[0]}; use engine = "litellm"'
+            )
+        settings = {"cache": cache, **options}
+        if self.gpus:
+            settings["callbacks"] = [GpuTime(self.model, self.gpus)]
+        if together and not replace(self, sampling=options).why_not_together:
+            settings |= {
+                "connection": self._connection(),
+                "max_concurrency": self.max_concurrency,
+                "fallback": fallback,
+            }
+            return TogetherLM(self.model, **settings)
+        settings |= {"engine": ENGINES[self.engine], **self._connection()}
+        if not self.is_routed:
+            return dspy.LM(self.model, **settings)
+        settings.pop("api_base", None)
+        affinity = affinity_of(self.where or (self.model,), self.max_concurrency)
+        return RoutedLM(self.model, affinity=affinity, fallback=fallback, **settings)
+
+    def _connection(self) -> dict[str, Any]:
+        connection: dict[str, Any] = {"api_base": self.address} if self.address else {}
+        if self.timeout:
+            connection["timeout"] = self.timeout
+        if self.key:
+            if not os.environ.get(self.key):
+                raise MissingKey(f"{self.model} needs a key: set the environment variable {self.key}")
+            connection["api_key"] = os.environ[self.key]
+        elif self.where:
+            # Without one litellm would send the provider's own key, such as OPENAI_API_KEY, to this address.
+            connection["api_key"] = _NO_KEY
+        return connection
+
+
+def check_sampling(options: object, where: str) -> None:
+    """Refuses sampling options that are no table or that are not known."""
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(
+            f"{where} sampling is {options!r}; write it as a table: sampling = {{ temperature = 0.7 }}"
+        )
+    for name in options:
+        if name not in SAMPLING:
+            raise ConfigurationError(
+                f"{where} has an unknown sampling option {name!r}; allowed are {', '.join(SAMPLING)}"
+            )

@@ -1,0 +1,148 @@
+"""The model catalogue: models.toml, one table a model, turned into ``dspy.LM`` objects.
+
+The built-in embedded models are in every catalogue; a table of the same name goes before them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+from ..embedded.embedded_lm import PREFIX
+from ..embedded.embedded_model import SUFFIX
+from .entry_tables import check_fallbacks, read_entry
+from .model_entry import ModelEntry, Price
+from .probe_report import draws_together, kept_complaints
+
+DEFAULT_FILE = "models.toml"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelCatalogue:
+    """Models by name. Wherever a name is expected, any litellm model string (with a ``/``) does as well.
+
+    Attributes:
+        entries: the models, by name.
+    """
+
+    entries: Mapping[str, ModelEntry]
+
+    @classmethod
+    def builtin(cls) -> ModelCatalogue:
+        """The embedded models."""
+        return _builtin()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the models, in the order in which they were written down."""
+        return tuple(self.entries)
+
+    def entry(self, name: str) -> ModelEntry:
+        """The model of a name.
+
+        Raises:
+            ConfigurationError: no model has that name; the message lists them.
+        """
+        if name in self.entries:
+            return self.entries[name]
+        if name.endswith(SUFFIX):
+            return ModelEntry(PREFIX + name.removeprefix(PREFIX))
+        if all(name.partition("/")):
+            return ModelEntry(name)
+        near = difflib.get_close_matches(name, self.names, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        known = ", ".join(self.names)
+        raise ConfigurationError(
+            f"no model is called {name!r}; {hint}known are {known}, and litellm's provider/model strings"
+        )
+
+    def lm(self, name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
+        """A language model; ``sampling`` goes before the catalogue's defaults.
+
+        Where a probe has found that its server does not follow one of these settings, the log has a warning, once in a
+        process.
+
+        Args:
+            name: a name of this catalogue, ``embedded/`` and a name or path, or a litellm model string.
+            cache: whether DSPy's own cache keeps its answers. That cache does not tell two addresses apart.
+            sampling: options such as ``temperature`` and ``max_tokens``.
+
+        Raises:
+            ConfigurationError: the name or an option is unknown, or a key is missing (``MissingKey``).
+        """
+        entry = self.entry(name)
+        fallback = self.lm(entry.fallback, cache=cache) if entry.fallback else None
+        made = entry.lm(cache=cache, fallback=fallback, together=draws_together(entry), **sampling)
+        for complaint in kept_complaints(replace(entry, sampling={**entry.sampling, **sampling})):
+            _warn_once(complaint)
+        return made
+
+    def prices(self, *names: str) -> dict[str, tuple[float, float]]:
+        """The price table of these models (without names, of all) as ``limited`` and ``dollars`` take it,
+        by model string.
+        """
+        chosen = {name: self.entry(name) for name in names or self.names}
+        models = {
+            name: str(self.lm(name).model) if entry.is_embedded else entry.model for name, entry in chosen.items()
+        }
+        return {models[name]: (entry.price.input, entry.price.output) for name, entry in chosen.items()}
+
+    def price(self, name: str) -> Price:
+        """What a model costs; nothing where the catalogue does not say."""
+        return self.entry(name).price
+
+
+def load_models(path: Path | str | None = None) -> ModelCatalogue:
+    """Reads a catalogue.
+
+    Args:
+        path: a TOML file; None takes ``models.toml`` of the working directory where there is one, else the built-in
+            models.
+
+    Raises:
+        ConfigurationError: the file is missing, is no TOML, or a table is wrong.
+    """
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.is_file():
+            return ModelCatalogue.builtin()
+    entries = {**ModelCatalogue.builtin().entries, **_read(Path(path))}
+    try:
+        check_fallbacks(entries)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return ModelCatalogue(entries)
+
+
+@cache
+def _warn_once(complaint: str) -> None:
+    logger.warning(complaint)
+
+
+@cache
+def _builtin() -> ModelCatalogue:
+    return ModelCatalogue(_read(Path(__file__).with_name(DEFAULT_FILE)))
+
+
+def _read(path: Path) -> dict[str, ModelEntry]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the model catalogue {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the model catalogue {path} is no TOML: {error}") from error
+    try:
+        return {name: read_entry(name, table) for name, table in tables.items()}
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error

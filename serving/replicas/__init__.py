@@ -1,0 +1,1 @@
+"""Replicas: one model over several servers, and the candidates of a question in one request."""

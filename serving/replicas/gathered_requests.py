@@ -1,0 +1,75 @@
+"""Gathering calls that differ in nothing but their seed for a moment, so that one request can answer all of them.
+
+Threads and event loops gather together. Whoever comes first to a closed door opens it and leads: it waits while others
+still come, makes the one request, and hands each of them its part.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+_PAUSE_SECONDS, _LONGEST_SECONDS = 0.01, 0.1
+
+
+class Group:
+    """The calls that one leader answers; a future for each of the others,
+    whose result is None where it must ask by itself.
+    """
+
+    def __init__(self) -> None:
+        self.others: list[Future[Any]] = []
+
+    def pauses(self) -> Iterator[float]:
+        """The seconds that the leader sleeps, one pause after another, until during one of them nobody came."""
+        seen, end = -1, time.monotonic() + _LONGEST_SECONDS
+        while len(self.others) > seen and time.monotonic() < end:
+            seen = len(self.others)
+            yield _PAUSE_SECONDS
+
+    def hand_out(self, parts: Sequence[Any]) -> None:
+        """Gives each of the others its part, and None to those for whom there is none."""
+        for place, other in enumerate(self.others):
+            if other.set_running_or_notify_cancel():
+                other.set_result(parts[place] if place < len(parts) else None)
+
+    def fail(self, error: BaseException) -> None:
+        """Gives all the others the error of the request; where it was not made (the leader was cancelled),
+        each asks by itself.
+        """
+        if not isinstance(error, Exception):
+            return self.hand_out(())
+        for other in self.others:
+            if other.set_running_or_notify_cancel():
+                other.set_exception(error)
+        return None
+
+
+class Gathering:
+    """Open groups by what their calls have in common."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Group] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Gathering], tuple[()]]:
+        return Gathering, ()
+
+    def join(self, key: str) -> Group | Future[Any]:
+        """A new group, for the caller to lead and to :meth:`close`, or a future in an open one."""
+        with self._lock:
+            if key not in self._open:
+                self._open[key] = Group()
+                return self._open[key]
+            place: Future[Any] = Future()
+            self._open[key].others.append(place)
+            return place
+
+    def close(self, key: str, group: Group) -> None:
+        """Lets nobody else join the group."""
+        with self._lock:
+            if self._open.get(key) is group:
+                del self._open[key]

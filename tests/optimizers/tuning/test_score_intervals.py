@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dspy_fusion.optimizers.tuning.score_intervals import of_difference, of_mean
+
+
+def test_interval_holds_the_mean_and_shrinks_with_more_examples() -> None:
+    small, large = of_mean([0.0, 1.0] * 5), of_mean([0.0, 1.0] * 500)
+    assert small.low < small.mean == 0.5 < small.high
+    assert large.high - large.low < small.high - small.low
+
+
+def test_pairs_are_compared_one_by_one() -> None:
+    before = list(np.linspace(0, 1, 30))
+    gain = of_difference([score + 0.1 for score in before], before)
+    assert (gain.low, gain.high) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_nothing_is_known_from_one_example() -> None:
+    assert of_mean([0.5]).low == float("-inf")
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    hits = [found.low <= 0.7 <= found.high for found in (of_mean(list(rng.random(60) < 0.7)) for _ in range(300))]
+    assert 0.9 < np.mean(hits) < 0.99

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from dspy_fusion.optimizers.tuning.study_store import StudyStore
+from dspy_fusion.optimizers.tuning.workers import STALE_SECONDS, Workers
+
+HOLD = (
+    "import os, sys; from dspy_fusion.optimizers.tuning.study_store import StudyStore; "
+    "workers = StudyStore(sys.argv[1],"
+    " 's').workers\nwith workers.turn():\n    print(workers.name, flush=True); os.kill(os.getpid(), 9)"
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+@pytest.fixture
+def workers(url: str) -> Workers:
+    return StudyStore(url, "s").workers
+
+
+def test_this_process_is_alive(workers: Workers) -> None:
+    assert workers.is_alive(workers.name)
+
+
+def test_a_process_that_ended_or_whose_id_was_reused_is_not(workers: Workers) -> None:
+    host, _, process = workers.name.rpartition(":")
+    assert not workers.is_alive(f"{host}:{process.partition('-')[0]}-1")
+    assert not workers.is_alive(f"{host}:999999999-1")
+
+
+def test_a_process_that_ended_and_was_not_asked_about_is_not(url: str, workers: Workers) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        name = killed.stdout.readline().strip()
+        killed.stdout.read()  # until it has ended
+        with workers.turn():
+            assert not workers.is_alive(name)
+
+
+def test_a_worker_elsewhere_is_alive_while_it_beats(url: str, workers: Workers) -> None:
+    with sa.create_engine(url).begin() as connection:
+        for name, age in (("far:1-1", 0.0), ("gone:1-1", STALE_SECONDS + 1)):
+            connection.execute(
+                sa.text("insert into dspy_fusion_workers values (:name, :beat)"),
+                {"name": name, "beat": time.time() - age},
+            )
+    assert [workers.is_alive(name) for name in ("far:1-1", "gone:1-1", "unknown:1-1")] == [True, False, False]
+
+
+def test_only_one_has_the_turn(url: str) -> None:
+    inside: list[int] = []
+
+    def enter() -> None:
+        with StudyStore(url, "s").workers.turn():
+            inside.append(1)
+            assert len(inside) == 1
+            time.sleep(0.02)
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_the_turn_of_a_killed_worker_is_taken_over(url: str, workers: Workers) -> None:
+    killed = subprocess.run([sys.executable, "-c", HOLD, url], capture_output=True, text=True)
+    assert killed.returncode == -9
+    assert not workers.is_alive(killed.stdout.strip())
+    with workers.turn():
+        pass
