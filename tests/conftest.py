@@ -138,3 +138,12 @@ def fresh_settings() -> None:
     dspy.configure(
         lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
     )
+
+
+@pytest.fixture(autouse=True)
+def fresh_environment() -> Iterator[None]:
+    """What a test or a library put into the environment is gone for the next test, whichever that is."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

@@ -198,5 +198,6 @@ def test_mlflow_sees_one_trace_with_a_span_per_call(tmp_path: Any) -> None:
         traces = mlflow.search_traces(locations=[experiment], return_type="list")
     finally:
         mlflow.dspy.autolog(disable=True)
+        mlflow.set_tracking_uri(None)
     assert len(traces) == 1
     assert sum(span.span_type == "CHAT_MODEL" for span in traces[0].data.spans) == 4
