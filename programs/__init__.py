@@ -20,6 +20,7 @@ from .errors import (
     QuorumNotMet,
     RecordError,
     ScorerError,
+    UnknownOption,
     UnreadableVerdict,
 )
 from .fusion import Fusion
@@ -76,6 +77,7 @@ __all__ = [
     "ScorerError",
     "Scores",
     "UniversalSelfConsistency",
+    "UnknownOption",
     "UnreadableVerdict",
     "Usage",
     "Vote",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
 from .calls.drawing import Steps
+from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool, Usage
 from .sampling_program import Drawn, SamplingProgram
 from .scorers.scorer import Reward, Scorer, as_scorer, check_scored
@@ -26,7 +27,7 @@ class BestOfN(SamplingProgram):
         n: how many candidates, at least 1.
         scorer: a function ``(args, prediction) -> float``, or a :class:`Scorer`.
         threshold: a score that is good enough to stop at; None draws all.
-        **options: see :class:`SamplingProgram`.
+        **options: see :class:`SamplingOptions`.
 
     Raises:
         QuorumNotMet: too few candidates succeeded.
@@ -44,7 +45,7 @@ class BestOfN(SamplingProgram):
         n: int = 5,
         scorer: Scorer | Reward,
         threshold: float | None = None,
-        **options: Any,
+        **options: Unpack[SamplingOptions],
     ) -> None:
         super().__init__(program, **options)
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))

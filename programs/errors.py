@@ -2,14 +2,15 @@
 
 FusionError
 ├── ConfigurationError (also a ValueError)   an argument, a file or a setting is wrong; nothing was called yet
-│   └── MissingKey                           an environment variable that should hold a key is not set
+│   ├── MissingKey                           an environment variable that should hold a key is not set
+│   └── UnknownOption (also a TypeError)     a constructor was given an option that it does not have
 ├── QuorumNotMet                             too few candidates succeeded; carries the cause of every failure
 ├── FusorFailed                              the step that writes the answer failed and no fallback was wanted
 ├── ScorerError                              a scorer gave no usable score
 │   └── UnreadableVerdict                    a judge answered, but not with a verdict
-├── CeilingBroken                            something that was chosen scored above the best it was chosen from: a
-mistake, not a result ├── LimitReached                             a call would have gone over the limit that was set
-for it ├── BankError                                a bank cannot be read, or is of another version
+├── CeilingBroken                            something chosen scored above the best it was chosen from: a mistake
+├── LimitReached                             a call would have gone over the limit that was set for it
+├── BankError                                a bank cannot be read, or is of another version
 └── RecordError                              records of a run cannot be read or do not belong to its configuration
 """
 
@@ -28,6 +29,10 @@ class ConfigurationError(FusionError, ValueError):
 
 class MissingKey(ConfigurationError):
     """An environment variable that should hold an API key is not set."""
+
+
+class UnknownOption(ConfigurationError, TypeError):
+    """A constructor was given an option that it does not have. The message names the one that was probably meant."""
 
 
 class QuorumNotMet(FusionError):

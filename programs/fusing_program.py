@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import dspy
 
 from .calls.attempts import Attempt
 from .errors import ConfigurationError, FusorFailed
+from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool, Usage
 from .pools.selection import fallback, shown_order
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
@@ -26,15 +27,9 @@ class FusingProgram(SamplingProgram):
     Args:
         program: the task program.
         instructions: what the fusor is told.
-        fusor: a ``dspy.Module`` with the task's inputs and ``candidates: list[str]`` as inputs and the task's outputs;
-            by default one ``dspy.Predict``.
-        fusor_lm: the fusor's model; None leaves it to the fusor and to ``dspy.settings``.
-        fusor_temperature: of the step that writes the answer, in [0, 2], or None for the model's own.
-        shuffle: show the candidates in a seeded order instead of their own, so that no place is always the same
-            model's.
-        on_fusor_failure: ``"best"`` answers with the best candidate (by score, else by vote, else the first) and says
-            so in ``pool.fallback`` and in the log; ``"raise"`` raises ``FusorFailed``.
-        **options: see :class:`SamplingProgram`.
+        **options: see :class:`SamplingOptions`.
+
+    The fusor's options are described in :class:`FusingOptions`.
     """
 
     def __init__(
@@ -47,7 +42,7 @@ class FusingProgram(SamplingProgram):
         fusor_temperature: float | None = 0.0,
         shuffle: bool = True,
         on_fusor_failure: Literal["best", "raise"] = "best",
-        **options: Any,
+        **options: Unpack[SamplingOptions],
     ) -> None:
         super().__init__(program, **options)
         if on_fusor_failure not in ("best", "raise"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
 from .calls.drawing import Steps
 from .fusing_program import FusingProgram
+from .options import FusingOptions
 from .pools.candidates import Pool
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import FUSE
@@ -18,8 +19,7 @@ class Fusion(FusingProgram):
 
     A drop-in for the program it wraps: the same inputs, the same output fields with the same types. The fusor sees
     every candidate that succeeded, whole, as one item of a ``list[str]``; the answer need not be one of them. Calls:
-    ``n + 1``; sequential
-    depth: 2.
+    ``n + 1``; sequential depth: 2.
 
     Unlike the paper, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the
     paper does not say how it orders them); like there, the default fusor is told to compare strengths and weaknesses
@@ -29,7 +29,7 @@ class Fusion(FusingProgram):
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
         n: how many candidates, at least 1. The paper uses 5 and finds little gain beyond 7.
         instructions: what the fusor is told.
-        **options: see :class:`FusingProgram` and :class:`SamplingProgram`.
+        **options: see :class:`FusingOptions`.
 
     Raises:
         QuorumNotMet: too few candidates succeeded.
@@ -39,7 +39,9 @@ class Fusion(FusingProgram):
         >>> fused = Fusion(dspy.ChainOfThought("question -> answer"), n=5)
     """
 
-    def __init__(self, program: dspy.Module, *, n: int = 5, instructions: str = FUSE, **options: Any) -> None:
+    def __init__(
+        self, program: dspy.Module, *, n: int = 5, instructions: str = FUSE, **options: Unpack[FusingOptions]
+    ) -> None:
         super().__init__(program, instructions=instructions, **options)
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))
         self.check_quorum_fits("n", n)

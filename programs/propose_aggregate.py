@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
 from .calls.drawing import Batch, Steps
 from .errors import ConfigurationError
 from .fusing_program import FusingProgram, usage_of
+from .options import FusingOptions
 from .pools.candidates import Candidate, Pool, Usage
 from .sampling_program import optional_temperature
 from .tasks.hyperparameters import Hyperparameter
@@ -23,8 +24,7 @@ class ProposeAggregate(FusingProgram):
     Each middle layer draws ``width`` aggregations of the layer below. ``depth=0`` is a single call, ``depth=1`` is
     Fusion with the aggregation prompt, ``width=1`` is sequential revision, several ``lms`` make a mixture of agents
     (arXiv 2406.04692), and ``subset=k`` shows each aggregation a seeded random k of the layer below (recursive
-    self-aggregation, arXiv
-    2509.26626). Calls: ``width * depth + 1``; sequential depth: ``depth + 1``.
+    self-aggregation, arXiv 2509.26626). Calls: ``width * depth + 1``; sequential depth: ``depth + 1``.
 
     Unlike the paper's code, which shows every aggregator of a layer the same order, each sees its own seeded order
     (``shuffle=False`` for the paper's way), and the last layer's temperature is 0 by default where the paper uses 0.7
@@ -37,7 +37,7 @@ class ProposeAggregate(FusingProgram):
         subset: how many candidates each aggregation of a layer above the first sees; None for all.
         aggregation_temperature: of the middle layers, in [0, 2], or None for the model's own.
         instructions: what the aggregators are told.
-        **options: see :class:`FusingProgram` and :class:`SamplingProgram`.
+        **options: see :class:`FusingOptions`.
 
     Raises:
         QuorumNotMet: too few proposals succeeded.
@@ -53,7 +53,7 @@ class ProposeAggregate(FusingProgram):
         subset: int | None = None,
         aggregation_temperature: float | None = 0.7,
         instructions: str = AGGREGATE,
-        **options: Any,
+        **options: Unpack[FusingOptions],
     ) -> None:
         super().__init__(program, instructions=instructions, **options)
         self.width = Hyperparameter("width", width, low=1, search=(1, 8))

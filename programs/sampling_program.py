@@ -21,26 +21,19 @@ from .pools.candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, U
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.signatures import task_signature
+from .visible_options import VisibleOptions
 
 if TYPE_CHECKING:
     from .banks.bank import CandidateBank
 
 
-class SamplingProgram(dspy.Module):
+class SamplingProgram(VisibleOptions, dspy.Module):
     """A task program that is called several times, and made one answer of.
 
     Args:
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
-        lms: models that take turns, candidate 0 from the first; None leaves the choice to the program and to
-            ``dspy.settings``.
-        temperature: sampling temperature of the candidates, laid over the model's own; None leaves that as it is. A
-            temperature that a predictor of the program sets for itself goes before.
-        seed: candidate i is drawn with seed ``seed + i``; None sends no seed.
-        quorum: how many candidates must succeed.
-        deadline_seconds: wall time for each round of calls; what is late is left behind and counts as failed.
-        max_concurrency: how many calls of one input run at once; None for all.
-        signature: the task's signature, needed only when the program has more than one predictor.
-        bank: where every answer of a model (candidates, aggregations, fusions, verdicts) is kept and replayed from.
+
+    The other options are described in :class:`SamplingOptions`.
     """
 
     def __init__(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
 from .calls.drawing import Steps
 from .errors import ConfigurationError
+from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool
 from .pools.selection import normalized, votable_fields, winner
 from .sampling_program import SamplingProgram, leave_trace
@@ -33,7 +34,7 @@ class Vote(SamplingProgram):
             without a closing full stop, other values as they are.
         weights: a scorer whose scores weigh the votes (a candidate without a score does not vote); None counts each as
             one.
-        **options: see :class:`SamplingProgram`.
+        **options: see :class:`SamplingOptions`.
 
     Raises:
         QuorumNotMet: too few candidates succeeded.
@@ -48,7 +49,7 @@ class Vote(SamplingProgram):
         fields: Sequence[str] | None = None,
         normalize: Callable[[Any], Hashable] | None = None,
         weights: Scorer | Reward | None = None,
-        **options: Any,
+        **options: Unpack[SamplingOptions],
     ) -> None:
         super().__init__(program, **options)
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))

@@ -7,13 +7,14 @@ from __future__ import annotations
 import math
 import random
 from itertools import combinations
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
 from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.options import FusingOptions
 from dspy_fusion.programs.pools.candidates import Pool, PooledPrediction
 from dspy_fusion.programs.tasks.signatures import input_digest
 
@@ -26,11 +27,12 @@ class SubsetFusions(FusingProgram):
 
     Args:
         program: the task program.
+        instructions: what the fusor is told.
         count: candidates drawn; 10 in the paper.
         size: of a subset; 5 in the paper.
         limit: how many subsets are fused, a seeded sample for each input; None for all, as in the paper (252 of 10
             candidates).
-        **options: see :class:`FusingProgram`.
+        **options: see :class:`FusingOptions`.
 
     Raises:
         ConfigurationError: a number is out of its range.
@@ -38,7 +40,14 @@ class SubsetFusions(FusingProgram):
     """
 
     def __init__(
-        self, program: dspy.Module, *, count: int = 10, size: int = 5, limit: int | None = None, **options: Any
+        self,
+        program: dspy.Module,
+        *,
+        instructions: str,
+        count: int = 10,
+        size: int = 5,
+        limit: int | None = None,
+        **options: Unpack[FusingOptions],
     ) -> None:
         if not 2 <= size < count:
             raise ConfigurationError(
@@ -46,7 +55,9 @@ class SubsetFusions(FusingProgram):
             )
         if limit is not None and limit < 2:
             raise ConfigurationError(f"at least 2 subsets a question are needed to compare them, but got {limit}")
-        super().__init__(program, quorum=count, **options)
+        if options.setdefault("quorum", count) != count:
+            raise ConfigurationError(f"quorum must be count={count}, since every subset must be complete; leave it out")
+        super().__init__(program, instructions=instructions, **options)
         self.count, self.size = count, size
         self.limit = min(limit or math.comb(count, size), math.comb(count, size))
 

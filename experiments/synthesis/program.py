@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 from dspy.signatures.signature import make_signature
@@ -14,6 +14,7 @@ from dspy.signatures.signature import make_signature
 from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ScorerError
 from dspy_fusion.programs.fusing_program import FusingProgram, usage_of
+from dspy_fusion.programs.options import FusingOptions
 from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage
 from dspy_fusion.programs.pools.selection import best_scored, fallback
 from dspy_fusion.programs.scorers.scorer import Scorer, Scores, as_scorer, check_scored
@@ -57,10 +58,12 @@ class SynthesisProgram(FusingProgram):
         scorer: what scores them, or None.
         fuses: whether a fusor writes an answer.
         instructions: what the fusor is told.
-        **options: see :class:`FusingProgram` and :class:`SamplingProgram`.
+        **options: see :class:`FusingOptions`.
     """
 
-    def __init__(self, *, n: int, scorer: Scorer | None, fuses: bool, instructions: str = FUSE, **options: Any) -> None:
+    def __init__(
+        self, *, n: int, scorer: Scorer | None, fuses: bool, instructions: str = FUSE, **options: Unpack[FusingOptions]
+    ) -> None:
         super().__init__(dspy.Predict(TASK), instructions=instructions, **options)
         self.n, self.fuses = n, fuses
         self.scorer = None if scorer is None else as_scorer(scorer, TASK)

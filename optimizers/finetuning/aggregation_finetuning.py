@@ -16,6 +16,7 @@ from dspy.teleprompt import Teleprompter
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from ..tuning.objective import example_digest
 from .aggregation_rows import Row, RowWriter
@@ -34,14 +35,13 @@ if TYPE_CHECKING:
 REPORT, ROWS, SUMMARY = "report.json", "rows.jsonl", "rows.json"
 
 
-class AggregationFineTuning(Teleprompter):
+class AggregationFineTuning(VisibleOptions, Teleprompter):
     """Trains a model to write one answer from several (AFT, arXiv 2501.11877) and puts it behind a program's fusor.
 
     Collects proposals for each example (given with it, or sampled), gets what is to be learned (the example's own
     answer, or a stronger model's aggregation of them), writes both as the messages that the program itself sends, and
     trains with TRL, with LoRA or in full, with the loss on the answer alone. Everything is in ``output``: the same call
-    goes on after ``kill
-    -9``, from the last example and the last checkpoint. Needs the extra ``finetune``.
+    goes on after ``kill -9``, from the last example and the last checkpoint. Needs the extra ``finetune``.
 
     Unlike the paper, the order of the proposals is the program's own seeded one, and rows without proposals can be
     mixed in.
@@ -134,7 +134,7 @@ class AggregationFineTuning(Teleprompter):
         trainset: list[dspy.Example],
         teacher: dspy.Module | None = None,
         valset: list[dspy.Example] | None = None,
-        **_: Any,
+        **unknown: Any,
     ) -> dspy.Module:
         """Trains, and returns a copy of the program with the trained model behind its fusor;
         the program itself stays as it is.
@@ -144,10 +144,12 @@ class AggregationFineTuning(Teleprompter):
             trainset: the examples.
             teacher: not used; part of DSPy's interface. The stronger model is that of ``references``.
             valset: not used.
+            **unknown: none; anything else is refused.
 
         Returns:
             A program with a :class:`FineTuningReport` as ``finetuning_report``.
         """
+        refuse_unknown("AggregationFineTuning.compile", unknown, ("student", "trainset"))
         report = self._train(fusing_program(student), trainset)
         compiled: Any = student.deepcopy()
         fusing, lm = fusing_program(compiled), self.serve(Path(report.model))

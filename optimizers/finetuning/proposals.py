@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import dspy
 
 from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ConfigurationError, QuorumNotMet
+from dspy_fusion.programs.options import SamplingOptions
 from dspy_fusion.programs.pools.candidates import Candidate, Pool, PooledPrediction
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
@@ -182,7 +183,9 @@ class SampledProposals:
 class _Drawing(SamplingProgram):
     """Draws and scores a pool and takes nothing out of it."""
 
-    def __init__(self, program: dspy.Module, *, count: int, scorer: Scorer | None, **options: Any) -> None:
+    def __init__(
+        self, program: dspy.Module, *, count: int, scorer: Scorer | None, **options: Unpack[SamplingOptions]
+    ) -> None:
         super().__init__(program, **options)
         self.count, self.scorer = count, scorer
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import CandidateBank, ConfigurationError, RecordError, Usage
 from dspy_fusion.programs.banks.databases import cause, patiently, with_driver, without_password
+from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
@@ -31,7 +32,7 @@ from .tuning_report import Progress
 from .tuning_run import TuningRun
 
 
-class OptunaTuner(Teleprompter):
+class OptunaTuner(VisibleOptions, Teleprompter):
     """Tunes a program's prompts and numbers together, and says what the gain is and what it cost.
 
     The space is read off the program (see :class:`SearchSpace`). Trials share one bank, so a candidate is drawn once
@@ -132,7 +133,7 @@ class OptunaTuner(Teleprompter):
         teacher: dspy.Module | None = None,
         valset: list[dspy.Example] | None = None,
         testset: list[dspy.Example] | None = None,
-        **_: Any,
+        **unknown: Any,
     ) -> dspy.Module:
         """Returns a tuned copy of a program, or a copy of the program as it is where nothing beat it;
         the program itself stays as it is.
@@ -144,10 +145,12 @@ class OptunaTuner(Teleprompter):
             valset: the examples that trials are scored on.
             testset: examples for the final comparison, which no trial sees; by default a share of the valset is kept
                 back for it.
+            **unknown: none; anything else is refused.
 
         Returns:
             A program with a :class:`TuningReport` as ``tuning_report``.
         """
+        refuse_unknown("OptunaTuner.compile", unknown, ("student", "trainset", "valset", "testset"))
         examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
         check_given(student, [*examples, *(unseen or ())])
         scored_on, held_out = self._split(examples, unseen)

@@ -14,6 +14,7 @@ from ..errors import ConfigurationError, UnreadableVerdict
 from ..pools.candidates import NOTHING_USED, Candidate, Usage
 from ..tasks.instructions import COMPARE, PREFER
 from ..tasks.signatures import CANDIDATES, VERDICT, candidate_text, judge_signature, signature_of
+from ..visible_options import VisibleOptions
 from .tournament import RATINGS
 from .verdicts import Preference, read_preference, read_ratings
 
@@ -50,7 +51,7 @@ class PairVerdict:
         return "second" if self.orders == ("B", "A") else None
 
 
-class PairwiseJudge(dspy.Module):
+class PairwiseJudge(VisibleOptions, dspy.Module):
     """Has a model say which of two answers is better. Two calls, side by side.
 
     A wins only where it wins in both orders (MT-bench, arXiv 2306.05685, section 3.4), so that a preference for a place

@@ -20,6 +20,7 @@ from ..calls.attempts import Attempt
 from ..calls.drawing import Batch, Steps
 from ..errors import ConfigurationError, ScorerError
 from ..pools.candidates import Candidate, Usage
+from ..visible_options import VisibleOptions
 
 Reward = Callable[[dict[str, Any], dspy.Prediction], float]
 """What DSPy calls a reward function: from a task's inputs and an answer to a number, higher is better."""
@@ -34,7 +35,7 @@ class Scores:
     rounds: int
 
 
-class Scorer(dspy.Module):
+class Scorer(VisibleOptions, dspy.Module):
     """Base of scorers.
 
     Attributes:
