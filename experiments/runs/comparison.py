@@ -1,17 +1,20 @@
 """A comparison: every strategy on every example, as often as there are seeds, written down as it happens.
 
-Examples run side by side, the strategies of one example one after another. What is recorded is not done again, and
-candidates come from the bank, so an interrupted comparison goes on where it was and repeats no call.
+Examples run side by side, one strategy on all of them before the next, so that rows of the table are finished early;
+the strategies of one example never overlap. The first example leads: it goes through all strategies ahead of the
+others, which wait for its first success, so that what cannot work is known early. What is recorded is not done again,
+and candidates come from the bank, so an interrupted comparison goes on where it was and repeats no call.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Empty, PriorityQueue
 from typing import Any
 
 import dspy
@@ -35,6 +38,7 @@ from .run_folder import RunFolder, default_folder, open_run, writing
 
 _FAILURES_TO_GIVE_UP = 12
 _SET_ASIDE_LISTED = 20
+_LEADS = -1
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,18 @@ def _about(task: Task, split: str, examples: Sequence[dspy.Example]) -> dict[str
     }
 
 
+@dataclass(order=True)
+class _Chain:
+    """What is left to do for one example and seed; ordered by the next strategy's place, then by seed and example."""
+
+    order: int
+    seed: int
+    place: int
+    example: dspy.Example = field(compare=False)
+    programs: Mapping[str, dspy.Module] = field(compare=False)
+    left: list[tuple[int, Strategy]] = field(compare=False)
+
+
 class _Runner:
     """The state of one run: who is at work, and whether to stop."""
 
@@ -144,42 +160,61 @@ class _Runner:
         self.on_record = on_record
         self.stop = threading.Event()
         self.succeeded = threading.Event()
+        self.started = threading.Event()
         self.failures: list[str] = []
         self.prices = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
 
     def run(self) -> None:
-        jobs = list(self._jobs())
-        with ThreadPoolExecutor(self.comparison.config.max_concurrency, "example") as threads:
-            futures = [threads.submit(self._work, *job) for job in jobs]
+        waiting = self._waiting()
+        count = max(1, min(self.comparison.config.max_concurrency, waiting.qsize()))
+        with ThreadPoolExecutor(count, "example") as threads:
+            futures = [threads.submit(self._work, waiting) for _ in range(count)]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in finished:
                     future.result()
             finally:
                 self.stop.set()
+                self.started.set()
                 threads.shutdown(cancel_futures=True)
 
-    def _jobs(self) -> Iterator[tuple[dspy.Example, int, Sequence[Strategy], Mapping[str, dspy.Module]]]:
-        done = self.comparison.done
-        for seed in range(self.comparison.config.seeds):
+    def _waiting(self) -> PriorityQueue[_Chain]:
+        """What is left of each example: the leading one, then the earliest strategy first."""
+        done, config, order = self.comparison.done, self.comparison.config, _in_running_order(self.comparison.plan)
+        waiting: PriorityQueue[_Chain] = PriorityQueue()
+        for seed in range(config.seeds):
             programs = {s.name: build(s, self._site(seed)) for s in self.comparison.plan if s.role != "oracle"}
-            for example in self.comparison.examples:
-                left = [s for s in _in_running_order(self.comparison.plan) if (example.id, s.name, seed) not in done]
+            for place, example in enumerate(self.comparison.examples):
+                left = [(at, s) for at, s in enumerate(order) if (example.id, s.name, seed) not in done]
                 if left:
-                    yield example, seed, left, programs
+                    waiting.put(_Chain(left[0][0] if waiting.queue else _LEADS, seed, place, example, programs, left))
+        return waiting
 
-    def _work(
-        self, example: dspy.Example, seed: int, left: Sequence[Strategy], programs: Mapping[str, dspy.Module]
-    ) -> None:
-        for strategy in left:
+    def _work(self, waiting: PriorityQueue[_Chain]) -> None:
+        """Takes the earliest strategy that is left, until no example waits: those that do not are in other hands."""
+        while not self.stop.is_set():
+            try:
+                chain = waiting.get_nowait()
+            except Empty:
+                return
+            if chain.order != _LEADS:
+                self.started.wait()
             if self.stop.is_set():
                 return
-            program = programs.get(strategy.name) or build(strategy, replace(self._site(seed), example=example))
-            record = measure(self.comparison.task, strategy, program, example, seed, prices=self.prices)
-            with writing(self.comparison.folder.path):
-                self.comparison.records.append(record)
-            self.on_record(record)
-            self._give_up_if_nothing_works(record)
+            self._measure(chain, chain.left.pop(0)[1])
+            if chain.left:
+                waiting.put(chain if chain.order == _LEADS else replace(chain, order=chain.left[0][0]))
+            if self.succeeded.is_set() or not chain.left:
+                self.started.set()
+
+    def _measure(self, chain: _Chain, strategy: Strategy) -> None:
+        site = replace(self._site(chain.seed), example=chain.example)
+        program = chain.programs.get(strategy.name) or build(strategy, site)
+        record = measure(self.comparison.task, strategy, program, chain.example, chain.seed, prices=self.prices)
+        with writing(self.comparison.folder.path):
+            self.comparison.records.append(record)
+        self.on_record(record)
+        self._give_up_if_nothing_works(record)
 
     def _site(self, seed: int) -> Site:
         config, task = self.comparison.config, self.comparison.task

@@ -64,6 +64,10 @@ class RunProgress:
                 )
             self._show()
 
+    def show(self, line: str) -> None:
+        """Prints a line of text, above the bar where there is one."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     @property
     def counts(self) -> str:
         """What has been done so far, in words."""

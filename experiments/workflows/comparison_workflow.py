@@ -14,9 +14,11 @@ from dspy_fusion.serving.catalogue.models import load_models
 
 from ..plans.comparison_config import CompareConfig
 from ..presentation.quiet import only_errors_logged
+from ..records.record import Record
 from ..reports.tables import cost_table, notes, pool_table, quality_table
 from ..reports.views import Views, tracked, write_views
 from ..runs.comparison import Comparison, prepare
+from ..runs.finished_rows import FinishedRows
 from ..runs.progress import RunProgress
 from ..runs.run_folder import read_run, writing
 from ..runs.tracking import Tracker, default_uri
@@ -99,12 +101,26 @@ def _run(comparison: Comparison, log: Console) -> bool:
     try:
         quiet = only_errors_logged("dspy_fusion")  # fallbacks and failures are counted in the records
         with _second_interrupt_kills(log), quiet, RunProgress(log, total=comparison.total, done=done) as progress:
-            comparison.run(progress.add)
+            rows = FinishedRows(
+                comparison.plan, comparison.total // len(comparison.plan), progress.show, _kept(comparison)
+            )
+
+            def tell(record: Record) -> None:
+                progress.add(record)
+                rows.add(record)
+
+            comparison.run(tell)
     except KeyboardInterrupt:
         return True
     finally:
         comparison.records.close()
     return False
+
+
+def _kept(comparison: Comparison) -> list[Record]:
+    """What need not be run again."""
+    done = comparison.done
+    return [record for record in comparison.records.records if (record.example, record.strategy, record.seed) in done]
 
 
 @contextmanager

@@ -32,6 +32,14 @@ def test_every_strategy_answers_every_example(config: CompareConfig, lab: Any, t
     assert set(counts.values()) == {8}
 
 
+def test_one_strategy_is_finished_before_the_next(config: CompareConfig, lab: Any, tmp_path: Path) -> None:
+    records = run(replace(config, max_concurrency=1), lab, tmp_path).records.records
+    first, *others = dict.fromkeys(record.example for record in records)
+    assert [record.example for record in records[:7]] == [first] * 7  # it leads
+    names = [record.strategy for record in records[:7]]
+    assert [(record.strategy, record.example) for record in records[7:]] == [(s, e) for s in names for e in others]
+
+
 def test_strategies_share_one_pool(config: CompareConfig, lab: Any, tmp_path: Path) -> None:
     run(config, lab, tmp_path)
     assert lab.calls == 4 * (3 + 1)  # three candidates for all of them (the single one is among them) and one fusor
