@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -12,7 +12,8 @@ from .calls.drawing import Steps
 from .errors import ConfigurationError
 from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool
-from .pools.selection import normalized, votable_fields, winner
+from .pools.clusters import TOLERANCE, heaviest, labels, vote_weights
+from .pools.selection import field_groups, votable_fields
 from .sampling_program import SamplingProgram, leave_trace
 from .scorers.scorer import Reward, Scorer, as_scorer
 from .tasks.hyperparameters import Hyperparameter
@@ -28,17 +29,20 @@ class Vote(SamplingProgram):
     Args:
         program: the task program.
         n: how many candidates, at least 1.
-        fields: the output fields that are voted on; by default those of type Literal, bool, int, float or Enum, and
-            when there is none the last output field (which leaves a chain of thought to the candidate that is chosen).
-        normalize: from a value to what is compared; by default text is compared in lower case with single spaces and
-            without a closing full stop, other values as they are.
+        fields: the output fields that are voted on; by default those that :func:`votable_fields` names (Literal, bool,
+            numbers, Enum, dates, ``Choice`` and the like), and when there is none the last output field (which leaves a
+            chain of thought to the candidate that is chosen).
+        normalize: from a value to what is compared exactly; by default values are compared as
+            :func:`~dspy_fusion.programs.pools.equality.normalized` says: by what they are, not by how they are written.
+        tolerance: how far two floats may differ to be equal, as a share of the larger one, at least 0; see
+            :func:`~dspy_fusion.programs.pools.clusters.clusters`.
         weights: a scorer whose scores weigh the votes (a candidate without a score does not vote); None counts each as
-            one.
+            one. For scores below 0 see :func:`~dspy_fusion.programs.pools.clusters.vote_weights`.
         **options: see :class:`SamplingOptions`.
 
     Raises:
         QuorumNotMet: too few candidates succeeded.
-        ConfigurationError: an unknown field.
+        ConfigurationError: an unknown field, or a tolerance below 0.
     """
 
     def __init__(
@@ -47,7 +51,8 @@ class Vote(SamplingProgram):
         *,
         n: int = 5,
         fields: Sequence[str] | None = None,
-        normalize: Callable[[Any], Hashable] | None = None,
+        normalize: Callable[[Any], Any] | None = None,
+        tolerance: float = TOLERANCE,
         weights: Scorer | Reward | None = None,
         **options: Unpack[SamplingOptions],
     ) -> None:
@@ -55,17 +60,20 @@ class Vote(SamplingProgram):
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))
         self.check_quorum_fits("n", n)
         self.fields = votable_fields(self.signature) if fields is None else _known(fields, self.signature)
-        self.normalize = normalize or normalized
+        self.normalize = normalize
+        self.tolerance = _checked(tolerance)
         self.weights = None if weights is None else as_scorer(weights, self.signature)
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws, counts, and answers with the winners."""
         drawn = yield from self.draw(inputs, self.n.value, self.weights)
         voters = [c for c in drawn.candidates if c.ok and (self.weights is None or c.score is not None)]
-        winners = {name: self._winner(name, voters) for name in self.fields}
-        agreement = [
-            sum(self._says(c, name) == self._says(winners[name], name) for name in self.fields) for c in voters
-        ]
+        groups = {name: self._groups(name, voters) for name in self.fields}
+        weights = None if self.weights is None else vote_weights([voter.score or 0.0 for voter in voters])
+        firsts = {name: heaviest(groups[name], weights) for name in self.fields}
+        winners = {name: voters[first] for name, first in firsts.items()}
+        sides = [(labels(groups[name]), first) for name, first in firsts.items()]
+        agreement = [sum(side[place] == side[first] for side, first in sides) for place in range(len(voters))]
         closest = voters[agreement.index(max(agreement))]
         pool = Pool(drawn.candidates, closest.index, usage=drawn.usage, depth=drawn.rounds)
         if max(agreement) < len(self.fields):
@@ -77,12 +85,8 @@ class Vote(SamplingProgram):
                 answer[name] = source.prediction[name] if source.prediction is not None else None
         return answer
 
-    def _winner(self, name: str, voters: list[Candidate]) -> Candidate:
-        weights = None if self.weights is None else [voter.score or 0.0 for voter in voters]
-        return voters[winner([self._says(voter, name) for voter in voters], weights)]
-
-    def _says(self, candidate: Candidate, name: str) -> Hashable:
-        return self.normalize(candidate.prediction[name]) if candidate.prediction is not None else None
+    def _groups(self, name: str, voters: list[Candidate]) -> list[list[int]]:
+        return field_groups(self.signature, name, voters, normalize=self.normalize, tolerance=self.tolerance)
 
 
 def _known(fields: Sequence[str], task: type[dspy.Signature]) -> list[str]:
@@ -96,3 +100,9 @@ def _known(fields: Sequence[str], task: type[dspy.Signature]) -> list[str]:
             "fields must name at least one output field, but got fields=[]; leave it out for the default"
         )
     return list(fields)
+
+
+def _checked(tolerance: float) -> float:
+    if not 0 <= tolerance < float("inf"):
+        raise ConfigurationError(f"tolerance must be at least 0, as 0.01 for one percent, but got {tolerance!r}")
+    return tolerance

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import random
-import unicodedata
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from numbers import Number
 from typing import Any, Literal, get_args, get_origin
+from uuid import UUID
 
 import dspy
+from dspy.adapters.types.decision import Choice, Noul, Score
+from pydantic import BaseModel
 
-from ..tasks.signatures import plain
 from .candidates import Candidate
+from .clusters import TOLERANCE, clusters, heaviest, labels, vote_weights
+from .equality import alternatives, normalized
+
+__all__ = [
+    "best_scored",
+    "fallback",
+    "field_groups",
+    "normalized",
+    "same_answers",
+    "shown_order",
+    "votable_fields",
+    "winner",
+]
+
+_EXACT: tuple[Any, ...] = (Number, Decimal, Enum, date, time, timedelta, UUID, Choice, Score, Noul, dspy.ToolCalls)
 
 
 def best_scored(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -21,34 +40,40 @@ def best_scored(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def winner(keys: Sequence[Hashable], weights: Sequence[float] | None = None) -> int:
-    """The place of the first key that belongs to the heaviest group of equal keys;
-    among equally heavy groups the first to appear.
-    """
-    totals: dict[Hashable, float] = {}
-    for key, weight in zip(keys, weights or [1.0] * len(keys), strict=True):
-        totals[key] = totals.get(key, 0.0) + weight
-    heaviest = max(totals.values())
-    return next(place for place, key in enumerate(keys) if totals[key] == heaviest)
+    """The place of the first key that belongs to the heaviest group of equal keys; see :func:`heaviest`."""
+    return heaviest(clusters(keys, normalize=lambda key: key), None if weights is None else vote_weights(weights))
 
 
 def fallback(task: type[dspy.Signature], candidates: Sequence[Candidate]) -> Candidate:
     """The best candidate there is without a fusor: by score, else by vote over whole answers, else the lowest index."""
     good = [candidate for candidate in candidates if candidate.ok]
-    return best_scored(good) or good[winner([_whole(task, candidate) for candidate in good])]
+    return best_scored(good) or good[heaviest(same_answers(task, good))]
 
 
-def normalized(value: Any) -> Hashable:
-    """An answer as votes compare it: text in NFKC, lower case, single spaces, without a closing full stop;
-    other values by their data.
-    """
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return " ".join(unicodedata.normalize("NFKC", value).casefold().split()).rstrip(" .")
-    return value if isinstance(value, bool | int | float | Enum | None) else repr(plain(value))
+def same_answers(task: type[dspy.Signature], candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Groups of candidates (places in the sequence) that say the same in every output field of the task."""
+    fields = [labels(field_groups(task, name, candidates)) for name in task.output_fields]
+    return clusters(list(zip(*fields, strict=True)), normalize=tuple)
+
+
+def field_groups(
+    task: type[dspy.Signature],
+    name: str,
+    candidates: Sequence[Candidate],
+    *,
+    normalize: Callable[[Any], Any] | None = None,
+    tolerance: float = TOLERANCE,
+) -> list[list[int]]:
+    """Groups of candidates (places in the sequence) that say the same in one output field; see :func:`clusters`."""
+    values = [None if c.prediction is None else c.prediction.get(name) for c in candidates]
+    return clusters(values, task.output_fields[name].annotation, normalize=normalize, tolerance=tolerance)
 
 
 def votable_fields(task: type[dspy.Signature]) -> list[str]:
-    """The output fields whose answers can be equal in meaning only by being equal: Literal, bool, int, float, Enum;
-    else the last field.
+    """The output fields whose answers can be equal in meaning only by being equal; else the last field.
+
+    These are of type Literal, bool, int, float, Decimal, Enum, date, time, UUID, of DSPy's ``Choice``, ``Score`` and
+    ``Noul``, tool calls, lists, sets, mappings and tuples of them, and models all of whose fields are such.
     """
     exact = [name for name, field in task.output_fields.items() if _is_exact(field.annotation)]
     return exact or [list(task.output_fields)[-1]]
@@ -62,14 +87,20 @@ def shown_order(count: int, *, seed: int, digest: str, subset: int | None = None
 
 
 def _is_exact(annotation: Any) -> bool:
-    if get_origin(annotation) is Literal:
+    kinds = alternatives(annotation)
+    return bool(kinds) and all(_is_exact_kind(kind) for kind in kinds)
+
+
+def _is_exact_kind(kind: Any) -> bool:
+    origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not ...]
+    if origin is Literal:
         return True
-    if isinstance(annotation, type):
-        return issubclass(annotation, bool | int | float | Enum)
-    members = [member for member in get_args(annotation) if member is not type(None)]
-    return bool(members) and get_origin(annotation) is not list and all(_is_exact(member) for member in members)
-
-
-def _whole(task: type[dspy.Signature], candidate: Candidate) -> Hashable:
-    prediction = candidate.prediction
-    return tuple(normalized(prediction[name]) for name in task.output_fields) if prediction is not None else ()
+    if origin is not None:
+        values = parts[1:] if isinstance(origin, type) and issubclass(origin, Mapping) else parts
+        return bool(values) and isinstance(origin, type) and all(_is_exact(part) for part in values)
+    if not isinstance(kind, type):
+        return False
+    if issubclass(kind, _EXACT):
+        return True
+    fields = kind.model_fields.values() if issubclass(kind, BaseModel) and not issubclass(kind, dspy.Type) else ()
+    return bool(fields) and all(_is_exact(field.annotation) for field in fields)

@@ -5,6 +5,7 @@ from typing import Any
 import dspy
 import pytest
 from conftest import ScriptedLM
+from dspy.adapters.types.decision import Choice
 
 from dspy_fusion.programs import ConfigurationError, Vote
 
@@ -65,3 +66,36 @@ def test_unknown_fields_are_refused() -> None:
         ConfigurationError, match=r"fields names 'sum', which is no output of the task; it has \['answer'\]"
     ):
         Vote(dspy.Predict("question -> answer"), fields=["sum"])
+
+
+def test_decisions_vote_by_their_value_and_not_by_their_confidence() -> None:
+    said = [("no", 0.9), ("yes", 0.6), ("yes", 0.7)]
+    texts = [json.dumps({"answer": {"value": value, "confidence": sure}}) for value, sure in said]
+    task = dspy.Signature(
+        "question -> answer: Kind", custom_types={"Kind": Choice[("no", "refuse"), ("yes", "accept")]}
+    )
+    task = task.with_updated_fields("answer", desc="whether to accept it")
+    with dspy.context(lm=ScriptedLM(lambda request: texts[request.config.seed])):
+        prediction = Vote(dspy.Predict(task), n=3)(question="q")
+    assert (prediction.answer.value, prediction.answer.confidence, prediction.pool.chosen) == ("yes", 0.6, 1)
+
+
+def test_structures_vote_by_what_they_hold_and_win_unchanged() -> None:
+    rows = [{"answer": ["Rome"]}, {"answer": ["**Paris**", "Lyon."]}, {"answer": ["paris", "lyon"]}]
+    with dspy.context(lm=by_seed(*rows)):
+        prediction = Vote(dspy.Predict("question -> answer: list[str]"), n=3)(question="q")
+    assert prediction.answer == ["**Paris**", "Lyon."]
+
+
+def test_floats_vote_within_a_tolerance() -> None:
+    with dspy.context(lm=by_seed({"answer": 3.0}, {"answer": 10.0}, {"answer": 10.1})):
+        assert Vote(dspy.Predict("question -> answer: float"), n=3)(question="q").answer == 3.0
+        assert Vote(dspy.Predict("question -> answer: float"), n=3, tolerance=0.02)(question="q").answer == 10.0
+    with pytest.raises(ConfigurationError, match=r"tolerance must be at least 0, as 0\.01 for one percent, but got -1"):
+        Vote(dspy.Predict("question -> answer: float"), tolerance=-1)
+
+
+def test_negative_weights_do_not_reward_the_rarer_answer() -> None:
+    with dspy.context(lm=by_seed({"answer": "rare"}, {"answer": "common"}, {"answer": "common"})):
+        vote = Vote(dspy.Predict("question -> answer"), n=3, weights=lambda args, pred: -1.0)
+        assert vote(question="q").answer == "common"

@@ -57,13 +57,21 @@ def test_a_source_that_is_not_there_is_named(pool: Callable[..., RecordedPool]) 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("1,200", "$1200.00"), ("20", "20.00"), ("Paris.", "  paris"), ("0", "-0.0"), ("50%", "50"), ("1e3", "1E3")],
+    [
+        ("1,200", "$1200.00"),
+        ("20", "20.00"),
+        ("Paris.", "  paris"),
+        ("0", "-0.0"),
+        ("50%", "50"),
+        ("1e3", "1E3"),
+        ("٣", "3"),
+    ],
 )
 def test_answers_are_equal_however_they_are_written(one: str, other: str) -> None:
     assert is_same(one, other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("1.200", "1200"), ("12", "1 2"), ("", "0"), ("٣", "3"), ("-5", "5")])
+@pytest.mark.parametrize(("one", "other"), [("1.200", "1200"), ("12", "1 2"), ("", "0"), ("-5", "5")])
 def test_different_answers_stay_different(one: str, other: str) -> None:
     assert answer_key(one) != answer_key(other)
 
