@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dspy
@@ -71,9 +72,8 @@ def test_unknown_fields_are_refused() -> None:
 def test_decisions_vote_by_their_value_and_not_by_their_confidence() -> None:
     said = [("no", 0.9), ("yes", 0.6), ("yes", 0.7)]
     texts = [json.dumps({"answer": {"value": value, "confidence": sure}}) for value, sure in said]
-    task = dspy.Signature(
-        "question -> answer: Kind", custom_types={"Kind": Choice[("no", "refuse"), ("yes", "accept")]}
-    )
+    kind = Choice[("no", "refuse"), ("yes", "accept")]
+    task = dspy.Signature("question -> answer: Kind", custom_types={"Kind": kind})
     task = task.with_updated_fields("answer", desc="whether to accept it")
     with dspy.context(lm=ScriptedLM(lambda request: texts[request.config.seed])):
         prediction = Vote(dspy.Predict(task), n=3)(question="q")
