@@ -70,8 +70,8 @@ def test_unknown_fields_are_refused() -> None:
 
 
 def test_decisions_vote_by_their_value_and_not_by_their_confidence() -> None:
-    said = [("no", 0.9), ("yes", 0.6), ("yes", 0.7)]
-    texts = [json.dumps({"answer": {"value": value, "confidence": sure}}) for value, sure in said]
+    evidence = [({"no": 0.95, "yes": 0.05}, 0.9), ({"no": 0.2, "yes": 0.8}, 0.6), ({"no": 0.1, "yes": 0.9}, 0.7)]
+    texts = [json.dumps({"answer": {"probabilities": said, "confidence": sure}}) for said, sure in evidence]
     kind = Choice[("no", "refuse"), ("yes", "accept")]
     task = dspy.Signature("question -> answer: Kind", custom_types={"Kind": kind})
     task = task.with_updated_fields("answer", desc="whether to accept it")
