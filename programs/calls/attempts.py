@@ -17,14 +17,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dspy
 
 from ..pools.candidates import Candidate, Usage
+from ..tasks.endings import empty_field
 from ..tasks.signatures import encodable
-from .attempt_lm import AnswerCutOff, attempt_lm
+from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
 from .metering import Meter, Stopped
 
 _LAYER_STRIDE = (
@@ -80,9 +81,9 @@ class Attempt:
                 answer = call.module(**self.inputs)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except Stopped as stopped:
-            return self.failed(describe(stopped.error), meter.usage, time.monotonic() - started)
+            return self._failed(stopped.error, meter, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 (a failed attempt is data)
-            return self.failed(describe(error), meter.usage, time.monotonic() - started)
+            return self._failed(error, meter, time.monotonic() - started)
 
     async def amake(self, meter: Meter) -> Candidate:
         """As :meth:`make`; a module without ``aforward`` runs in a thread."""
@@ -94,13 +95,17 @@ class Attempt:
                 answer = await call.module.acall(**self.inputs)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except Stopped as stopped:
-            return self.failed(describe(stopped.error), meter.usage, time.monotonic() - started)
+            return self._failed(stopped.error, meter, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 (a failed attempt is data)
-            return self.failed(describe(error), meter.usage, time.monotonic() - started)
+            return self._failed(error, meter, time.monotonic() - started)
 
     def failed(self, error: str, usage: Usage, seconds: float) -> Candidate:
         """The candidate of this attempt when it did not succeed."""
         return Candidate(self.index, None, error, self.lm_name, self.layer, usage, seconds)
+
+    def _failed(self, error: Exception, meter: Meter, seconds: float) -> Candidate:
+        made = self.failed(describe(error), meter.usage, seconds)
+        return replace(made, reasoning=meter.reasoning, left_out=meter.left_out, exception=error)
 
     def _succeeded(self, answer: Any, call: _Call, meter: Meter, seconds: float) -> Candidate:
         if not isinstance(answer, dspy.Prediction):
@@ -111,7 +116,9 @@ class Attempt:
             if (repaired := encodable(answer[name])) is not answer[name]:
                 answer[name] = repaired
         if meter.is_cut_off:
-            raise AnswerCutOff("the answer ended at the model's token limit; raise max_tokens")
+            raise AnswerCutOff(CUT_OFF)
+        if name := empty_field(self.signature, answer):
+            raise NoAnswer(f"the field {name!r} of the answer is empty; give it a default where that is an answer")
         rows = tuple((call.originals.get(id(row[0]), row[0]), *row[1:]) for row in call.trace or ())
         logprob = mean_logprob(answer.get("logprobs"))
         return Candidate(
@@ -125,6 +132,8 @@ class Attempt:
             logprob,
             by_model=meter.by_model,
             trace=rows,
+            reasoning=meter.reasoning,
+            left_out=meter.left_out,
         )
 
     @contextmanager

@@ -59,6 +59,8 @@ class Meter(UsageTracker, BaseCallback):
         self._replayed: dict[str, Usage] = {}
         self._gpu_seconds: dict[str, float] = {}
         self.is_cut_off = False
+        self._thoughts: list[str] = []
+        self._left_out: dict[str, str] = {}
 
     def is_over(self, *, after_seconds: float = 0.0) -> bool:
         """Whether nobody waits for the attempt any more, now or so much later."""
@@ -67,6 +69,27 @@ class Meter(UsageTracker, BaseCallback):
     def answer_ended(self, *, cut_off: bool) -> None:
         """Notes whether the latest answer was cut off at its token limit."""
         self.is_cut_off = cut_off
+
+    def thought(self, text: str) -> None:
+        """Keeps what a model thought before an answer."""
+        if text.strip():
+            self._thoughts.append(text.strip())
+
+    @property
+    def reasoning(self) -> str | None:
+        """All thoughts before the answers so far, or None."""
+        return "\n\n".join(self._thoughts) or None
+
+    def left_out_of_call(self, option: str, model: str) -> None:
+        """Notes that an option was not sent to a model that refuses it, here and in the meters around this one."""
+        self._left_out[option] = model
+        if isinstance(self._outer, Meter):
+            self._outer.left_out_of_call(option, model)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Options that were not sent, each with the model that refuses it."""
+        return dict(self._left_out)
 
     @property
     def spent(self) -> dict[str, Usage]:

@@ -56,6 +56,9 @@ class Candidate:
         by_model: the same per model, where it succeeded.
         replayed: whether it came from a bank; its usage is then that of the original call.
         trace: DSPy trace rows of the attempt: ``(predictor, inputs, prediction)``.
+        reasoning: what the model thought before its answers, where it said so; no part of the answer.
+        left_out: options that were not sent because a model refuses them, each with the model's name.
+        exception: what failed, where it failed in this process; the text of it is ``error`` or ``score_error``.
     """
 
     index: int
@@ -72,6 +75,9 @@ class Candidate:
     by_model: Mapping[str, Usage] = field(default_factory=dict, repr=False, compare=False)
     replayed: bool = False
     trace: tuple[tuple[Any, dict[str, Any], dspy.Prediction], ...] = field(default=(), repr=False, compare=False)
+    reasoning: str | None = field(default=None, repr=False, compare=False)
+    left_out: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    exception: Exception | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -91,6 +97,7 @@ class Pool:
         usage: cost by role; the roles are ``candidates``, ``aggregations``, ``fusor`` and ``scorer``.
         depth: how many calls followed one another on the longest path.
         fallback: why the answer is not the fusor's, or None when it is.
+        left_out: options that were not sent because a model refuses them, each with the names of those models.
     """
 
     candidates: tuple[Candidate, ...]
@@ -100,6 +107,7 @@ class Pool:
     usage: Mapping[str, Usage] = field(default_factory=dict)
     depth: int = 1
     fallback: str | None = None
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def good(self) -> tuple[Candidate, ...]:
