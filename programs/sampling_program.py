@@ -60,13 +60,24 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         self.max_concurrency = None if max_concurrency is None else _at_least_one("max_concurrency", max_concurrency)
         self.bank = bank
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, *args: Any, **inputs: Any) -> dspy.Prediction:
         """Answers one input; see the class for what is returned and raised."""
-        return run(self.steps(inputs))
+        self._check_named(args)
+        return run(noting_left_out(self.steps(inputs)))
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, *args: Any, **inputs: Any) -> dspy.Prediction:
         """As :meth:`forward`, in the running event loop."""
-        return await arun(self.steps(inputs))
+        self._check_named(args)
+        return await arun(noting_left_out(self.steps(inputs)))
+
+    def _check_named(self, args: Sequence[Any]) -> None:
+        if args:
+            names = list(self.signature.input_fields)
+            call = ", ".join(f"{name}=..." for name in names)
+            raise ConfigurationError(
+                f"{type(self).__name__} takes its inputs by name, but got {len(args)} without one; the input fields of"
+                f" the task are {', '.join(names)}: write program({call})"
+            )
 
     @abstractmethod
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
@@ -181,11 +192,31 @@ class Drawn:
         return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != NOTHING_USED else {})
 
 
+def noting_left_out(steps: Steps[dspy.Prediction]) -> Steps[dspy.Prediction]:
+    """The same steps; the pool of what they return also says what was not sent to whom in any of them."""
+    models: dict[str, dict[str, None]] = {}
+    try:
+        batch = next(steps)
+        while True:
+            candidates = yield batch
+            for candidate in candidates:
+                for option, model in candidate.left_out.items():
+                    models.setdefault(option, {})[model] = None
+            batch = steps.send(candidates)
+    except StopIteration as finished:
+        prediction = finished.value
+    if models and isinstance(prediction, PooledPrediction) and prediction.pool is not None:
+        left_out = {option: tuple(names) for option, names in models.items()}
+        object.__setattr__(prediction, "pool", replace(prediction.pool, left_out=left_out))
+    return prediction
+
+
 def leave_trace(sources: Sequence[Candidate]) -> None:
-    """Adds the steps of these candidates to DSPy's trace, in order."""
-    trace = dspy.settings.trace
-    if trace is not None:
+    """Adds the steps of these candidates to DSPy's trace, in order; of more than its size the last ones stay."""
+    trace, most = dspy.settings.trace, dspy.settings.max_trace_size
+    if trace is not None and most > 0:
         trace.extend(row for source in sources for row in source.trace)
+        del trace[: max(0, len(trace) - most)]
 
 
 def value_of(parameter: Hyperparameter | None) -> Any:

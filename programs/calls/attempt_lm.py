@@ -16,6 +16,7 @@ import dspy
 from ..tasks.endings import Ending, endings_of
 from ..tasks.thoughts import split_thoughts
 from .metering import Meter
+from .refusal_texts import server_text
 from .refused_options import Refusal, known_refusal, log_left_out, refusals_in, remember, without
 
 
@@ -145,7 +146,7 @@ def _after_refusal(lm: Any, error: BaseException, kwargs: dict[str, Any]) -> dic
     refusals = refusals_in(error, {**lm.kwargs, **kwargs}, preferred=lm.laid_over)
     for refusal in refusals:
         remember(lm.original, refusal)
-        kwargs = _leave_out(lm, refusal, kwargs, " ".join(str(error).split())[:300])
+        kwargs = _leave_out(lm, refusal, kwargs, " ".join(server_text(error).split())[:300])
     return kwargs if refusals else None
 
 
@@ -188,11 +189,12 @@ def _answered(lm: Any, outputs: Any, kwargs: Mapping[str, Any]) -> Any:
 
 def _one_answer(meter: Meter, output: Any, ending: Ending, *, takes_tools: bool) -> Any:
     rich = output if isinstance(output, Mapping) else {"text": output}
-    if isinstance(given := rich.get("reasoning_content"), str):
-        meter.thought(given)
-    thoughts, text = split_thoughts(rich.get("text") or "", _own_tags(), is_cut_off=ending.is_cut_off)
-    if thoughts:
-        meter.thought(thoughts)
+    parsed, whole = rich.get("reasoning_content") or "", rich.get("text") or ""
+    thoughts, text = split_thoughts(whole, _own_tags(), is_cut_off=ending.is_cut_off)
+    text = text.lstrip("\r\n") if parsed else text  # litellm leaves the lines between thoughts and answer
+    meter.thought(parsed)
+    meter.thought(thoughts)
+    if text != whole:
         output = {**rich, "text": text} if isinstance(output, Mapping) else text
     calls = rich.get("tool_calls")
     if ending.is_filtered:
@@ -205,7 +207,7 @@ def _one_answer(meter: Meter, output: Any, ending: Ending, *, takes_tools: bool)
         raise AnswerCutOff(CUT_OFF)
     if calls:
         raise NoAnswer("the model called a tool where text is wanted")
-    if thoughts:
+    if thoughts or parsed:
         raise NoAnswer("the model thought, but did not answer")
     return output
 

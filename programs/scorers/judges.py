@@ -32,15 +32,21 @@ class Judge(Scorer):
         lm: the judging model; None takes the one in ``dspy.settings``.
         instructions: what the judge is told.
         verdict: what the judge is to write, as the description of the field ``verdict``.
-        temperature: of the judge, in [0, 2].
+        temperature: of the judge, in [0, 2], or None for the model's own.
         seed: base of the judge's seeds, where the temperature is not 0, and of the orders in which it sees candidates.
     """
 
     def __init__(
-        self, lm: dspy.BaseLM | None, *, instructions: str, verdict: str, temperature: float = 0.0, seed: int | None = 0
+        self,
+        lm: dspy.BaseLM | None,
+        *,
+        instructions: str,
+        verdict: str,
+        temperature: float | None = 0.0,
+        seed: int | None = 0,
     ) -> None:
         super().__init__()
-        if not 0 <= temperature <= 2:
+        if temperature is not None and not 0 <= temperature <= 2:
             raise ConfigurationError(f"temperature must be between 0 and 2, but got temperature={temperature!r}")
         self.lm, self.instructions, self.verdict, self.temperature, self.seed = (
             lm,
@@ -103,7 +109,7 @@ class LMJudge(Judge):
             are tuned).
         scale: lowest and highest rating, or None to grade by the share that is right.
         instructions: what the judge is told; None takes the library's text for grading with or without a scale.
-        temperature: of the judge, in [0, 2].
+        temperature: of the judge, in [0, 2], or None for the model's own.
         seed: base of the judge's seeds, where the temperature is not 0.
 
     Raises:
@@ -118,7 +124,7 @@ class LMJudge(Judge):
         rubric: str = "",
         scale: tuple[float, float] | None = None,
         instructions: str | None = None,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = 0,
     ) -> None:
         if scale is not None and not (len(scale) == 2 and scale[0] < scale[1]):

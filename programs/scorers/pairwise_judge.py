@@ -64,7 +64,7 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
             the higher one wins), which is what :class:`PairwiseTournament` and the embedded judge use.
         both_orders: whether each pair is asked in both orders; without, only with A first.
         instructions: what the judge is told; None takes the library's text for the form.
-        temperature: of the judge, in [0, 2].
+        temperature: of the judge, in [0, 2], or None for the model's own.
         seed: base of the judge's seeds, where the temperature is not 0.
         bank: where verdicts are kept and replayed from.
 
@@ -84,7 +84,7 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
         form: Literal["letter", "ratings"] = "letter",
         both_orders: bool = True,
         instructions: str | None = None,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = 0,
         bank: CandidateBank | None = None,
     ) -> None:

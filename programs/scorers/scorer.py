@@ -152,7 +152,7 @@ def with_score(candidate: Candidate, verdict: Candidate, read: Callable[[dspy.Pr
         ScorerError: the score is not a finite number; that is a fault of the scorer, not of the candidate.
     """
     if verdict.prediction is None:
-        return replace(candidate, score_error=verdict.error)
+        return replace(candidate, score_error=verdict.error, exception=verdict.exception)
     try:
         score = read(verdict.prediction)
     except ScorerError as error:
@@ -162,9 +162,15 @@ def with_score(candidate: Candidate, verdict: Candidate, read: Callable[[dspy.Pr
 
 def finite(score: Any) -> float:
     """A score as a float; raises ``ScorerError`` naming the value when it is no finite number."""
-    if not isinstance(score, int | float) or not math.isfinite(score):
+    number = None
+    if hasattr(score, "__float__") and not isinstance(score, str | bytes):  # numpy, Decimal, dspy.Prediction(score=...)
+        try:
+            number = float(score)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+    if number is None or not math.isfinite(number):
         raise ScorerError(f"the scorer returned {score!r}; return a finite number, higher for better answers")
-    return float(score)
+    return number
 
 
 class _RewardCall(dspy.Module):

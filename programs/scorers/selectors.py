@@ -89,7 +89,7 @@ class Selector(Judge):
         max_characters: how much of a candidate is shown, at least 100; of a longer one the middle is left out, and
             thoughts between ``<think>`` tags always are. None shows all of it.
         shuffle: show the candidates in a seeded order, so that no place is always the same model's.
-        temperature: of the choosing model, in [0, 2].
+        temperature: of the choosing model, in [0, 2], or None for the model's own.
         seed: of the orders, and base of the model's seeds, where the temperature is not 0.
     """
 
@@ -102,7 +102,7 @@ class Selector(Judge):
         repeats: int = 1,
         max_characters: int | None = 16_384,
         shuffle: bool = True,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = 0,
     ) -> None:
         super().__init__(lm, instructions=instructions, verdict=CHOICE, temperature=temperature, seed=seed)

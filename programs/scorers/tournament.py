@@ -44,7 +44,7 @@ class PairwiseTournament(Judge):
         least_weight: what a pair with equal ratings weighs, in (0, 1].
         both_orders: ask each pair in both orders and average, so that a preference for a place cancels out.
         instructions: what the judge is told.
-        temperature: of the judge, in [0, 2].
+        temperature: of the judge, in [0, 2], or None for the model's own.
         seed: of the random pairs, and base of the judge's seeds, where the temperature is not 0.
     """
 
@@ -58,7 +58,7 @@ class PairwiseTournament(Judge):
         least_weight: float = 0.1,
         both_orders: bool = True,
         instructions: str = COMPARE,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = 0,
     ) -> None:
         super().__init__(lm, instructions=instructions, verdict=RATINGS, temperature=temperature, seed=seed)

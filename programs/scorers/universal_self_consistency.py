@@ -22,7 +22,7 @@ class UniversalSelfConsistency(Selector):
         max_characters: how much of a candidate is shown, at least 100; None shows all of it.
         shuffle: show the candidates in a seeded order.
         instructions: what the model is told.
-        temperature: of the choosing model, in [0, 2].
+        temperature: of the choosing model, in [0, 2], or None for the model's own.
         seed: of the orders, and base of the model's seeds, where the temperature is not 0.
 
     Raises:
@@ -40,7 +40,7 @@ class UniversalSelfConsistency(Selector):
         max_characters: int | None = 16_384,
         shuffle: bool = True,
         instructions: str = MOST_CONSISTENT,
-        temperature: float = 0.0,
+        temperature: float | None = 0.0,
         seed: int | None = 0,
     ) -> None:
         super().__init__(
