@@ -21,7 +21,7 @@ _STATED = re.compile(
     r"(?:verdict|winner|preference|preferred|judge?ment|decision|"
     r"(?:the )?(?:better|best)(?: (?:response|answer|one|assistant|candidate|option|output|translation))?|"
     r"(?:final|my) (?:answer|choice|pick))"
-    rf"\s*(?:is|would be|goes to|:|=|->|-)+\s*(?:is\s+)?[\[('{{]*\s*(?:{_NOUN}[\[('{{]*({_SIDE})|({_TIE}))",
+    rf"[\s'}}]*(?:is|would be|goes to|:|=|->|-)+\s*(?:is\s+)?[\[('{{]*\s*(?:{_NOUN}[\[('{{]*({_SIDE})|({_TIE}))",
     re.IGNORECASE,
 )
 _HOW = (
