@@ -9,7 +9,7 @@ import dspy
 
 from dspy_fusion.programs.pools.folding import folded_text
 
-from ..readers.letters import LETTERS, chosen, letter_in
+from ..readers.choice_letters import LETTERS, chosen, letter_in
 from ..rows.row_files import Row
 from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer

@@ -57,8 +57,8 @@ def letter_in(text: str) -> str | None:
     That is the letter it consists of (``B``, ``(B)``, ``\boxed{\textbf{B}}``, ``<answer>B</answer>``), else the one it
     calls the answer in one of several languages (``the answer is B``, ``Die Antwort ist B``, ``{"answer": "B"}``; of
     several the last), else the only one among the letter it begins with (``B. text``, ``B`` on a line of its own),
-    those in brackets, those called an option or a choice, and those said to be right. Where more than one choice is listed
-    (``A. ... is wrong. B. ...``) the beginning counts for nothing.
+    those in brackets, those called an option or a choice, and those said to be right. Where more than one choice is
+    listed (``A. ... is wrong. B. ...``) none of these counts.
     """
     plain = _plain(text)
     if alone := _LONE.fullmatch(plain):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dspy_fusion.experiments.readers.letters import chosen, letter_in
+from dspy_fusion.experiments.readers.choice_letters import chosen, letter_in
 
 CITIES = ("Paris", "London", "C", "New York")
 
