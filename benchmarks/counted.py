@@ -12,7 +12,7 @@ import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS
-from dspy_fusion.serving.embedded.embedded_lm import PREFIX
+from dspy_fusion.serving.embedded import PREFIX
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel, load_model
 from dspy_fusion.serving.embedded.engine import AsyncEmbeddedEngine, EmbeddedEngine
 

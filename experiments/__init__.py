@@ -1,4 +1,24 @@
 """Experiments: what measures the programs.
 
-The command is ``dspy-fusion``; as a library, begin at ``compare.prepare``.
+The command is ``dspy-fusion``; as a library, begin with the names of this package.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dspy_fusion.lazy_face import lazy_names
+
+if TYPE_CHECKING:
+    from .plans.comparison_config import CompareConfig as CompareConfig, StrategyConfig as StrategyConfig
+    from .runs.comparison import Comparison as Comparison
+    from .tasks import Task as Task, load_task as load_task
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".plans.comparison_config": ("CompareConfig", "StrategyConfig"),
+            ".runs.comparison": ("Comparison",),
+            ".tasks": ("Task", "load_task"),
+        },
+    )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .commands import COMMANDS
+from .commands import COMMANDS, EXTRAS
 
 _FILE_WIDTH = 160  # characters a line where output goes into a file, so that tables are whole
 USAGE_ERROR, INTERRUPTED = 2, 130  # the latter as shells have it
@@ -32,9 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if debug or (error.name or "").startswith("dspy_fusion"):
             raise
-        print(
-            f"dspy-fusion: the package {error.name!r} is not installed; pip install 'dspy-fusion[all]'", file=sys.stderr
-        )
+        from dspy_fusion.programs.extras import missing
+
+        name = _name(argv)
+        package = (error.name or "").partition(".")[0]
+        told = missing(f"the command {name}", [package], EXTRAS.get(name, "experiments"))
+        print(f"dspy-fusion: {told}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -64,8 +67,12 @@ def _run(command: Any, arguments: argparse.Namespace) -> int:
 
 def _command(argv: Sequence[str]) -> Any:
     """The module of the command that is asked for, or None."""
-    name = next((word for word in argv if not word.startswith("-")), "")
+    name = _name(argv)
     return importlib.import_module(f".commands.{name.replace('-', '_')}", __package__) if name in COMMANDS else None
+
+
+def _name(argv: Sequence[str]) -> str:
+    return next((word for word in argv if not word.startswith("-")), "")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from .tuning.budget import Budget, BudgetSpent, Price, Spend, calls, dollars, gpu_seconds, tokens
-from .tuning.instruction_proposals import InstructionProposer
-from .tuning.metric import MetricError
-from .tuning.optuna_tuner import OptunaTuner
-from .tuning.score_intervals import Interval
-from .tuning.search_space import Dimension, SearchSpace
-from .tuning.tuning_report import Progress, TrialReport, TuningReport
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Budget",
-    "BudgetSpent",
-    "Dimension",
-    "InstructionProposer",
-    "Interval",
-    "MetricError",
-    "OptunaTuner",
-    "Price",
-    "Progress",
-    "SearchSpace",
-    "Spend",
-    "TrialReport",
-    "TuningReport",
-    "calls",
-    "dollars",
-    "gpu_seconds",
-    "tokens",
-]
+from dspy_fusion.lazy_face import lazy_names
+
+if TYPE_CHECKING:
+    from .tuning.budget import (
+        Budget as Budget,
+        BudgetSpent as BudgetSpent,
+        Price as Price,
+        Spend as Spend,
+        calls as calls,
+        dollars as dollars,
+        gpu_seconds as gpu_seconds,
+        tokens as tokens,
+    )
+    from .tuning.instruction_proposals import InstructionProposer as InstructionProposer
+    from .tuning.metric import MetricError as MetricError
+    from .tuning.optuna_tuner import OptunaTuner as OptunaTuner
+    from .tuning.score_intervals import Interval as Interval
+    from .tuning.search_space import Dimension as Dimension, SearchSpace as SearchSpace
+    from .tuning.tuning_report import Progress as Progress, TrialReport as TrialReport, TuningReport as TuningReport
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".tuning.budget": (
+                "Budget", "BudgetSpent", "Price", "Spend", "calls", "dollars", "gpu_seconds", "tokens",
+            ),
+            ".tuning.instruction_proposals": ("InstructionProposer",),
+            ".tuning.metric": ("MetricError",),
+            ".tuning.optuna_tuner": ("OptunaTuner",),
+            ".tuning.score_intervals": ("Interval",),
+            ".tuning.search_space": ("Dimension", "SearchSpace"),
+            ".tuning.tuning_report": ("Progress", "TrialReport", "TuningReport"),
+        },
+    )  # fmt: skip

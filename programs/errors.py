@@ -2,6 +2,7 @@
 
 FusionError
 ├── ConfigurationError (also a ValueError)   an argument, a file or a setting is wrong; nothing was called yet
+│   ├── MissingExtra (also an ImportError)   a library is not installed that an extra brings
 │   ├── MissingKey                           an environment variable that should hold a key is not set
 │   └── UnknownOption (also a TypeError)     a constructor was given an option that it does not have
 ├── QuorumNotMet                             too few candidates succeeded; carries the cause of every failure
@@ -25,6 +26,18 @@ class FusionError(Exception):
 
 class ConfigurationError(FusionError, ValueError):
     """An argument, a file or a setting is wrong. The message names the value and says what to do."""
+
+
+class MissingExtra(ConfigurationError, ImportError):
+    """A library is not installed. The message says what needs it and how to install the extra that brings it.
+
+    Attributes:
+        name: the first module that is missing.
+    """
+
+    def __init__(self, message: str, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class MissingKey(ConfigurationError):

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints, is_typeddict
 
@@ -84,12 +84,12 @@ class VisibleOptions:
         cls.__signature__ = _Signature()
         if (init := vars(cls).get("__init__")) is not None:
             cls.__init__ = _checked(init)
-        if cls.__doc__ and "__doc__" in vars(cls):
+        if line := _OPTIONS_LINE.search(vars(cls).get("__doc__") or ""):
             lines = "\n".join(_described(cls))
-            cls.__doc__ = _OPTIONS_LINE.sub(lambda match: lines or match.group(), cls.__doc__, count=1)
+            cls.__doc__ = line.string[: line.start()] + (lines or line.group()) + line.string[line.end() :]
 
 
-def option_names(init: Callable[..., Any]) -> list[str] | None:
+def option_names(init: Callable[..., Any]) -> tuple[str, ...] | None:
     """The keyword arguments a constructor takes, or None where it takes any."""
     names = []
     for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
@@ -100,7 +100,7 @@ def option_names(init: Callable[..., Any]) -> list[str] | None:
             names += options.__annotations__
         elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             names.append(name)
-    return names
+    return tuple(names)
 
 
 def signature_of_class(cls: type) -> inspect.Signature:
@@ -139,21 +139,19 @@ def refuse_unknown(owner: str, unknown: Iterable[str], names: Iterable[str]) -> 
 
 
 def _checked(init: Callable[..., None]) -> Callable[..., None]:
-    names = option_names(init)
-    if names is None:
-        return init
-    known = frozenset(names)
+    known = functools.cache(lambda: option_names(init))  # read with the first object: importing costs nothing
 
     @functools.wraps(init)
     def checked(self: object, *args: Any, **options: Any) -> None:
-        if not known.issuperset(options):
-            refuse_unknown(type(self).__name__, (name for name in options if name not in known), names)
+        names = known()
+        if names is not None:
+            refuse_unknown(type(self).__name__, (name for name in options if name not in names), names)
         init(self, *args, **options)
 
     return checked
 
 
-def _probably_meant(name: str, names: list[str]) -> str | None:
+def _probably_meant(name: str, names: Sequence[str]) -> str | None:
     plain = {other.replace("_", "").lower(): other for other in names}
     word = name.replace("_", "").lower()
     if word in plain:

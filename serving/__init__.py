@@ -1,7 +1,23 @@
 """Where language models come from: embedded ones that run in this process, and any that litellm or DSPy can reach."""
 
-from .catalogue.model_entry import ModelEntry, Price
-from .catalogue.models import ModelCatalogue, load_models
-from .embedded.embedded_lm import embedded_lm
+from __future__ import annotations
 
-__all__ = ["ModelCatalogue", "ModelEntry", "Price", "embedded_lm", "load_models"]
+from typing import TYPE_CHECKING
+
+from dspy_fusion.lazy_face import lazy_names
+
+if TYPE_CHECKING:
+    from .catalogue.model_entry import ModelEntry as ModelEntry, Price as Price
+    from .catalogue.models import ModelCatalogue as ModelCatalogue, load_models as load_models
+    from .embedded.embedded_lm import embedded_lm as embedded_lm
+    from .endpoint.saved_program import load_program as load_program, save_program as save_program
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".catalogue.model_entry": ("ModelEntry", "Price"),
+            ".catalogue.models": ("ModelCatalogue", "load_models"),
+            ".embedded.embedded_lm": ("embedded_lm",),
+            ".endpoint.saved_program": ("load_program", "save_program"),
+        },
+    )

@@ -11,6 +11,7 @@ from dspy.lm15 import Message, Request
 
 from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel, LogLikelihood, load_model
 from dspy_fusion.serving.embedded.engine import EmbeddedEngine
@@ -57,14 +58,9 @@ class HuggingFaceLikelihood:
     """
 
     def __init__(self, source: str) -> None:
-        try:
+        with needs(f"the likelihood by {source!r}", "finetune"):
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"the package {error.name!r} is not installed, which {source!r} needs; pip install"
-                " 'dspy-fusion[finetune]'"
-            ) from error
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
             model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="auto")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.serving.embedded import SUFFIX
 from dspy_fusion.serving.embedded.checkpoint import load_checkpoint
-from dspy_fusion.serving.embedded.embedded_model import SUFFIX, WEIGHTS, load_model
+from dspy_fusion.serving.embedded.embedded_model import WEIGHTS, load_model
 
 EMBEDDED = "embedded/"
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)(:(?P<layers>\d+)x(?P<width>\d+))?", re.IGNORECASE)

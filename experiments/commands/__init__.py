@@ -25,3 +25,6 @@ COMMANDS = {
     "win-rates": "win rates against a baseline, as judged and at equal length",
 }
 """Names and one-line descriptions; the module of ``judge-check`` is ``judge_check``."""
+
+EXTRAS = {"finetune": "experiments,finetune", "serve": "serve", "synthesize": "experiments,synthesize"}
+"""The extras that a command needs, where they are others than ``experiments``."""

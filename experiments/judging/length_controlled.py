@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from ..statistics.intervals import Estimate, mean_interval, quantiles, resampled
 
@@ -169,12 +170,8 @@ def _fit(features: Any, wins: np.ndarray, weights: np.ndarray, *, strength: floa
     """The coefficients of a logistic regression on verdicts in [0, 1]:
     each counts as a win by its share and as a loss by the rest.
     """
-    try:
+    with needs("the length-controlled win rate", "tasks"):
         from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise ConfigurationError(
-            "length-controlled win rates need scikit-learn; pip install 'dspy-fusion[experiments]'"
-        ) from error
     from scipy.sparse import issparse, vstack
 
     stacked: Any = vstack([features, features], format="csr") if issparse(features) else np.vstack([features, features])

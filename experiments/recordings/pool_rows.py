@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from ..rows.row_files import SUFFIXES, Row, read_file
 
@@ -36,12 +37,8 @@ def _data_set_rows(name: str, split: str, config: str | None) -> Iterator[Row]:
     """Streamed, so that a large set need not be there whole; the hub's library fails in many ways,
     and all mean that there are no rows.
     """
-    try:
+    with needs(f"{name} is no file; reading it as a data set", "tasks"):
         from datasets import load_dataset
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{name} is no file; to read it as a data set, pip install 'dspy-fusion[tasks]'"
-        ) from error
     try:
         for number, values in enumerate(load_dataset(name, config, split=split, streaming=True)):
             yield Row(dict(values), f"{name}, {split}, row {number}")

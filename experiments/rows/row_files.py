@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 _ROWS_AT_ONCE = 256  # of a Parquet file, so that it need not fit into memory whole
 
@@ -116,11 +117,9 @@ def _cell(text: str) -> Any:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    try:
+    with needs(f"reading {path}", "tasks"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise ConfigurationError(f"reading {path} needs pyarrow; pip install 'dspy-fusion[tasks]'") from error
     number = 0
     try:
         with ParquetFile(path) as file:

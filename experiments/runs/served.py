@@ -15,8 +15,7 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
-from dspy_fusion.serving.embedded.embedded_lm import PREFIX
-from dspy_fusion.serving.embedded.embedded_model import SUFFIX
+from dspy_fusion.serving.embedded import PREFIX, SUFFIX
 from dspy_fusion.serving.endpoint.saved_program import KEY, load_program, read_state, restore
 from dspy_fusion.serving.endpoint.served_model import ServedModel
 from dspy_fusion.serving.endpoint.served_program import ServedProgram

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.extras import needs
 
 from .synthesized_rows import Row
 
@@ -55,13 +56,8 @@ class DuplicateIndex:
     """
 
     def __init__(self, path: Path, threshold: float) -> None:
-        try:
+        with needs("the near-duplicate gate", "synthesize", otherwise="set near_duplicates = 0 in [gates]"):
             from datasketch import MinHash, MinHashLSH
-        except ImportError as error:
-            raise ConfigurationError(
-                "the near-duplicate gate needs datasketch: pip install 'dspy-fusion[synthesize]', or set"
-                " near_duplicates = 0 in [gates]"
-            ) from error
         self.path, self.threshold, self._empty = path, threshold, MinHash(num_perm=_PERMUTATIONS, hashfunc=int)
         chosen = MinHashLSH(threshold=min(threshold, _FEWEST_BANDS), num_perm=_PERMUTATIONS, weights=_WEIGHTS)
         self._bands, self._width = int(chosen.b), int(chosen.r)

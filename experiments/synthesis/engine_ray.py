@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.extras import needs
 
 from .engine_local import threads_for
 from .gates import Gates
@@ -110,11 +111,9 @@ def load_ray() -> Any:
     Raises:
         ConfigurationError: it is not installed.
     """
-    try:
+    with needs("--engine ray", "ray"):
         ray = importlib.import_module("ray")
         importlib.import_module("ray.data")
-    except ImportError as error:
-        raise ConfigurationError("--engine ray needs Ray: pip install 'dspy-fusion[ray]'") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

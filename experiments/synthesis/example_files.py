@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 KINDS = ("jsonl", "parquet")
 _ROW_GROUP = 1000
@@ -44,13 +45,9 @@ def _json_lines(examples: Iterable[dict[str, Any]], path: Path) -> int:
 
 
 def _parquet(examples: Iterable[dict[str, Any]], path: Path) -> int:
-    try:
+    with needs("writing Parquet", "synthesize", otherwise="take --to jsonl"):
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
-    except ImportError as error:
-        raise ConfigurationError(
-            "writing Parquet needs pyarrow: pip install 'dspy-fusion[synthesize]', or take --to jsonl"
-        ) from error
     writer, group, count = None, [], 0
     try:
         for example in examples:

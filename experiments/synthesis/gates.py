@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from .duplicates import DuplicateIndex
 from .refusals import RefusalGate
@@ -70,13 +71,8 @@ def base_code(language: str) -> str:
 
 @cache
 def _identifier() -> Any:
-    try:
+    with needs("the language gate", "synthesize", otherwise="set language = false in [gates]"):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise ConfigurationError(
-            "the language gate needs py3langid: pip install 'dspy-fusion[synthesize]', or set language = false in"
-            " [gates]"
-        ) from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 

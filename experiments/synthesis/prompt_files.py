@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from ..rows.row_files import SUFFIXES, Row, read_file
 
@@ -78,11 +79,9 @@ def _opened(path: Path) -> TextIO:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    try:
+    with needs(f"reading {path}", "synthesize"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise ConfigurationError(f"reading {path} needs pyarrow; pip install 'dspy-fusion[synthesize]'") from error
     try:
         number = 0
         with ParquetFile(path) as file:

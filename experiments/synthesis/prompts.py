@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 from dspy_fusion.programs.tasks.signatures import input_digest
 
 from ..rows.row_files import Row
@@ -121,12 +122,8 @@ class HubSource:
             raise ConfigurationError(message) from error
 
     def _rows(self) -> Any:
-        try:
+        with needs(f"reading {self.config.hub}", "tasks"):
             from datasets import load_dataset
-        except ImportError as error:
-            raise ConfigurationError(
-                f"reading {self.config.hub} needs datasets; pip install 'dspy-fusion[tasks]'"
-            ) from error
         subset, revision = self.config.subset or None, self.config.revision or None
         try:
             return load_dataset(self.config.hub, subset, split=self.config.split, revision=revision, streaming=True)

@@ -7,7 +7,6 @@ Taking groups in turn makes the first n examples cover all languages or subjects
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import logging
 import threading
@@ -17,6 +16,7 @@ from itertools import chain, zip_longest
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import require
 
 from ..rows.row_files import Row
 from ..rows.sources import Source, data_folder, read_rows
@@ -80,7 +80,7 @@ class Loader:
         with self._lock:
             if split not in self._read:
                 for package in self.packages:
-                    _check_installed(package)
+                    require("the task's metric", "tasks", package)
                 self._read[split] = self._load(split)
             return self._read[split]
 
@@ -138,8 +138,3 @@ def examples_digest(examples: Sequence[dspy.Example]) -> str:
     """The first 12 hexadecimal digits of the hash of what the examples hold, to tell runs on other data apart."""
     content = json.dumps([example.toDict() for example in examples], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-
-def _check_installed(package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise ConfigurationError(f"the task's metric needs the package {package!r}; pip install 'dspy-fusion[tasks]'")

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 COMET_MODEL = "Unbabel/XCOMET-XL"
 """The model that FusioN is measured with (arXiv 2510.00931); its licence forbids commercial use,
@@ -83,12 +84,8 @@ def comet_scores(
     """
     _check(translations, references)
     _check(translations, sources)
-    try:
+    with needs("COMET", "comet"):
         comet: Any = importlib.import_module("comet")
-    except ImportError as error:
-        raise ConfigurationError(
-            "COMET scores need the package unbabel-comet; pip install 'dspy-fusion[comet]'"
-        ) from error
     try:
         scorer = comet.load_from_checkpoint(comet.download_model(model))
     except (OSError, KeyError, ValueError) as error:
@@ -114,12 +111,8 @@ def _bleu(tokenizer: str, *, one_sentence: bool) -> Any:
 
 
 def _sacrebleu() -> Any:
-    try:
+    with needs("chrF or BLEU", "tasks"):
         from sacrebleu import metrics
-    except ImportError as error:
-        raise ConfigurationError(
-            "chrF and BLEU need the package sacrebleu; pip install 'dspy-fusion[tasks]'"
-        ) from error
     return metrics
 
 

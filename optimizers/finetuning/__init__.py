@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from .aggregation_finetuning import AggregationFineTuning
-from .objectives import OBJECTIVES, Objective
-from .proposals import GivenProposals, Proposal, SampledProposals
-from .references import FusorReferences, GoldReferences
-from .settings import Lora, Training
-from .training_progress import FineTuningProgress, FineTuningReport
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "OBJECTIVES",
-    "AggregationFineTuning",
-    "FineTuningProgress",
-    "FineTuningReport",
-    "FusorReferences",
-    "GivenProposals",
-    "GoldReferences",
-    "Lora",
-    "Objective",
-    "Proposal",
-    "SampledProposals",
-    "Training",
-]
+from dspy_fusion.lazy_face import lazy_names
+
+if TYPE_CHECKING:
+    from .aggregation_finetuning import AggregationFineTuning as AggregationFineTuning
+    from .objectives import OBJECTIVES as OBJECTIVES, Objective as Objective
+    from .proposals import GivenProposals as GivenProposals, Proposal as Proposal, SampledProposals as SampledProposals
+    from .references import FusorReferences as FusorReferences, GoldReferences as GoldReferences
+    from .settings import Lora as Lora, Training as Training
+    from .training_progress import FineTuningProgress as FineTuningProgress, FineTuningReport as FineTuningReport
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            ".aggregation_finetuning": ("AggregationFineTuning",),
+            ".objectives": ("OBJECTIVES", "Objective"),
+            ".proposals": ("GivenProposals", "Proposal", "SampledProposals"),
+            ".references": ("FusorReferences", "GoldReferences"),
+            ".settings": ("Lora", "Training"),
+            ".training_progress": ("FineTuningProgress", "FineTuningReport"),
+        },
+    )

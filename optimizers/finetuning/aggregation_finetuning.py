@@ -48,11 +48,11 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
 
     Args:
         base: a Hugging Face checkpoint: a folder, or a name on the Hub. Embedded models become one by
-            ``dspy_fusion.serving.embedded.huggingface.to_huggingface``.
+            ``dspy_fusion.serving.embedded.to_huggingface``.
         output: a folder for what is collected, checkpoints, the curve, and the results ``model`` (adapters merged) and
             ``adapter``.
         serve: from the folder of the trained checkpoint to the model that answers, such as ``huggingface_lm`` of the
-            same module, or ``lambda folder: dspy.LM("hosted_vllm/aft", api_base=...)`` where vLLM will serve it.
+            same package, or ``lambda folder: dspy.LM("hosted_vllm/aft", api_base=...)`` where vLLM will serve it.
         proposals: :class:`GivenProposals` (off-policy) or :class:`SampledProposals` (on-policy).
         references: :class:`GoldReferences` or :class:`FusorReferences`.
         objective: ``"aft"``; ``"sft"``, the baseline that learns the best proposal as a direct answer;

@@ -5,22 +5,18 @@ and where it is silent as LLaMA-Factory does.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import require
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
 
 def check_installed(libraries: tuple[str, ...] = LIBRARIES) -> None:
-    """Raises ``ConfigurationError`` with the extra to install when a library is missing; imports none of them."""
-    missing = [name for name in libraries if find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f"fine-tuning needs {', '.join(missing)}, which is not installed: pip install 'dspy-fusion[finetune]'"
-        )
+    """Raises ``MissingExtra`` with the extra to install when a library is missing; imports none of them."""
+    require("fine-tuning", "finetune", *libraries)
 
 
 # What may be another when an interrupted training goes on: how it runs, not what comes out but for rounding.

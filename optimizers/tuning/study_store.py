@@ -19,8 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dspy_fusion.programs import ConfigurationError, RecordError, Usage
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
-from .workers import Workers
-from .workers import tables as worker_tables
+from .workers import Workers, tables as worker_tables
 
 _APART = "set apart"
 _COUNTS = ("calls", "tokens_in", "tokens_out", "spent_calls", "spent_tokens_in", "spent_tokens_out")

@@ -8,7 +8,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..embedded.embedded_lm import PREFIX
+from ..embedded import PREFIX
 from .model_entry import ENGINES, ModelEntry, Price, check_sampling
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")

@@ -14,7 +14,7 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 
-from ..embedded.embedded_lm import PREFIX, embedded_lm
+from ..embedded import PREFIX
 from ..replicas.affinity import affinity_of
 from ..replicas.gpu_time import GpuTime
 from ..replicas.router import RoutedLM
@@ -123,6 +123,8 @@ class ModelEntry:
         options = {**self.sampling, **sampling}
         check_sampling(options, self.model)
         if self.is_embedded:
+            from .. import embedded_lm  # numpy and tokenizers are loaded only where such a model is asked for
+
             return embedded_lm(self.model, cache=cache, **options)
         if self.engine == "native" and (dropped := [name for name in _NOT_NATIVE if name in options]):
             raise ConfigurationError(

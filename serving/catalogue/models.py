@@ -18,8 +18,7 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..embedded.embedded_lm import PREFIX
-from ..embedded.embedded_model import SUFFIX
+from ..embedded import PREFIX, SUFFIX
 from .entry_tables import check_fallbacks, read_entry
 from .model_entry import ModelEntry, Price
 from .probe_report import draws_together, kept_complaints

@@ -9,10 +9,9 @@ from typing import Any
 
 import dspy
 
+from . import PREFIX
 from .embedded_model import load_model
 from .engine import AsyncEmbeddedEngine, EmbeddedEngine
-
-PREFIX = "embedded/"
 
 
 def embedded_lm(name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:

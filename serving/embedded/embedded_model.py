@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from . import SUFFIX
 from .batching import Batch
 from .caches import PromptCache
 from .checkpoint import Checkpoint, load_checkpoint
@@ -24,7 +25,6 @@ from .worker import worker
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL_NAMES = ("plus", "minus", "times", "sft", "aft", "judge")
-SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from safetensors.numpy import load_file, save_file
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from . import SUFFIX
 from .checkpoint import Architecture, load_checkpoint, save_checkpoint
 from .embedded_lm import embedded_lm
-from .embedded_model import SUFFIX, WEIGHTS, load_model
+from .embedded_model import WEIGHTS, load_model
 from .tokenizer import ASSISTANT, BEGIN, END, USER, ChatTokenizer
 
 CHAT_TEMPLATE = (

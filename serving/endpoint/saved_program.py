@@ -24,7 +24,7 @@ from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import signature_of
 
 from ..catalogue.models import ModelCatalogue
-from ..embedded.embedded_lm import PREFIX
+from ..embedded import PREFIX
 
 KEY = "dspy_fusion"
 VERSION = 1

@@ -16,8 +16,8 @@ from dspy.lm15 import (
     StreamEndEvent,
     TextDelta,
     TokenLogprob,
+    Usage as TokenUsage,
 )
-from dspy.lm15 import Usage as TokenUsage
 
 from dspy_fusion.programs.pools.candidates import Usage
 

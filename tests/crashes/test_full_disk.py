@@ -19,13 +19,10 @@ import pytest
 from dspy_fusion.experiments.records.record_file import read_records
 
 from .answering_server import AnsweringServer
-from .compare_run import CONFIG as COMPARE
-from .compare_run import kept_marks, write_models
+from .compare_run import CONFIG as COMPARE, kept_marks, write_models
 from .crash_runs import Forker, forker
-from .test_synthesize_survives import CONFIG as SYNTHESIS
-from .test_synthesize_survives import PROMPTS, written
-from .tune_run import CONFIG as TUNE
-from .tune_run import outcomes_of
+from .test_synthesize_survives import CONFIG as SYNTHESIS, PROMPTS, written
+from .tune_run import CONFIG as TUNE, outcomes_of
 
 READ_ONLY = "dspy-fusion: cannot write to the folder small/run: Read-only file system"
 

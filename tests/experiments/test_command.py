@@ -88,4 +88,4 @@ def test_a_package_that_is_not_installed_is_named() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 2
-    assert "the package 'rich.console' is not installed; pip install 'dspy-fusion[all]'" in run.stderr
+    assert "dspy-fusion: the command models needs rich: pip install 'dspy-fusion[experiments]'\n" in run.stderr

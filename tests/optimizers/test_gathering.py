@@ -242,5 +242,5 @@ def test_a_row_that_is_too_long_says_by_how_much(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_names_the_extra() -> None:
-    with pytest.raises(ConfigurationError, match=r"needs no_such_library.*pip install 'dspy-fusion\[finetune\]'"):
+    with pytest.raises(ConfigurationError, match=r"^fine-tuning needs no_such_library: pip .*\[finetune\]'$"):
         check_installed(("json", "no_such_library"))

