@@ -18,10 +18,13 @@ _PAUSE_SECONDS, _LONGEST_SECONDS = 0.01, 0.1
 class Group:
     """The calls that one leader answers; a future for each of the others,
     whose result is None where it must ask by itself.
+
+    ``tags`` holds what each of the others said of itself when it joined.
     """
 
     def __init__(self) -> None:
         self.others: list[Future[Any]] = []
+        self.tags: list[Any] = []
 
     def pauses(self) -> Iterator[float]:
         """The seconds that the leader sleeps, one pause after another, until during one of them nobody came."""
@@ -58,7 +61,7 @@ class Gathering:
     def __reduce__(self) -> tuple[type[Gathering], tuple[()]]:
         return Gathering, ()
 
-    def join(self, key: str) -> Group | Future[Any]:
+    def join(self, key: str, tag: Any = None) -> Group | Future[Any]:
         """A new group, for the caller to lead and to :meth:`close`, or a future in an open one."""
         with self._lock:
             if key not in self._open:
@@ -66,6 +69,7 @@ class Gathering:
                 return self._open[key]
             place: Future[Any] = Future()
             self._open[key].others.append(place)
+            self._open[key].tags.append(tag)
             return place
 
     def close(self, key: str, group: Group) -> None:

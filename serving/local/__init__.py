@@ -1,0 +1,1 @@
+"""Local models: a GGUF file is a model, run by llama.cpp on this machine."""
