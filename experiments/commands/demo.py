@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from ..plans.comparison_config import read_config
+from ..plans.command_options import add_options, given_options
+from ..plans.comparison_config import CompareConfig, read_config
 from ..runs.tuning_config import read_tuning_config
+from ..workflows.comparison_workflow import compare
 from ..workflows.tuning_workflow import tune
-from .compare import add_run_options, given_settings, run_comparison
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
+_OF_BOTH = ("models", "tracking", "tracking_uri", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How much of it is run."""
-    add_run_options(parser)
+    add_options(parser, CompareConfig, but=("task", "pools"))
+    parser.add_argument("--retry-failed", action="store_true", help="run again what failed")
     parser.add_argument("--no-study", action="store_true", help="leave out the study at the end")
 
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Runs or continues the comparison, and then the study."""
-    settings = given_settings(arguments)
-    code = run_comparison(replace(read_config(_CONFIGS / "demo.toml"), **settings), arguments, console, log)
-    return code if code or arguments.no_study else _study(arguments, console, log)
+    settings = given_options(arguments, CompareConfig)
+    config = read_config(_CONFIGS / "demo.toml", settings)
+    code = compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
+    return code if code or arguments.no_study else _study(settings, console, log)
 
 
-def _study(arguments: argparse.Namespace, console: Console, log: Console) -> int:
+def _study(given: dict[str, Any], console: Console, log: Console) -> int:
     config = read_tuning_config(_CONFIGS / "demo_tune.toml")
-    most = arguments.examples or config.examples
+    most = given.get("examples", config.examples)
     settings: dict[str, Any] = {
         name: max(2, min(getattr(config, name), most)) for name in ("examples", "held_out", "trials")
     }
-    if arguments.models_file is not None:
-        settings["models"] = str(arguments.models_file)
+    settings |= {name: given[name] for name in _OF_BOTH if name in given}
+    if "out" in given:
+        settings["out"] = f"{given['out']}-study"
     console.print("\nA short study of how to fuse them best:\n", style="bold")
-    return tune(
-        replace(config, **settings),
-        arguments.out and Path(f"{arguments.out}-study"),
-        workers=1,
-        tracking_uri=arguments.tracking_uri,
-        track=not arguments.no_tracking,
-        console=console,
-        log=log,
-    )
+    return tune(read_tuning_config(_CONFIGS / "demo_tune.toml", settings), console=console, log=log)

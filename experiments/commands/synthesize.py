@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
 from dspy_fusion.serving.catalogue.models import load_models
 
+from ..plans.command_options import add_options, given_options
 from ..presentation.quiet import only_errors_logged
 from ..synthesis.dataset_card import UNKNOWN
 from ..synthesis.example_files import KINDS
@@ -27,7 +27,6 @@ from ..synthesis.totals_table import cost_table, row_table, teacher_table
 from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, Shape
 
 INTERRUPTED = 130
-_SETTINGS = ("rows", "temperature", "samples", "seed", "concurrency", "shard_rows", "deadline_seconds")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,18 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     making = parser.add_argument_group("making rows")
     making.add_argument("--prompts", help="a file of prompts (.jsonl, .csv, .parquet, .gz) or task:NAME or hub:NAME")
     making.add_argument("--column", help="the prompts' column (default: prompt)")
-    making.add_argument("--teachers", help="model names, separated by commas")
     making.add_argument("--fusor", help="the model that writes one answer from all candidates")
     making.add_argument("--scorer", help="what finds the best candidate: likelihood, judge or pairwise")
     making.add_argument("--judge", default="", help="the model behind the scorer")
-    making.add_argument("--rows", type=int, help="how many prompts; a finished synthesis goes on when there are more")
-    making.add_argument("--temperature", type=float, help="of the teachers (default: 0.3)")
-    making.add_argument("--samples", type=int, help="answers of each teacher to each prompt")
-    making.add_argument("--seed", type=int, help="base of all seeds")
-    making.add_argument("--concurrency", type=int, help="rows worked on at a time")
-    making.add_argument("--shard-rows", type=int, help="rows a file")
-    making.add_argument("--deadline-seconds", type=float, help="wall time for each round of calls on a row")
-    making.add_argument("--models-file", type=Path, help="a models.toml")
+    add_options(making, SynthesisConfig, but=("out", "system"))
     making.add_argument("--engine", choices=ENGINES, default="local", help="where rows are made (default: local)")
     making.add_argument("--retry-failed", action="store_true", help="make rows again on which anything failed")
     cutting = parser.add_argument_group("exporting")
@@ -83,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     synthesis = prepare(
         config,
         load_models(config.models or None),
-        arguments.out,
+        Path(config.out) if config.out else None,
         engine=arguments.engine,
         retry_failed=arguments.retry_failed,
     )
@@ -143,27 +134,26 @@ def _export(arguments: argparse.Namespace, console: Console, log: Console) -> in
 
 
 def _config(arguments: argparse.Namespace) -> SynthesisConfig:
-    settings: dict[str, Any] = {name: value for name in _SETTINGS if (value := getattr(arguments, name)) is not None}
-    if arguments.models_file is not None:
-        settings["models"] = str(arguments.models_file)
+    settings = given_options(arguments, SynthesisConfig)
+    if arguments.out is not None:
+        settings["out"] = str(arguments.out)
     typed = [name for name in ("prompts", "teachers", "fusor", "scorer", "judge", "column") if getattr(arguments, name)]
     if arguments.config is not None:
         if typed:
             raise ConfigurationError(f"give either a configuration file or --{typed[0]}, not both")
-        return replace(read_synthesis_config(Path(arguments.config)), **settings)
-    if not (arguments.prompts and arguments.teachers):
+        return read_synthesis_config(Path(arguments.config), settings)
+    if not ((arguments.prompts or arguments.task) and arguments.teachers):
         raise ConfigurationError(
             "give a configuration file, or --prompts with --teachers; see dspy-fusion synthesize --help"
         )
-    return parse_synthesis_config({**_tables(arguments), **settings}, where="command line")
+    return parse_synthesis_config(_tables(arguments), where="command line", settings=settings)
 
 
 def _tables(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the options say, as a configuration file would."""
-    kind, colon, name = arguments.prompts.partition(":")
-    source = {kind: name} if colon and kind in ("task", "hub") else {"file": arguments.prompts}
+    kind, colon, name = (arguments.prompts or "").partition(":")
+    source = {kind: name} if colon and kind in ("task", "hub") else {"file": kind + colon + name}
     tables: dict[str, Any] = {"prompts": source | ({"column": arguments.column} if arguments.column else {})}
-    tables["teachers"] = [name.strip() for name in arguments.teachers.split(",") if name.strip()]
     if arguments.fusor:
         tables["fusion"] = {"fusor": arguments.fusor}
     if arguments.scorer:

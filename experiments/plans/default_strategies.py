@@ -4,7 +4,7 @@ and what fusing gains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dspy_fusion.serving.recorded_lm import PREFIX as RECORDED
@@ -34,7 +34,7 @@ def preset_config(
     """
     pool = "all" if len(models) > 1 else models[0]
     fusor = fusor or next((name for name in models if not name.startswith(RECORDED)), "")
-    pools: Mapping[str, tuple[str, ...]] = {"all": tuple(models)} if len(models) > 1 else {}
+    pools = {**settings.pop("pools", {}), **({"all": tuple(models)} if len(models) > 1 else {})}
     alone = dict.fromkeys([*models, fusor] if fusor else models)
     strategies = [StrategyConfig(f"single {name}", "single", name, temperature=0.0) for name in alone]
     asked = load_task(task)

@@ -218,7 +218,8 @@ class _Runner:
 
     def _site(self, seed: int) -> Site:
         config, task = self.comparison.config, self.comparison.task
-        return Site(task, config.instructions or task.instructions, self.comparison.lms, self.comparison.bank, seed)
+        instructions, repetition = config.instructions or task.instructions, config.seed + seed
+        return Site(task, instructions, self.comparison.lms, self.comparison.bank, repetition)
 
     def _give_up_if_nothing_works(self, record: Record) -> None:
         if record.error is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dspy_fusion.optimizers.finetuning import (
     GoldReferences,
     SampledProposals,
 )
-from dspy_fusion.programs import LMJudge
+from dspy_fusion.programs import CandidateBank, LMJudge
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
@@ -25,9 +25,9 @@ from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingf
 from ..plans.comparison_config import CompareConfig
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
-from ..tasks import Task, load_task
+from ..tasks import Task
 from .finetuning_config import FineTuningConfig
-from .judge_models import Models
+from .judge_models import Models, graded_task, metric_judge
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,15 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
         ConfigurationError: a name or an option is wrong.
     """
     comparison = CompareConfig(
-        config.task, (config.program,), config.pools, n=config.keep, temperature=config.temperature
+        config.task, (config.program,), pools=config.pools, n=config.keep, temperature=config.temperature
     )
     (strategy, *_) = planned(comparison)
     if strategy.role != "fuse":
         raise ConfigurationError(f"[program] {strategy.program!r} has no fusor; take fusion or propose_aggregate")
-    task = load_task(config.task)
     lms = {name: models.lm(name) for name in model_names((strategy,))}
-    program = build(strategy, Site(task, task.instructions, lms, None, 0))
+    task = graded_task(config, metric_judge(config, models, lms))
+    bank = CandidateBank(config.bank) if config.bank else None
+    program = build(strategy, Site(task, task.instructions, lms, bank, config.seed))
     examples = _examples(config, task)
     optimizer = AggregationFineTuning(
         to_huggingface(config.base.removeprefix("embedded/"), folder / "base") if config.is_embedded else config.base,
@@ -78,13 +79,13 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
         serve=_serve(config, models),
         proposals=GivenProposals(scores=_scores_field(examples))
         if config.file
-        else _sampled(config, comparison, models, task, examples),
+        else _sampled(config, comparison, models, task, examples, bank),
         references=FusorReferences(models.lm(config.references)) if config.references else GoldReferences(),
-        objective=config.objective,  # type: ignore[arg-type] (the configuration checks it)
-        training=config.training,
+        objective=config.objective,
+        training=replace(config.training, seed=config.training.seed or config.seed),
         plain_share=config.plain_share,
         instructions=config.instructions,
-        too_long=config.too_long,  # type: ignore[arg-type] (the optimizer checks it)
+        too_long=config.too_long,
         tolerated_failures=config.tolerated_failures,
         num_threads=config.max_concurrency,
     )
@@ -104,13 +105,18 @@ def _serve(config: FineTuningConfig, models: Models) -> Callable[[Path], dspy.Ba
 
 
 def _sampled(
-    config: FineTuningConfig, comparison: CompareConfig, models: Models, task: Task, examples: Sequence[dspy.Example]
+    config: FineTuningConfig,
+    comparison: CompareConfig,
+    models: Models,
+    task: Task,
+    examples: Sequence[dspy.Example],
+    bank: CandidateBank | None,
 ) -> SampledProposals:
     names = comparison.pool_models(config.proposers or config.base)
     lms = [models.lm(name) for name in names]
     judged = LMJudge(models.lm(config.judge)) if config.scorer == "judge" else None
     scorer = judged if config.scorer != "metric" else _graded(task, examples)
-    return SampledProposals(lms, draws=config.draws, keep=config.keep, scorer=scorer)
+    return SampledProposals(lms, draws=config.draws, keep=config.keep, scorer=scorer, seed=config.seed, bank=bank)
 
 
 def _graded(task: Task, examples: Sequence[dspy.Example]) -> Callable[[dict[str, Any], dspy.Prediction], float]:

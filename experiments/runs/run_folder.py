@@ -11,14 +11,15 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from ..plans.comparison_config import CompareConfig, differences, parse_config
+from ..plans.comparison_config import CompareConfig, parse_config
+from ..plans.typed_config import differences
 from ..records.record import Record
 from ..records.record_file import read_records
 
@@ -109,7 +110,7 @@ def open_run(
         RecordError: the folder holds a run of another configuration.
     """
     folder = RunFolder(path)
-    now = {"digest": config.digest, "config": asdict(config), "models": models, "examples": dict(examples or {})}
+    now = {"digest": config.digest, "config": config.kept, "models": models, "examples": dict(examples or {})}
     try:
         for made in (path, folder.plots, folder.programs):
             made.mkdir(parents=True, exist_ok=True)
@@ -146,9 +147,8 @@ def read_run(path: Path) -> Run:
     folder = RunFolder(path)
     about = _read_about(folder)
     table = {key: value for key, value in about["config"].items() if key != "strategies"}
-    strategies = [{k: v for k, v in item.items() if v is not None} for item in about["config"]["strategies"]]
     try:
-        config = parse_config({**table, "strategy": strategies}, where=str(folder.about))
+        config = parse_config({**table, "strategy": about["config"]["strategies"]}, where=str(folder.about))
     except ConfigurationError as error:
         raise RecordError(f"{error}; the run was made by another version") from error
     return Run(folder, config, read_records(folder.records) if folder.records.exists() else (), about)

@@ -107,19 +107,17 @@ def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.
 
     try:
         about = json.loads(path.read_text(encoding="utf-8"))["config"]
-        table = {key: _without_none(value) if isinstance(value, dict) else value for key, value in about.items()}
+        table = dict(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is no study's: {type(error).__name__}: {error}") from error
     config = parse_tuning_config(table, where=str(path))
     task, first_n = load_task(config.task), config.program.n or _FIRST_N
-    comparison = CompareConfig(config.task, (config.program,), config.pools, n=first_n, temperature=config.temperature)
+    comparison = CompareConfig(
+        config.task, (config.program,), pools=config.pools, n=first_n, temperature=config.temperature
+    )
     (strategy, *_) = planned(comparison)
     lms = {name: catalogue.lm(name) for name in model_names((strategy,))}
     return build(strategy, Site(task, task.instructions, lms, None, 0)), task.adapter()
-
-
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if value is not None}
 
 
 def _restored(program: dspy.Module, state: Mapping[str, Any], path: Path) -> dspy.Module:

@@ -19,6 +19,7 @@ from dspy_fusion.optimizers import (
     gpu_seconds,
     tokens,
 )
+from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
 
@@ -77,6 +78,7 @@ class Tuning:
             tune_task=config.tune_task,
             exclude=config.exclude,
             num_threads=config.max_concurrency,
+            bank=CandidateBank(config.bank) if config.bank else None,
             seed=config.seed,
             on_progress=on_progress,
         )
@@ -95,7 +97,7 @@ def prepare_tuning(config: TuningConfig, models: Models) -> Tuning:
         ConfigurationError: a name or an option is wrong.
     """
     n, temperature = config.program.n or _FIRST_N, config.temperature
-    comparison = CompareConfig(config.task, (config.program,), config.pools, n=n, temperature=temperature)
+    comparison = CompareConfig(config.task, (config.program,), pools=config.pools, n=n, temperature=temperature)
     strategy, *_ = planned(comparison)
     lms = {name: models.lm(name) for name in model_names((strategy,))}
     task = graded_task(config, metric_judge(config, models, lms))
@@ -105,7 +107,7 @@ def prepare_tuning(config: TuningConfig, models: Models) -> Tuning:
     return Tuning(
         config=config,
         task=task,
-        program=build(strategy, Site(task, task.instructions, lms, None, 0)),
+        program=build(strategy, Site(task, task.instructions, lms, None, config.seed)),
         examples=examples,
         held_out=held_out,
         lms=tuple(models.lm(name) for name in names),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,7 @@ def open_tuning_folder(path: Path, config: TuningConfig, about: Mapping[str, Any
     try:
         folder.plots.mkdir(parents=True, exist_ok=True)
         partial = folder.about.with_suffix(".partial")
-        partial.write_text(
-            json.dumps({"config": asdict(config), **about}, indent=1, ensure_ascii=False), encoding="utf-8"
-        )
+        partial.write_text(json.dumps({"config": config.kept, **about}, indent=1, ensure_ascii=False), encoding="utf-8")
         partial.replace(folder.about)
     except OSError as error:
         raise ConfigurationError(

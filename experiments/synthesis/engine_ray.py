@@ -50,7 +50,7 @@ def run_on_ray(
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     try:
         cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        block = recipe.config.concurrency
+        block = recipe.config.max_concurrency
         missing = (prompt for prompt in prompts if not shards.has(prompt.index))
         while window := list(islice(missing, block * cpus * _WINDOW)):
             for row in _made(ray, recipe, window, block, cpus):
@@ -75,7 +75,7 @@ class RowActor:
     def __init__(self, recipe: Recipe) -> None:
         self.maker = RowMaker(recipe)
         self.loop = asyncio.new_event_loop()
-        self.loop.set_default_executor(threads_for(recipe.config.concurrency))
+        self.loop.set_default_executor(threads_for(recipe.config.max_concurrency))
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """From prompts to rows, each as one text."""

@@ -9,14 +9,14 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from ..plans.comparison_config import differences
+from ..plans.typed_config import differences
 from ..runs.run_folder import environment
 from .synthesis_config import SynthesisConfig, parse_synthesis_config
 
@@ -75,7 +75,7 @@ def open_folder(path: Path, config: SynthesisConfig, about: Mapping[str, Any]) -
     try:
         path.mkdir(parents=True, exist_ok=True)
         folder = SynthesisFolder(path, _locked(path / "lock"))
-        now = {"digest": config.digest, "config": asdict(config), **about}
+        now = {"digest": config.digest, "config": config.kept, **about}
         if folder.about.exists():
             _check_same(folder, config, now)
         else:

@@ -81,7 +81,9 @@ class SynthesisProgram(FusingProgram):
         """What comes of a prompt; candidate i is drawn with ``seed + i``."""
         inputs = {PROMPT: prompt}
         needs_logprobs = self.scorer is not None and self.scorer.needs_logprobs
-        attempts = [replace(attempt, seed=seed) for attempt in self.attempts(inputs, self.n, logprobs=needs_logprobs)]
+        attempts = [
+            replace(attempt, seed=seed, key="") for attempt in self.attempts(inputs, self.n, logprobs=needs_logprobs)
+        ]
         candidates = yield self.side_by_side(attempts)
         usage = {"candidates": usage_of(candidates)}
         scores, error = yield from self._scores(inputs, candidates)
@@ -91,7 +93,7 @@ class SynthesisProgram(FusingProgram):
         fused = None
         if shown:
             attempt = self.fuse(inputs, shown, layer=1, temperature=self.fusor_temperature)
-            (fused,) = yield self.side_by_side([replace(attempt, seed=seed)])
+            (fused,) = yield self.side_by_side([replace(attempt, seed=seed, key="")])
             usage["fusor"] = fused.usage
         best = best_scored(good)
         places = tuple(candidate.index for candidate in shown)

@@ -68,7 +68,11 @@ def open_source(config: SynthesisConfig) -> Source:
     prompts = config.prompts
     if prompts.file:
         return FileSource(prompts)
-    return HubSource(prompts) if prompts.hub else TaskSource(prompts, config.rows)
+    if prompts.hub:
+        return HubSource(prompts)
+    from .task_prompts import TaskSource
+
+    return TaskSource(config)
 
 
 class FileSource:
@@ -132,49 +136,6 @@ class HubSource:
                 f"the data set {self.config.hub!r} cannot be had ({_short(error)}); check its name, subset and split"
             )
             raise ConfigurationError(message) from error
-
-
-class TaskSource:
-    """Questions of one of the library's tasks, as its own adapter words them; tasks are read whole."""
-
-    def __init__(self, config: PromptsConfig, rows: int) -> None:
-        from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
-        from dspy_fusion.programs.tasks.signatures import task_signature
-
-        from ..tasks import load_task
-
-        if not rows:
-            raise ConfigurationError(
-                f"rows=0 asks for all of {config.task}, but a task may have no end; give rows = 1000 or --rows 1000"
-            )
-        task = load_task(config.task)
-        if config.split not in task.splits:
-            raise ConfigurationError(
-                f"the task {config.task!r} has no split {config.split!r}; it has: {', '.join(task.splits)}"
-            )
-        signature = task_signature(task.program(task.instructions))
-        for name in list(signature.output_fields)[1:]:
-            signature = signature.delete(name)  # the question is worded the same, however many fields an answer has
-        self.config, self.system = config, task.instructions
-        examples = [dict(example.inputs().items()) for example in task.examples(config.split, rows)]
-        self._texts = [PlainAdapter().format(signature, [], inputs)[-1]["content"] for inputs in examples]
-        self.total = len(self._texts)
-        # Not how many: a synthesis may go on with more of them.
-        self.about = {
-            "task": config.task,
-            "split": config.split,
-            "digest_of_first": input_digest({"text": self._texts[0]}),
-        }
-
-    def read(self, start: int = 0) -> Iterator[Prompt]:
-        """The prompts from a place on."""
-        for index in range(start, len(self._texts)):
-            yield Prompt(
-                index,
-                self._texts[index],
-                self.config.language,
-                f"{self.config.task}, {self.config.split}, example {index}",
-            )
 
 
 def read_prompt(config: PromptsConfig, row: Row, index: int) -> Prompt:

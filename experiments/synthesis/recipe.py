@@ -16,7 +16,15 @@ import dspy
 from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
 from dspy.lm15 import RouterConfig
 
-from dspy_fusion.programs import Likelihood, LMJudge, PairwiseTournament, RewardModel, Scorer
+from dspy_fusion.programs import (
+    CandidateBank,
+    Likelihood,
+    LMJudge,
+    PairwiseTournament,
+    RewardFunction,
+    RewardModel,
+    Scorer,
+)
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
@@ -24,7 +32,7 @@ from dspy_fusion.serving.catalogue.model_entry import ModelEntry
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
 from .program import SynthesisProgram
-from .synthesis_config import BestConfig, SynthesisConfig
+from .synthesis_config import SynthesisConfig
 
 _CONNECTION = ("api_base", "api_key")
 
@@ -79,7 +87,8 @@ class Recipe:
     @property
     def model_names(self) -> tuple[str, ...]:
         """Every model that is asked for anything, each once."""
-        judge = self.config.best.model if self.config.best else ""
+        best = self.config.best
+        judge = (self.config.metric_judge if best.scorer == "metric" else best.model) if best else ""
         fusor = self.config.fusion.fusor if self.config.fusion else ""
         return tuple(dict.fromkeys(name for name in (*self.config.teachers, judge, fusor) if name))
 
@@ -111,11 +120,12 @@ class Recipe:
             ConfigurationError: a model's name or an option is wrong, or a key is missing.
         """
         config, fusion = self.config, self.config.fusion
-        most = config.concurrency * config.candidates
+        most = config.max_concurrency * config.candidates
         lms = {name: direct_lm(self.catalogue.entry(name), connections=most) for name in self.model_names}
         return SynthesisProgram(
             n=config.candidates,
-            scorer=None if config.best is None else _scorer(config.best, lms),
+            scorer=self._scorer(lms),
+            bank=CandidateBank(config.bank) if config.bank else None,
             fuses=fusion is not None,
             instructions=self.fusor_instructions,
             fusor_lm=lms[fusion.fusor] if fusion else None,
@@ -126,6 +136,20 @@ class Recipe:
             seed=config.seed,
             deadline_seconds=config.deadline_seconds,
         )
+
+    def _scorer(self, lms: Mapping[str, dspy.BaseLM]) -> Scorer | None:
+        best = self.config.best
+        if best is None:
+            return None
+        if best.scorer == "metric":
+            from .task_prompts import TaskSource
+
+            return RewardFunction(TaskSource(self.config, lms.get(self.config.metric_judge)).graded())
+        options = {**({"lm": lms[best.model]} if best.model else {}), **best.options}
+        try:
+            return _SCORERS[best.scorer](**options)
+        except TypeError as error:
+            raise ConfigurationError(f"[best] scorer {best.scorer!r} does not take these options: {error}") from error
 
 
 def text_digest(text: str) -> str:
@@ -139,14 +163,6 @@ _SCORERS: dict[str, Callable[..., Scorer]] = {
     "likelihood": Likelihood,
     "reward_model": RewardModel,
 }
-
-
-def _scorer(best: BestConfig, lms: Mapping[str, dspy.BaseLM]) -> Scorer:
-    options = {**({"lm": lms[best.model]} if best.model else {}), **best.options}
-    try:
-        return _SCORERS[best.scorer](**options)
-    except TypeError as error:
-        raise ConfigurationError(f"[best] scorer {best.scorer!r} does not take these options: {error}") from error
 
 
 def _digest(fingerprint: Any) -> str:

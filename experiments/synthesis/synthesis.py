@@ -113,7 +113,7 @@ class Synthesis:
     async def _run_here(self, written: Callable[[Row], None], on_interrupt: Callable[[], None]) -> bool:
         engine = LocalEngine(RowMaker(self.recipe), self.shards, self.gates, written)
         with _stopping_at_interrupt(engine, on_interrupt):
-            await engine.run(self.missing(), self.config.concurrency)
+            await engine.run(self.missing(), self.config.max_concurrency)
         return not engine.stopped
 
 

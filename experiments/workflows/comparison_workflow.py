@@ -27,24 +27,15 @@ INTERRUPTED = 130
 _WIDE = 140  # characters from which the cost table also shows the roles
 
 
-def compare(
-    config: CompareConfig,
-    out: Path | None,
-    *,
-    tracking_uri: str | None,
-    track: bool,
-    retry_failed: bool,
-    console: Console,
-    log: Console,
-) -> int:
+def compare(config: CompareConfig, *, retry_failed: bool = False, console: Console, log: Console) -> int:
     """Runs or continues a comparison and shows it; returns the exit code."""
     catalogue = load_models(config.models or None)
-    comparison = prepare(config, catalogue, out, retry_failed=retry_failed)
+    comparison = prepare(config, catalogue, Path(config.out) if config.out else None, retry_failed=retry_failed)
     folder = comparison.folder
     log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
-    uri = tracking_uri or default_uri(folder)
+    uri = config.tracking_uri or default_uri(folder)
     experiment = f"dspy-fusion {config.task}"
-    tracker = Tracker(uri, experiment=experiment, folder=folder, warn=_warner(log)) if track else None
+    tracker = Tracker(uri, experiment=experiment, folder=folder, warn=_warner(log)) if config.tracking else None
     interrupted = _run(comparison, log)
     run = read_run(folder.path)
     if not run.records:

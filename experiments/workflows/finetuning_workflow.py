@@ -21,27 +21,23 @@ from ..runs.finetuning import FineTuning, prepare_finetuning
 from ..runs.finetuning_config import FineTuningConfig
 from ..runs.finetuning_tracking import CurveTracker
 from ..runs.run_folder import RunFolder
+from ..runs.study_tracking import tracking_parameters
 from ..runs.tracking import default_uri, without_password
 from ..statistics.intervals import mean_interval, paired_difference
 
 
-def finetune(
-    config: FineTuningConfig, out: Path | None, *, tracking_uri: str | None, track: bool, console: Console, log: Console
-) -> int:
+def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int:
     """Runs or continues a fine-tuning and shows its result; returns the exit code.
 
     Args:
         config: what is trained.
-        out: the folder; None takes one named after the task and the objective.
-        tracking_uri: the MLflow store; None takes the usual one.
-        track: whether to write to MLflow.
         console: for the result.
         log: for progress and warnings.
     """
-    folder = out or Path("runs") / f"finetune-{config.task}-{config.objective}"
+    folder = Path(config.out or f"runs/finetune-{config.task}-{config.objective}")
     tuning = prepare_finetuning(config, load_models(config.models or None), folder)
-    uri = tracking_uri or default_uri(RunFolder(folder))
-    tracker = _tracker(config, folder, uri, log) if track else None
+    uri = config.tracking_uri or default_uri(RunFolder(folder))
+    tracker = _tracker(config, folder, uri, log) if config.tracking else None
     tuning.optimizer.on_progress = _teller(log, tracker)
     with dspy.context(adapter=tuning.task.adapter(), disable_history=True):
         trained: Any = tuning.optimizer.compile(tuning.program, trainset=tuning.examples)
@@ -96,7 +92,7 @@ def _tracker(config: FineTuningConfig, folder: Path, uri: str, log: Console) -> 
         uri,
         experiment=f"dspy-fusion finetune {config.task}",
         folder=folder,
-        parameters=config.as_parameters(),
+        parameters={name: str(value) for name, value in tracking_parameters(config.kept).items()},
         warn=lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True),
     )
 

@@ -38,11 +38,8 @@ from ..runs.tuning_progress import TuningProgress
 
 def tune(
     config: TuningConfig,
-    out: Path | None,
     *,
-    workers: int,
-    tracking_uri: str | None,
-    track: bool,
+    workers: int = 1,
     console: Console,
     log: Console,
 ) -> int:
@@ -50,22 +47,19 @@ def tune(
 
     Args:
         config: what is tuned.
-        out: the run's folder; None takes one named after the configuration and the models.
         workers: how many processes work on the study, this one included.
-        tracking_uri: the MLflow store; None takes the usual one.
-        track: whether to write to MLflow.
         console: for the result.
         log: for progress and warnings.
     """
     tuning = prepare_tuning(config, load_models(config.models or None))
     name = _name(tuning)
-    path = out or Path("runs") / name
-    uri = tracking_uri or default_uri(RunFolder(path))
+    path = Path(config.out or f"runs/{name}")
+    uri = config.tracking_uri or default_uri(RunFolder(path))
     about = {"study": name, "experiment": f"dspy-fusion tune {config.task}", "tracking_uri": without_password(uri)}
     folder = open_tuning_folder(path, config, about)
     log.print(f"{folder.path}: {config.trials} trials on {len(tuning.examples)} examples", highlight=False)
     place = _place(folder, uri)
-    tracker = StudyTracker(place, _warner(log)) if track else None
+    tracker = StudyTracker(place, _warner(log)) if config.tracking else None
     with writing(path), _others(folder, workers - 1, log), TuningProgress(log) as progress:
         tuned = _run(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
@@ -179,12 +173,7 @@ def _place(folder: TuningFolder, uri: str) -> StudyPlace:
 
 
 def _config(about: dict[str, Any]) -> TuningConfig:
-    table = {key: _without_none(value) if isinstance(value, dict) else value for key, value in about["config"].items()}
-    return parse_tuning_config(table, where="tuning.json")
-
-
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if value is not None}
+    return parse_tuning_config(about["config"], where="tuning.json")
 
 
 def _storage(config: TuningConfig, folder: TuningFolder) -> str:

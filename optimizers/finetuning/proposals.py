@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import dspy
 
@@ -21,6 +21,9 @@ from dspy_fusion.programs.pools.candidates import Candidate, Pool, PooledPredict
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
 from dspy_fusion.programs.tasks.signatures import plain
+
+if TYPE_CHECKING:
+    from dspy_fusion.programs import CandidateBank
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class SampledProposals:
         top_p: in (0, 1].
         top_k: from 1; DSPy's native engine would drop it, litellm's and the embedded models' do not.
         seed: answer i is drawn with seed ``seed + i``.
+        bank: where what was drawn is kept and replayed from.
     """
 
     lm: dspy.BaseLM | Sequence[dspy.BaseLM]
@@ -124,6 +128,7 @@ class SampledProposals:
     top_p: float | None = 0.95
     top_k: int | None = 50
     seed: int = 0
+    bank: CandidateBank | None = None
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
@@ -164,6 +169,7 @@ class SampledProposals:
             temperature=self.temperature,
             seed=self.seed,
             quorum=self.keep,
+            bank=self.bank,
             signature=task,
         )(**example.inputs().toDict())
         good = [candidate for candidate in drawn.pool.good if not _is_blank(candidate, task)]

@@ -41,7 +41,7 @@ def worksheets(pool: tuple[str, ...], **settings: Any) -> CompareConfig:
         StrategyConfig("fusion", "fusion", "all", fusor="embedded/aft"),
         StrategyConfig("deeper", "propose_aggregate", "all", fusor="embedded/aft"),
     )
-    return CompareConfig("worksheets", strategies, {"all": pool}, examples=3, n=3, max_concurrency=3, **settings)
+    return CompareConfig("worksheets", strategies, pools={"all": pool}, examples=3, n=3, max_concurrency=3, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,9 @@ def test_vote_and_oracle_on_real_candidates(store: RecordedStore, tmp_path: Path
         for name in ("gpt-3.5-turbo/cot-base", "tora-70b-v1.0", "Mixtral-8x7B-Instruct-v0.1")
     )
     strategies = (StrategyConfig("vote", "vote", "all"), ORACLE)
-    config = CompareConfig("gsm8k", strategies, {"all": pool}, examples=40, n=3, bank=store.bank.url, data=str(DATA))
+    config = CompareConfig(
+        "gsm8k", strategies, pools={"all": pool}, examples=40, n=3, bank=store.bank.url, data=str(DATA)
+    )
     found = finished(prepare(config, load_models(), tmp_path / "run"))
     known = RecordedPool.of(
         "pool", store.questions("gsm8k_pool"), columns=[name.removeprefix("recorded/gsm8k_pool/") for name in pool]

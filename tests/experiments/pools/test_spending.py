@@ -20,7 +20,7 @@ RATES = Rates({"a": 10, "b": 20}, {"a": 100, "b": 200}, {"a": Price(1.0, 2.0)})
 
 
 def spent(*strategies: StrategyConfig, n: int = 4) -> Spending:
-    return comparison_spending(planned(CompareConfig("worksheets", strategies, {"ab": ("a", "b")}, n=n)), RATES)
+    return comparison_spending(planned(CompareConfig("worksheets", strategies, pools={"ab": ("a", "b")}, n=n)), RATES)
 
 
 def test_strategies_with_the_same_pool_draw_it_once() -> None:

@@ -33,7 +33,7 @@ def test_training_is_the_papers_unless_it_is_said_otherwise() -> None:
     [
         ({"objective": "dpo"}, "objective must be one of aft, sft"),
         ({"examples": 0}, "examples must be at least 1"),
-        ({"scorer": "votes"}, "scorer must be 'metric', 'judge' or empty"),
+        ({"scorer": "votes"}, "scorer must be one of metric, judge or empty"),
         ({"scorer": "judge"}, 'scorer = "judge" needs a model'),
         ({"base": "org/model"}, "proposers is missing"),
         ({"base": "org/model", "proposers": "embedded/sft", "held_out": 5}, "only an embedded base allows"),
@@ -44,7 +44,7 @@ def test_training_is_the_papers_unless_it_is_said_otherwise() -> None:
         ({"training": {"batch_size": 12}}, "batch_size=12 is no multiple of micro_batch=8"),
         ({"training": {"warmup": 1.0}}, r"warmup must be in \[0, 1\)"),
         ({"training": {"lora": {"rank": 0}}}, "rank and alpha must be at least 1"),
-        ({"training": {"device": "tpu"}}, "device must be 'auto', 'cpu' or 'cuda'"),
+        ({"training": {"device": "tpu"}}, "device must be one of auto, cpu, cuda"),
         ({"program": {**PROGRAM, "pools": 1}}, "unknown key 'pools'"),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_server_that_is_not_there_is_named_with_its_teacher(config: Path, caps
         ([], "give a configuration file, or --prompts with --teachers"),
         (["s.toml", "--teachers", "plus"], "give either a configuration file or --teachers, not both"),
         (["s.toml", "out"], "a second word is for export alone, but got 'out'"),
-        (["s.toml", "--temperature", "3"], "temperature must be between 0 and 2, but got temperature=3.0"),
+        (["s.toml", "--temperature", "3"], "temperature must be at most 2, but got temperature=3.0"),
         (["--prompts", "p.jsonl", "--teachers", "plus"], "cannot read p.jsonl: No such file or directory"),
         (
             ["--prompts", "q.jsonl", "--teachers", "plus"],

@@ -1,0 +1,85 @@
+"""What comparing, tuning, fine-tuning and synthesizing are all told, under the same keys with the same meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import KW_ONLY, asdict, field
+from typing import Annotated, Any
+
+from .typed_config import Count, Names, Pools, Written, configuration
+
+_PLACE = ("tracking", "tracking_uri", "out")  # where a run goes, which is nothing of what it is
+_MAY_CHANGE = (*_PLACE, "title", "data", "models", "bank", "max_concurrency")
+
+
+@configuration
+class RunConfig:
+    """The shared part of a configuration."""
+
+    task: str
+    """Name of the task."""
+    _: KW_ONLY
+    title: str = ""
+    """A line for the head of what is printed."""
+    data: str = ""
+    """Local folder with the task's files; empty takes that of ``DSPY_FUSION_DATA``, else the Hugging Face hub."""
+    languages: Names = ()
+    """The languages to ask in, by their codes, of a task that has several; empty takes all."""
+    adapter: str = ""
+    """How the models are asked: ``chat``, ``json``, or ``plain`` for models that cannot fill in fields; empty takes
+    the task's own way."""
+    metric_judge: str = ""
+    """The model that grades answers, for a task whose metric asks one; none of the models that answer."""
+    judge_may_answer: bool = False
+    """Whether a judge may be one of the models whose answers it judges all the same, although models prefer their own
+    answers."""
+    pools: Pools = field(default_factory=dict)
+    """Named lists of models; candidate i of a pool is drawn from model i modulo their number."""
+    models: Annotated[str, Written("models_file", "--models-file")] = ""
+    """Path of the model catalogue, a models.toml, relative to the working directory; empty takes the one that lies
+    there, or the built-in one."""
+    bank: str = ""
+    """SQLAlchemy URL of the bank that keeps candidates; empty takes the run's own."""
+    seed: int = 0
+    """Base of all seeds: of what is sampled, of orders and of searches."""
+    max_concurrency: Annotated[Count, Written("concurrency")] = 8
+    """How many examples are worked on at a time."""
+    tracking: bool = True
+    """Whether MLflow is told; what is on disk is the same either way, and ``dspy-fusion sync`` tells MLflow later."""
+    tracking_uri: str = ""
+    """MLflow store; empty takes ``MLFLOW_TRACKING_URI``, else mlflow.db beside the run."""
+    out: str = ""
+    """Folder of the run; empty takes one under runs/, named after what is run. An unfinished run there goes on."""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The configuration as a run's folder keeps it, as plain data."""
+        return plain({key: value for key, value in asdict(self).items() if key not in _PLACE})
+
+
+def relevant(config: RunConfig, *, but: tuple[str, ...], if_set: tuple[str, ...]) -> dict[str, Any]:
+    """What makes a run this one, as plain data.
+
+    Args:
+        config: of the run.
+        but: fields that may be others when the run goes on.
+        if_set: fields that count only where they are not as by default, so that runs from before there were these
+            go on.
+    """
+    unset = {item.name: _default(item) for item in dataclasses.fields(config) if item.name in if_set}
+    return {
+        key: value
+        for key, value in config.kept.items()
+        if key not in (*but, *_MAY_CHANGE) and not (key in unset and value == unset[key])
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON reads it back."""
+    return json.loads(json.dumps(value))
+
+
+def _default(item: Any) -> Any:
+    made = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
+    return plain(made)
