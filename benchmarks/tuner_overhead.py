@@ -22,6 +22,7 @@ class _Instant(ProposeAggregate):
     """Answers without a model, and notes how long its calls took, DSPy's own part in a call included."""
 
     seconds = 0.0
+    call_seconds = 0.0
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         started = time.perf_counter()
@@ -32,6 +33,9 @@ class _Instant(ProposeAggregate):
 
     def forward(self, **inputs: Any) -> Any:
         rng = random.Random(f"{inputs} {self.width.value} {self.depth.value}")
+        time.sleep(
+            self.call_seconds * (self.depth.value + 1)
+        )  # the layers wait for one another, a layer's calls do not
         return dspy.Prediction(answer=rng.random())
 
 
@@ -61,6 +65,56 @@ def tuner_milliseconds(trials: int, examples: int) -> tuple[float, float]:
     return 1000 * (seen[-1] - seen[0] - _Instant.seconds) / max(1, trials - 1), 1000 * floor / trials
 
 
+def wall_share(call_seconds: float, *, trials: int = 12, examples: int = 24) -> tuple[float, float]:
+    """The share of a study's wall time in which no call was under way, and the wall time in seconds;
+    its calls take so long, eight examples at a time, and trials are raced.
+    """
+    _Instant.call_seconds = call_seconds
+    data = [dspy.Example(question=f"q{i}").with_inputs("question") for i in range(examples)]
+    waited: list[tuple[float, float]] = []
+
+    class Timed(_Instant):
+        def forward(self, **inputs: Any) -> Any:
+            started = time.perf_counter()
+            answer = super().forward(**inputs)
+            waited.append((started, time.perf_counter()))
+            return answer
+
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = OptunaTuner(
+            lambda example, prediction: prediction.answer,
+            trials=trials,
+            storage=f"sqlite:///{folder}/t.db",
+            exclude=_FIXED,
+            num_threads=8,
+            holdout=0,
+        )
+        tuner.compile(Timed(dspy.Predict("question -> answer")), valset=data)
+    whole = time.perf_counter() - started
+    _Instant.call_seconds = 0.0
+    return 1 - _covered(waited) / whole, whole
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """How long at least one of the spans lasted."""
+    covered, until = 0.0, 0.0
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return covered
+
+
+def main() -> None:
+    """Prints what a trial takes beside Optuna alone, and what that is of a study on models that take their time."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    ours, floor = tuner_milliseconds(40, 20)
+    print(f"our tuner {ours:.0f} ms a trial, Optuna alone {floor:.0f} ms")
+    for seconds in (0.5, 1.0):
+        share, whole = wall_share(seconds)
+        print(f"calls of {seconds:g} s: {share:.1%} of a study of {whole:.0f} s passes without a call under way")
+
+
 def _optuna_seconds(path: Path, trials: int) -> float:
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     listen(storage.engine)
@@ -77,3 +131,7 @@ def _optuna_seconds(path: Path, trials: int) -> float:
         trial.suggest_int("instruction", 0, 7)
         study.tell(trial, [1 / width, depth])
     return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from ..evidence.summary import Summary, summarize
 from ..plans.comparison_config import CompareConfig
 from ..runs.comparison import prepare
-from ..runs.progress import RunProgress
+from ..runs.record_progress import RunProgress
 from ..runs.run_folder import read_run
 from ..tasks import Task, load_task
 from ..tasks.adapters import spoken

@@ -27,7 +27,7 @@ from ..analyses.running import Asked, run_grid, run_perplexity, run_subsets
 from ..analyses.subset_findings import rank_cells, subset_findings
 from ..presentation.figure import Plot
 from ..presentation.quiet import only_errors_logged
-from ..runs.progress import RunProgress
+from ..runs.record_progress import RunProgress
 
 _STEP = 20  # likelihoods between two lines of progress
 

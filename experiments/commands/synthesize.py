@@ -12,21 +12,16 @@ from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
-from dspy_fusion.serving.catalogue.models import load_models
 
 from ..plans.command_options import add_options, given_options
-from ..presentation.quiet import only_errors_logged
 from ..synthesis.dataset_card import UNKNOWN
 from ..synthesis.example_files import KINDS
 from ..synthesis.export import export
 from ..synthesis.folder import read_folder
-from ..synthesis.row_progress import SynthesisProgress
-from ..synthesis.synthesis import ENGINES, Synthesis, prepare
+from ..synthesis.synthesis import ENGINES
 from ..synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config, read_synthesis_config
-from ..synthesis.totals_table import cost_table, row_table, teacher_table
 from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, Shape
-
-INTERRUPTED = 130
+from ..workflows.synthesis_workflow import synthesize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,43 +66,7 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     if arguments.folder is not None:
         raise ConfigurationError(f"a second word is for export alone, but got {str(arguments.folder)!r}")
     config = _config(arguments)
-    synthesis = prepare(
-        config,
-        load_models(config.models or None),
-        Path(config.out) if config.out else None,
-        engine=arguments.engine,
-        retry_failed=arguments.retry_failed,
-    )
-    try:
-        return _make(synthesis, arguments.engine, console, log)
-    finally:
-        synthesis.close()
-
-
-def _make(synthesis: Synthesis, engine: str, console: Console, log: Console) -> int:
-    shards, path = synthesis.shards, synthesis.folder.path
-    log.print(f"{path}: {shards.count} of {synthesis.total or '?'} rows are there", highlight=False, soft_wrap=True)
-    quiet = only_errors_logged("dspy_fusion", "dspy", "LiteLLM")  # failures are on the rows
-    with quiet, SynthesisProgress(log, total=synthesis.total, done=shards.count) as progress:
-        finished = synthesis.go_on(
-            progress.add,
-            engine=engine,
-            on_interrupt=lambda: log.print("stopping when the rows in flight are done; Ctrl-C again stops at once"),
-        )
-    totals = synthesis.count()
-    for table in (teacher_table(totals), row_table(totals), cost_table(totals)):
-        console.print(table)
-    console.print(f"{totals.cost_usd:.4f} USD by the catalogue's prices", highlight=False)
-    if not finished:
-        log.print(
-            f"interrupted at {totals.rows} of {synthesis.total or '?'} rows; the same command goes on from there",
-            highlight=False,
-        )
-        return INTERRUPTED
-    console.print(
-        f"next: dspy-fusion synthesize export {path} --format sft --to jsonl", highlight=False, soft_wrap=True
-    )
-    return 0
+    return synthesize(config, engine=arguments.engine, retry_failed=arguments.retry_failed, console=console, log=log)
 
 
 def _export(arguments: argparse.Namespace, console: Console, log: Console) -> int:

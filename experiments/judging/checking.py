@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import dspy
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dspy_fusion.programs import CandidateBank, PairwiseJudge
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Usage
 
+from ..presentation.progress import ProgressView
 from ..runs.judge_models import Models
 from ..tasks.adapters import ADAPTERS
 from .asking import Answered, Asked, ask_about
@@ -99,18 +98,16 @@ def total(asked: Mapping[str, Asked]) -> Usage:
 
 def _ask(plan: CheckPlan, pairs: Sequence[Pair], judges: Mapping[str, PairwiseJudge], log: Console) -> dict[str, Asked]:
     bank, adapter = CandidateBank(plan.bank or _default_bank()), _adapter(plan.adapter)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
     asked = {}
-    with Progress(*columns, console=log, disable=not log.is_terminal) as bars:
-        for name, judge in judges.items():
-            bar = bars.add_task(f"asking {name}", total=len(pairs))
+    for name, judge in judges.items():
+        with ProgressView(log, f"pairs put to {name}", total=len(pairs)) as progress:
             asked[name] = ask_about(
                 pairs,
                 judge,
                 bank=bank,
                 adapter=adapter,
                 max_concurrency=plan.max_concurrency,
-                on_pair=partial(bars.advance, bar),
+                on_pair=progress.advance,
             )
     bank.close()
     return asked

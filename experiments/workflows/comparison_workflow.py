@@ -19,7 +19,7 @@ from ..reports.tables import cost_table, notes, pool_table, quality_table
 from ..reports.views import Views, tracked, write_views
 from ..runs.comparison import Comparison, prepare
 from ..runs.finished_rows import FinishedRows
-from ..runs.progress import RunProgress
+from ..runs.record_progress import RunProgress
 from ..runs.run_folder import read_run, writing
 from ..runs.tracking import Tracker, default_uri
 

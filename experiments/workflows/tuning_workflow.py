@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 
+from ..presentation.progress import ProgressView
 from ..records.outbox import Outbox
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
@@ -33,7 +35,6 @@ from ..runs.tracking import default_uri, without_password
 from ..runs.tuning import Tuning, prepare_tuning
 from ..runs.tuning_config import TuningConfig, parse_tuning_config
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
-from ..runs.tuning_progress import TuningProgress
 
 
 def tune(
@@ -60,7 +61,7 @@ def tune(
     log.print(f"{folder.path}: {config.trials} trials on {len(tuning.examples)} examples", highlight=False)
     place = _place(folder, uri)
     tracker = StudyTracker(place, _warner(log)) if config.tracking else None
-    with writing(path), _others(folder, workers - 1, log), TuningProgress(log) as progress:
+    with writing(path), _others(folder, workers - 1, log), _TuningProgress(log, config.trials) as progress:
         tuned = _run(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
     with writing(path):
@@ -72,6 +73,29 @@ def tune(
     run_id = tracker.finish() if tracker else ""
     _show_files(folder, [plot.png for plot in plots], without_password(uri) if run_id else "", console)
     return 0
+
+
+class _TuningProgress(ProgressView):
+    """Tells where a study stands: trials, the best score, trials raced out, requests that the bank saved,
+    the budget left.
+    """
+
+    def __init__(self, console: Console, trials: int) -> None:
+        super().__init__(console, "trials", total=trials, every_seconds=0.0)
+        self.show("scoring the program as it is")
+
+    def add(self, progress: Progress) -> None:
+        """Shows where the study stands after a trial; a failed trial is named with its cause."""
+        if progress.trial.state == "failed":
+            self.show(f"trial {progress.trial.number} failed: {progress.trial.cause}", style="yellow")
+        best = "-" if math.isnan(progress.best) else f"{100 * progress.best:.1f} %"
+        saved = progress.replayed.calls / max(1, progress.replayed.calls + progress.spent.calls)
+        self.advance(
+            f"best {best}, {progress.dropped} raced out, {progress.spent.calls} requests made,"
+            f" {progress.replayed.calls} saved by the bank ({100 * saved:.0f} %),"
+            f" budget left: {progress.budget_left}",
+            done=progress.finished,
+        )
 
 
 def _warner(log: Console) -> Callable[[str], None]:

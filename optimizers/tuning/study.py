@@ -20,7 +20,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
-from .trial_tables import TrialTables
 from .workers import Workers
 
 BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
@@ -44,26 +43,46 @@ class Begun:
 
 
 class TunedStudy(optuna.Study):
-    """An Optuna study whose trials are read, begun and ended through its tables.
+    """An Optuna study that asks for, reads and ends trials across processes.
 
     Attributes:
-        tables: of its trials.
+        storage: of its trials, which remembers those that have ended.
         exhausted: whether its sampler has said that there is nothing left to try.
     """
 
     def __init__(self, name: str, storage: optuna.storages.RDBStorage) -> None:
-        super().__init__(study_name=name, storage=storage)
-        self.tables = TrialTables(storage.engine, self._study_id)
+        self.storage = optuna.storages.get_storage(storage)
+        super().__init__(study_name=name, storage=self.storage)
         self.exhausted = False
 
     def stop(self) -> None:
         """What samplers of finitely many points call after the last."""
         self.exhausted = True
 
+    def look(self) -> list[FrozenTrial]:
+        """The trials of all workers as they are now, by number."""
+        return self.get_trials(deepcopy=False)
+
     def end(self, trial: FrozenTrial, ended: FrozenTrial) -> bool:
         """Ends a trial, its sampler told first, as Optuna does; False where it had been ended already."""
         self.sampler.after_trial(self, trial, ended.state, ended.values)
-        return self.tables.end(trial, ended)
+        return self.close(trial, ended)
+
+    def close(self, trial: FrozenTrial, ended: FrozenTrial) -> bool:
+        """Gives a trial the attributes, steps, values and at last the state of ``ended``;
+        False where someone else has ended it.
+        """
+        key = self.storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        try:
+            for name, value in ended.system_attrs.items():
+                self.storage.set_trial_system_attr(key, name, value)
+            for name, value in ended.user_attrs.items():
+                self.storage.set_trial_user_attr(key, name, value)
+            for step, value in ended.intermediate_values.items():
+                self.storage.set_trial_intermediate_value(key, step, value)
+            return self.storage.set_trial_state_values(key, ended.state, ended.values)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
 
 
 def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedStudy:
@@ -171,14 +190,14 @@ def tell_failed(study: TunedStudy, trial: FrozenTrial, cause: str) -> bool:
 
 def give_back(study: TunedStudy, trial: FrozenTrial) -> None:
     """Queues the point of a trial that was interrupted, so that another run goes on with it, and marks it as failed."""
-    found = study.tables.look()
-    (left,) = (other for other in found if other.number == trial.number)
-    queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in found)
+    trials = study.look()
+    (left,) = (other for other in trials if other.number == trial.number)
+    queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in trials)
     if not queued and CAUSE not in left.user_attrs:
         study.enqueue_trial(
             {**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number}
         )
-    study.tables.end(left, create_trial(state=TrialState.FAIL))
+    study.close(left, create_trial(state=TrialState.FAIL))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:

@@ -100,7 +100,7 @@ class TuningRun:
 
     def _complain(self, spent: BudgetSpent) -> None:
         """Notes that the budget is used up; where it did not suffice for a single trial of anyone, that is an error."""
-        trials = self.study.tables.look()
+        trials = self.study.look()
         if not finished(trials) and not under_way(trials):
             raise BudgetSpent(f"{spent} before a single trial was done; give more of it") from spent
         self.notes.append(str(spent))
@@ -113,7 +113,7 @@ class TuningRun:
 
     def reports(self) -> list[TrialReport]:
         """All trials that ran to an end of their own."""
-        return [self.of_trials.of(trial) for trial in finished(self.study.tables.look())]
+        return [self.of_trials.of(trial) for trial in finished(self.study.look())]
 
     def _begin(self) -> None:
         """What one worker does and all others find done: leftovers, the baseline, the first texts,
@@ -162,10 +162,10 @@ class TuningRun:
 
     def _take_up(self) -> Sequence[FrozenTrial]:
         """All trials, once those of dead workers are queued again."""
-        trials = self.study.tables.look()
+        trials = self.study.look()
         if leftovers := take_up_leftovers(self.study, trials, self.store.workers):
             self.notes.append(f"{leftovers} trial(s) of workers that were killed were taken up again")
-            return self.study.tables.look()
+            return self.study.look()
         return trials
 
     def _next(self, worker: str) -> tuple[FrozenTrial, dspy.Module] | None:
@@ -182,12 +182,12 @@ class TuningRun:
                 if done + others < self.trials:
                     self.ledger.check()
                     if self._reflect(done):
-                        trials = self.study.tables.look()
+                        trials = self.study.look()
                     self.space = self.writer.current(self.space)
                     # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have
                     # had.
                     self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))
-                    asked = ask(self.study, trials, self.space, self.program, worker=worker)
+                    asked = ask(self.study, self.space, self.program, worker=worker)
                     self._twinless = asked[0].number if not others else self._twinless
                     return asked
             time.sleep(POLL_SECONDS)
@@ -216,9 +216,7 @@ class TuningRun:
         if self._twinless == trial.number:
             return
         digest = trial.user_attrs[DIGEST]
-        while any(
-            t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(self.study.tables.look())
-        ):
+        while any(t.user_attrs.get(DIGEST) == digest and t.number < trial.number for t in under_way(self.study.look())):
             time.sleep(POLL_SECONDS)
             with self.store.workers.turn():
                 self._take_up()

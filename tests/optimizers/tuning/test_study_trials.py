@@ -32,7 +32,8 @@ def begin(study: TunedStudy) -> Any:
     begun = create_trial(
         state=TrialState.RUNNING, params=PARAMS, distributions=DISTRIBUTIONS, user_attrs={"worker": "w", "program": "d"}
     )
-    return study.tables.begin(begun)
+    study.add_trial(begun)
+    return study.look()[-1]
 
 
 def plain(trial: Any) -> dict[str, Any]:
@@ -76,25 +77,23 @@ def test_optunas_trials_are_read_as_optuna_reads_them(tmp_path: Path) -> None:
         asked.set_constraint("c", 1.0)
         other.tell(asked, values)
     other.ask(DISTRIBUTIONS)
-    assert [plain(trial) for trial in study.tables.look()] == [plain(trial) for trial in other.get_trials()]
-    assert [plain(trial) for trial in opened(tmp_path, 2).tables.look()] == [
-        plain(trial) for trial in other.get_trials()
-    ]
+    assert [plain(trial) for trial in study.look()] == [plain(trial) for trial in other.get_trials()]
+    assert [plain(trial) for trial in opened(tmp_path, 2).look()] == [plain(trial) for trial in other.get_trials()]
 
 
 def test_a_trial_that_another_worker_has_ended_is_not_ended_again(study: TunedStudy) -> None:
     trial = begin(study)
     assert tell_failed(study, trial, "taken for dead")
     assert not tell_whole(study, trial, 0.5, 10.0)
-    (found,) = study.tables.look()
+    (found,) = study.look()
     assert (found.state, found.values) == (TrialState.FAIL, None)
 
 
 def test_what_others_end_is_seen_at_the_next_look(tmp_path: Path) -> None:
     one, other = opened(tmp_path, 2), opened(tmp_path, 2)
     trial, later = begin(one), begin(other)
-    assert [t.state for t in other.tables.look()] == [TrialState.RUNNING] * 2
+    assert [t.state for t in other.look()] == [TrialState.RUNNING] * 2
     tell_whole(other, later, 0.5, 1.0)
-    assert [t.state for t in one.tables.look()] == [TrialState.RUNNING, TrialState.COMPLETE]
+    assert [t.state for t in one.look()] == [TrialState.RUNNING, TrialState.COMPLETE]
     tell_whole(one, trial, 0.25, 1.0)
-    assert [t.values for t in other.tables.look()] == [[0.25, 1.0], [0.5, 1.0]]
+    assert [t.values for t in other.look()] == [[0.25, 1.0], [0.5, 1.0]]
