@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dspy
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
+from .search_space import SearchSpace, setting_digest
 from .workers import Workers
 
 BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
@@ -127,6 +129,24 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedSt
             )  # Optuna calls it experimental; without it, optuna-dashboard numbers the objectives
             study.set_metric_names(["quality", "cost"][:objectives])
     return study
+
+
+def ask(study: TunedStudy, space: SearchSpace, program: dspy.Module, *, worker: str) -> tuple[FrozenTrial, dspy.Module]:
+    """The next trial, marked as this worker's, and its program: of a queued point, or of one that the study's sampler
+    chooses. Only within a worker's turn.
+
+    Args:
+        study: the study, with the sampler that is to choose.
+        space: what is chosen from.
+        program: the program as it is.
+        worker: this worker's name.
+    """
+    asked = study.ask()
+    made = space.apply(program, space.suggest(asked))
+    asked.set_user_attr(WORKER, worker)
+    asked.set_user_attr(DIGEST, setting_digest(made))
+    (own,) = (trial for trial in study.look() if trial.number == asked.number)
+    return own, made
 
 
 def take_up_leftovers(study: TunedStudy, trials: Sequence[FrozenTrial], workers: Workers) -> int:

@@ -14,7 +14,6 @@ from dspy_fusion.programs import ConfigurationError, Usage
 
 from .budget import BudgetSpent, Ledger
 from .metric import MetricError
-from .next_trial import ask
 from .objective import Objective
 from .prompt_writing import PromptWriter
 from .racing import Race, looks, means
@@ -22,6 +21,7 @@ from .search_space import INSTRUCTION, SearchSpace, setting_digest
 from .study import (
     DIGEST,
     TunedStudy,
+    ask,
     finished,
     give_back,
     take_up_leftovers,
