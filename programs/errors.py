@@ -19,9 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .redaction import redacted
+
 
 class FusionError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library; their messages hold no secrets."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in args))
 
 
 class ConfigurationError(FusionError, ValueError):
@@ -56,7 +61,7 @@ class QuorumNotMet(FusionError):
     """
 
     def __init__(self, message: str, causes: Sequence[str] = ()) -> None:
-        self.causes = tuple(causes)
+        self.causes = tuple(map(redacted, causes))
         super().__init__("\n  ".join([message, *self.causes]))
 
 

@@ -111,18 +111,9 @@ class SamplingProgram(VisibleOptions, dspy.Module):
     def _keyed(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         if self.bank is None:
             return list(attempts)
-        from .banks.bank_keys import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
+        from .banks.bank_keys import keyed  # SQLAlchemy is loaded only where a bank is used
 
-        digests: dict[int, str] = {}
-        keyed = []
-        for attempt in attempts:
-            if attempt.banked and not attempt.key:
-                digest = digests.get(id(attempt.module)) or digests.setdefault(
-                    id(attempt.module), program_digest(attempt.module)
-                )
-                attempt = replace(attempt, key=candidate_key(attempt, digest))
-            keyed.append(attempt)
-        return keyed
+        return keyed(attempts)
 
     def draw(self, inputs: Mapping[str, Any], count: int, scorer: Scorer | None = None) -> Steps[Drawn]:
         """Draws ``count`` candidates, checks the quorum and has a scorer score them.

@@ -9,7 +9,8 @@ part of a protocol.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -38,7 +39,7 @@ class RecordedBank(CandidateBank):
         BankError: see :class:`CandidateBank`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         super().__init__(url)
         self.store = RecordedStore(self)
         self.aliases: Mapping[str, str] = {}
@@ -73,12 +74,15 @@ class RecordedBank(CandidateBank):
             return False
         return not column or any(candidate.column == column for candidate in question.candidates)
 
-    def find(self, attempt: Attempt) -> Candidate | None:
-        """The recorded answer where the attempt is a recorded model's, else what the bank keeps."""
-        lm = attempt.lm or dspy.settings.lm
-        name = getattr(lm, "model", "")
-        if not name.startswith(PREFIX):
-            return super().find(attempt)
+    def replays(self, attempts: Sequence[Attempt]) -> dict[str, Candidate]:
+        """The recorded answers where the attempts are a recorded model's, else what the bank keeps."""
+        names = {id(attempt): getattr(attempt.lm or dspy.settings.lm, "model", "") for attempt in attempts}
+        drawn = [attempt for attempt in attempts if not names[id(attempt)].startswith(PREFIX)]
+        recorded = [attempt for attempt in attempts if names[id(attempt)].startswith(PREFIX)]
+        answers = {attempt.key: self._recorded(attempt, names[id(attempt)]) for attempt in recorded}
+        return answers | (super().replays(drawn) if drawn else {})
+
+    def _recorded(self, attempt: Attempt, name: str) -> Candidate:
         if CANDIDATES in attempt.inputs:
             raise ConfigurationError(
                 f"{name} cannot read candidates: it only has recorded answers; name a real model as fusor or judge"

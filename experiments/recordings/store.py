@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from dspy_fusion.programs import CandidateBank
-from dspy_fusion.programs.banks.databases import cause, patiently, without_password
-from dspy_fusion.programs.errors import BankError, ConfigurationError
+from dspy_fusion.programs.banks.databases import cause, database_url, patiently, without_password
+from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
 
 from .bank_schema import CANDIDATES, METADATA, QUESTIONS, SETS, counted, insert, kept, key_of
 from .recording import RecordedCandidate, RecordedQuestion, to_payload
 
-_SQLITE = "sqlite:///"
 _TRIES = 5
 
 
@@ -69,7 +68,7 @@ class RecordedStore:
         self.bank, self._shown = bank, without_password(bank.url)
         try:
             patiently(lambda: METADATA.create_all(bank.engine))
-        except SQLAlchemyError as error:
+        except Exception as error:
             raise BankError(f"cannot keep recorded generations in the bank {self._shown!r}: {cause(error)}") from error
 
     @property
@@ -135,7 +134,7 @@ class RecordedStore:
             except IntegrityError as error:  # another process added some of them in between
                 if tried == _TRIES - 1:
                     raise BankError(f"cannot write to the bank {self._shown!r}: {cause(error)}; try again") from error
-            except SQLAlchemyError as error:
+            except Exception as error:
                 raise BankError(
                     f"cannot write to the bank {self._shown!r}: {cause(error)}; what was kept before is safe"
                 ) from error
@@ -162,7 +161,7 @@ class RecordedStore:
             return tuple(
                 RecordedQuestion(**json.loads(row.payload), candidates=tuple(answers.get(row.key, ()))) for row in rows
             )
-        except (SQLAlchemyError, ValueError, TypeError) as error:
+        except Exception as error:  # damage can be anything
             raise BankError(
                 f"the set {name!r} in the bank {self._shown!r} cannot be read: {cause(error)}; import it anew"
             ) from error
@@ -171,7 +170,9 @@ class RecordedStore:
     def _told(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except FusionError:
+            raise
+        except Exception as error:  # damage can be anything
             raise BankError(f"cannot {doing} the bank {self._shown!r}: {cause(error)}") from error
 
     def _add(self, name: str, questions: Sequence[RecordedQuestion]) -> Added:
@@ -209,17 +210,30 @@ class RecordedStore:
         )
 
 
-def open_store(url: str) -> RecordedStore:
+def open_store(url: str | Path) -> RecordedStore:
     """The recorded generations of a bank that is there.
 
     Raises:
-        ConfigurationError: there is no file at an SQLite URL.
+        ConfigurationError: there is no file at a path or an SQLite URL.
         BankError: it cannot be opened.
     """
-    path = url.removeprefix(_SQLITE)
-    if url.startswith(_SQLITE) and path and not Path(path).is_file():
-        raise ConfigurationError(f"there is no bank at {url!r}; dspy-fusion bank import FILE --bank {url} makes one")
+    path = _sqlite_file(url)
+    if path is not None and not path.is_file():
+        shown = without_password(url)
+        raise ConfigurationError(
+            f"there is no bank at {shown!r}; dspy-fusion bank import FILE --bank {shown} makes one"
+        )
     return RecordedStore(CandidateBank(url))
+
+
+def _sqlite_file(url: str | Path) -> Path | None:
+    """The file that a path or URL names; None where it is no file's, or none that can be named."""
+    try:
+        where = database_url(url)
+    except Exception:  # noqa: BLE001 (opening it says what is wrong)
+        return None
+    is_file = where.get_backend_name() == "sqlite" and where.database not in (None, "", ":memory:") and not where.query
+    return Path(str(where.database)) if is_file else None
 
 
 def _line(recorded: RecordedCandidate | RecordedQuestion) -> str:

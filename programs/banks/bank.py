@@ -1,34 +1,39 @@
 """CandidateBank: candidates kept on disk, drawn once and replayed by any program, strategy or trial.
 
-A candidate's key is the digest of what its text depends on: the module's class and state, the model (name, address,
-settings), the inputs, the temperature, the seed and its place; not the module's code. Answers and unparsable answers
-are kept, for both are draws; a lost connection is not. Aggregations, fused answers and verdicts are kept in the same
-way.
+A candidate's key is the digest of all that its text depends on: the module's state and code, the model, the adapter,
+the inputs, the temperature, the seed and its place (``bank_keys`` says how each is told apart). Answers and unparsable
+answers are kept, for both are draws; a lost connection is not, and neither is what another model answered in the place
+of the one that was asked. Aggregations, fused answers and verdicts are kept in the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dspy
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from ..calls.attempts import Attempt
 from ..calls.metering import Meter
-from ..errors import BankError
-from ..pools.candidates import Candidate, Usage
-from ..tasks.signatures import plain, typed
-from .databases import cause, listen, with_driver, without_password
+from ..errors import BankError, FusionError
+from ..pools.candidates import Candidate
+from ..redaction import redacting
+from .databases import cause, database_url, listen, without_password
+from .payloads import read, written
 
-VERSION = 1
-_DRAWN_ERRORS = ("AdapterParseError", "AnswerCutOff", "KeyError", "ValidationError")
+VERSION = 2
+_READ = (1, VERSION)
+_KEPT_ERRORS = ("AdapterParseError", "AnswerCutOff", "NoAnswer", "KeyError", "ValidationError")
+_AT_ONCE = 400  # keys in one statement, below every driver's limit
 
+logger = redacting(logging.getLogger(__name__))
 _metadata = sa.MetaData()
 _candidates = sa.Table(
     "dspy_fusion_candidates",
@@ -40,30 +45,49 @@ _about = sa.Table("dspy_fusion_bank", _metadata, sa.Column("version", sa.Integer
 
 
 class CandidateBank:
-    """Candidates on disk behind an SQLAlchemy URL.
+    """Candidates on disk in a file, or behind an SQLAlchemy URL.
 
     Args:
-        url: such as ``sqlite:///bank.db``, or a PostgreSQL URL when several machines share one bank.
+        url: the path of a file, such as ``bank.db``; or a URL, such as ``sqlite:///bank.db``, or a PostgreSQL URL when
+            several machines share one bank.
 
     Raises:
-        BankError: the bank cannot be opened, is no bank, or was written by another version.
+        BankError: the bank cannot be opened, is no bank, or was written by a newer version.
 
     Example:
-        ``Fusion(program, n=5, bank=CandidateBank("sqlite:///bank.db"))`` draws its candidates once; ``Vote`` over the
-        same program, model and seed replays them, with the usage of the original calls.
+        ``Fusion(program, n=5, bank=CandidateBank("bank.db"))`` draws its candidates once; ``Vote`` over the same
+        program, model and seed replays them, with the usage of the original calls.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url, self._shown = url, without_password(url)
+    def __init__(self, url: str | Path) -> None:
+        self.url, self._shown = str(url), without_password(url)
         self._locks: dict[str, threading.Lock] = {}
         self._locks_guard = threading.Lock()
-        try:
-            self._engine = listen(sa.create_engine(with_driver(url)))
+        with self._told("open", "give the path or URL of a bank or of a new file"):
+            self._engine = listen(sa.create_engine(database_url(url)))
             self._open()
-        except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+
+    def replays(self, attempts: Sequence[Attempt]) -> dict[str, Candidate]:
+        """The kept candidates of these attempts by their keys, in one look-up; those that are not kept are left out.
+
+        A bank that knows answers of another origin too overrides this.
+
+        Raises:
+            BankError: what is kept cannot be read.
+        """
+        keyed = {attempt.key: attempt for attempt in attempts if attempt.key}
+        with self._told("read", "use a new bank"):
+            payloads = list(self._payloads(list(keyed)))
+        try:
+            replays = {key: read(keyed[key], payload) for key, payload in payloads}
+        except Exception as error:  # damage can be anything
             raise BankError(
-                f"cannot open the bank {self._shown!r}: {cause(error)}; give the URL of a bank or of a new file"
+                f"a candidate in the bank {self._shown!r} cannot be read: {cause(error)}; use a new bank"
             ) from error
+        lacking = (key for key, c in replays.items() if keyed[key].logprobs and c.ok and c.logprob is None)
+        for key in list(lacking):  # drawn when nobody asked for log-probabilities
+            del replays[key]
+        return replays
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """The kept candidate of an attempt, or a new one, which is kept.
@@ -71,12 +95,12 @@ class CandidateBank:
         Threads that want the same one wait for the first.
         """
         with self._drawing(attempt.key):
-            return self._replay(attempt, meter) or self._keep(attempt, attempt.make(meter))
+            return self._replay(attempt, meter) or self._keep(attempt, attempt.make(meter), meter)
 
     async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """As :meth:`drawn_once`; tasks that want the same candidate at the same time may each draw it."""
-        found = await asyncio.to_thread(self._replay, attempt, meter)
-        return found or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter))
+        replay = await asyncio.to_thread(self._replay, attempt, meter)
+        return replay or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter), meter)
 
     def fill(self, attempts: Sequence[Attempt], answers: Sequence[Mapping[str, Any]]) -> None:
         """Keeps recorded answers as if the attempts had given them, so that they are replayed without a model.
@@ -86,32 +110,16 @@ class CandidateBank:
             answers: one mapping of output fields per attempt, in the same order.
 
         Raises:
-            BankError: the numbers differ.
+            BankError: the numbers differ, or an attempt has no key (``bank_keys`` says what cannot have one).
         """
         if len(attempts) != len(answers):
             raise BankError(
                 f"{len(answers)} recorded answers do not fit {len(attempts)} attempts; give one answer per attempt"
             )
+        if keyless := [attempt.index for attempt in attempts if not attempt.key]:
+            raise BankError(f"attempt {keyless[0]} has no key, so nothing can be kept for it; the log says why")
         for attempt, answer in zip(attempts, answers, strict=True):
             self._keep(attempt, Candidate(attempt.index, dspy.Prediction(**answer), layer=attempt.layer))
-
-    def find(self, attempt: Attempt) -> Candidate | None:
-        """The kept candidate of an attempt, or None; a bank that knows answers of another origin too overrides this.
-
-        Raises:
-            BankError: what is kept cannot be read.
-        """
-        with self._engine.connect() as connection:
-            payload = connection.scalar(sa.select(_candidates.c.payload).where(_candidates.c.key == attempt.key))
-        if payload is None:
-            return None
-        try:
-            found = _from_payload(attempt, json.loads(payload))
-        except (ValueError, KeyError, TypeError) as error:
-            raise BankError(
-                f"a candidate in the bank {self._shown!r} cannot be read: {cause(error)}; use a new bank"
-            ) from error
-        return None if attempt.logprobs and found.ok and found.logprob is None else found
 
     @property
     def engine(self) -> sa.Engine:
@@ -119,7 +127,7 @@ class CandidateBank:
         return self._engine
 
     def __len__(self) -> int:
-        with self._engine.connect() as connection:
+        with self._told("read", "use a new bank"), self._engine.connect() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(_candidates)) or 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CandidateBank:
@@ -135,17 +143,31 @@ class CandidateBank:
     def _open(self) -> None:
         tables = set(sa.inspect(self._engine).get_table_names())
         if self._engine.dialect.name == "sqlite" and tables and _about.name not in tables:
-            raise BankError(f"{self._shown!r} is a database but no candidate bank; give another URL")
+            raise BankError(f"{self._shown!r} is a database but no candidate bank; give another one")
         _metadata.create_all(self._engine)
         with self._engine.begin() as connection:
             version = connection.scalar(sa.select(_about.c.version))
             if version is None:
                 connection.execute(_about.insert().values(version=VERSION))
-            elif version != VERSION:
+            elif version not in _READ:
                 raise BankError(
-                    f"the bank {self._shown!r} is of version {version}, but this library writes version {VERSION}; "
+                    f"the bank {self._shown!r} is of version {version!r}, but this library writes version {VERSION}; "
                     "use a new bank or the library that wrote it"
                 )
+            elif version != VERSION:
+                connection.execute(_about.update().values(version=VERSION))
+                logger.warning(
+                    "the bank %s was written by an older version, whose keys said less; recorded generations stay, "
+                    "and candidates are drawn anew",
+                    self._shown,
+                )
+
+    def _payloads(self, keys: list[str]) -> Iterator[tuple[str, str]]:
+        chosen = sa.select(_candidates.c.key, _candidates.c.payload)
+        with self._engine.connect() as connection:
+            for start in range(0, len(keys), _AT_ONCE):
+                rows = connection.execute(chosen.where(_candidates.c.key.in_(keys[start : start + _AT_ONCE])))
+                yield from ((row.key, row.payload) for row in rows)
 
     @contextmanager
     def _drawing(self, key: str) -> Iterator[None]:
@@ -158,76 +180,33 @@ class CandidateBank:
             with self._locks_guard:
                 self._locks.pop(key, None)
 
-    def _replay(self, attempt: Attempt, meter: Meter) -> Candidate | None:
-        found = self.find(attempt)
-        if found is not None:
-            meter.add_replayed(found.by_model or {found.lm: found.usage})
-        return found
+    @contextmanager
+    def _told(self, doing: str, advice: str) -> Iterator[None]:
+        """Has whatever goes wrong with the database, of which damage can be anything, be a ``BankError``."""
+        try:
+            yield
+        except FusionError:
+            raise
+        except Exception as error:
+            raise BankError(f"cannot {doing} the bank {self._shown!r}: {cause(error)}; {advice}") from error
 
-    def _keep(self, attempt: Attempt, candidate: Candidate) -> Candidate:
-        if candidate.ok or (candidate.error or "").startswith(_DRAWN_ERRORS):
-            values = {"key": attempt.key, "payload": json.dumps(_to_payload(attempt, candidate))}
+    def _replay(self, attempt: Attempt, meter: Meter) -> Candidate | None:
+        replay = self.replays([attempt]).get(attempt.key)
+        if replay is not None:
+            meter.add_replayed(replay.by_model or {replay.lm: replay.usage})
+        return replay
+
+    def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter | None = None) -> Candidate:
+        if meter is not None and meter.has_stand_in:
+            return candidate
+        if not candidate.ok and not (candidate.error or "").startswith(_KEPT_ERRORS):
+            return candidate
+        with self._told("write to", "what was kept before is safe"):
+            values = {"key": attempt.key, "payload": written(attempt, candidate)}
             try:
                 with self._engine.begin() as connection:
                     connection.execute(_candidates.delete().where(_candidates.c.key == attempt.key))
                     connection.execute(_candidates.insert().values(values))
-            except IntegrityError:
-                return self.find(attempt) or candidate  # another process was first, and first is what everyone replays
-            except SQLAlchemyError as error:
-                raise BankError(
-                    f"cannot write to the bank {self._shown!r}: {cause(error)}; what was kept before is safe"
-                ) from error
+            except IntegrityError:  # another process was first, and first is what everyone replays
+                return self.replays([attempt]).get(attempt.key) or candidate
         return candidate
-
-
-def _to_payload(attempt: Attempt, candidate: Candidate) -> dict[str, Any]:
-    names = {id(predictor): name for name, predictor in attempt.module.named_predictors()}
-    rows = [
-        {"predictor": names[id(row[0])], "inputs": plain(dict(row[1])), "outputs": plain(row[2].toDict())}
-        for row in candidate.trace
-        if id(row[0]) in names
-    ]
-    answer = (
-        None
-        if candidate.prediction is None
-        else plain({name: candidate.prediction[name] for name in attempt.signature.output_fields})
-    )
-    by_model = candidate.by_model or {candidate.lm: candidate.usage}
-    return {
-        "answer": answer,
-        "error": candidate.error,
-        "lm": candidate.lm,
-        "usage": {name: [usage.calls, usage.tokens_in, usage.tokens_out] for name, usage in by_model.items()},
-        "seconds": candidate.seconds,
-        "logprob": candidate.logprob,
-        "trace": rows,
-    }
-
-
-def _from_payload(attempt: Attempt, payload: dict[str, Any]) -> Candidate:
-    predictors = dict(attempt.module.named_predictors())
-    answer = payload["answer"]
-    trace = tuple(
-        (predictors[row["predictor"]], row["inputs"], dspy.Prediction(**row["outputs"]))
-        for row in payload["trace"]
-        if row["predictor"] in predictors
-    )
-    if not trace and answer is not None and isinstance(attempt.module, dspy.Predict):
-        trace = (
-            (attempt.module, dict(attempt.inputs), dspy.Prediction(**answer)),
-        )  # drawn while nothing was traced, or recorded
-    by_model = {name: Usage(*counts) for name, counts in payload["usage"].items()}
-    prediction = None if answer is None else dspy.Prediction(**typed(attempt.signature, answer))
-    return Candidate(
-        attempt.index,
-        prediction,
-        payload["error"],
-        payload["lm"],
-        attempt.layer,
-        Usage.total(by_model.values()),
-        payload["seconds"],
-        payload["logprob"],
-        by_model=by_model,
-        replayed=True,
-        trace=trace,
-    )

@@ -23,6 +23,7 @@ from typing import Any
 import dspy
 
 from ..pools.candidates import Candidate, Usage
+from ..redaction import described, know_lm
 from ..tasks.endings import empty_field
 from ..tasks.signatures import encodable
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
@@ -146,6 +147,7 @@ class Attempt:
         sampling = self._sampling()
 
         def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:
+            know_lm(lm)
             copied = attempt_lm(lm, sampling, meter, deadline_seconds=self.deadline_seconds)
             if (
                 alone
@@ -241,8 +243,8 @@ def current_lineage() -> tuple[int, ...]:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line of at most 500 characters: its type and its message."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    """An exception as one line of at most 500 characters: its type and its message, without secrets."""
+    return described(error)
 
 
 def mean_logprob(reported: Any) -> float | None:

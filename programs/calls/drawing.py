@@ -12,22 +12,26 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import dspy
 
 from ..pools.candidates import Candidate
 from .attempts import Attempt, current_lineage
-from .metering import LeftBehind, Meter
+from .metering import LeftBehind, Meter, count_replayed
 
 T = TypeVar("T")
 
 
 class Bank(Protocol):
     """What a batch asks of a bank; ``CandidateBank`` is one."""
+
+    def replays(self, attempts: Sequence[Attempt]) -> Mapping[str, Candidate]:
+        """The kept candidates of these attempts, by key, looked up together."""
+        ...
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """The kept candidate of an attempt, or a new one, which is kept."""
@@ -80,6 +84,32 @@ async def arun(steps: Steps[T]) -> T:
 
 
 def _make_all(batch: Batch) -> list[Candidate]:
+    replays = _replayed(batch)
+    rest = _without(batch, replays)
+    return _in_order(batch, replays, _make_rest(rest) if rest.attempts else [])
+
+
+def _replayed(batch: Batch) -> Mapping[str, Candidate]:
+    """What the bank has of a batch, in one look-up and before any thread starts."""
+    wanted = [attempt for attempt in batch.attempts if attempt.key]
+    if batch.bank is None or not wanted:
+        return {}
+    replays = batch.bank.replays(wanted)
+    for candidate in replays.values():
+        count_replayed(candidate)
+    return replays
+
+
+def _without(batch: Batch, replays: Mapping[str, Candidate]) -> Batch:
+    return replace(batch, attempts=[a for a in batch.attempts if a.key not in replays]) if replays else batch
+
+
+def _in_order(batch: Batch, replays: Mapping[str, Candidate], fresh: Sequence[Candidate]) -> list[Candidate]:
+    rest = iter(fresh)
+    return [replays[a.key] if a.key in replays else next(rest) for a in batch.attempts]
+
+
+def _make_rest(batch: Batch) -> list[Candidate]:
     limited = not current_lineage()
     if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
         return [
@@ -145,6 +175,12 @@ def _make(batch: Batch, attempt: Attempt, meter: Meter) -> Candidate:
 
 
 async def _amake_all(batch: Batch) -> list[Candidate]:
+    replays = await asyncio.to_thread(_replayed, batch) if batch.bank is not None else {}
+    rest = _without(batch, replays)
+    return _in_order(batch, replays, await _amake_rest(rest) if rest.attempts else [])
+
+
+async def _amake_rest(batch: Batch) -> list[Candidate]:
     places = asyncio.Semaphore(batch.max_concurrency or len(batch.attempts))
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = [Meter(limited=False, end=end) for _ in batch.attempts]

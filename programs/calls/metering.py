@@ -17,7 +17,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.usage_tracker import UsageTracker
 
 from ..errors import FusionError
-from ..pools.candidates import NOTHING_USED, Usage
+from ..pools.candidates import NOTHING_USED, Candidate, Usage
 
 _PROCESS_LIMIT = 256
 _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
@@ -61,6 +61,7 @@ class Meter(UsageTracker, BaseCallback):
         self.is_cut_off = False
         self._thoughts: list[str] = []
         self._left_out: dict[str, str] = {}
+        self.has_stand_in = False
 
     def is_over(self, *, after_seconds: float = 0.0) -> bool:
         """Whether nobody waits for the attempt any more, now or so much later."""
@@ -90,6 +91,14 @@ class Meter(UsageTracker, BaseCallback):
     def left_out(self) -> dict[str, str]:
         """Options that were not sent, each with the model that refuses it."""
         return dict(self._left_out)
+
+    def stood_in(self) -> None:
+        """Notes that another model answered in the place of the one that was asked, here and in the meters around
+        this one: such an answer is not kept as that model's.
+        """
+        self.has_stand_in = True
+        if isinstance(self._outer, Meter):
+            self._outer.stood_in()
 
     @property
     def spent(self) -> dict[str, Usage]:
@@ -158,3 +167,9 @@ class Meter(UsageTracker, BaseCallback):
         with self._lock:
             for name, usage in by_model.items():
                 kind[name] = kind.get(name, NOTHING_USED) + usage
+
+
+def count_replayed(candidate: Candidate) -> None:
+    """Counts what a bank replayed in the meters of this context, at what it cost when it was made."""
+    if isinstance(dspy.settings.usage_tracker, Meter):
+        dspy.settings.usage_tracker.add_replayed(candidate.by_model or {candidate.lm: candidate.usage})

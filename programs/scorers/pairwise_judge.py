@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import dspy
@@ -157,9 +157,9 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
         attempt = Attempt(self.judge, asked, signature, place, lm=self.lm, temperature=self.temperature, seed=self.seed)
         if self.bank is None:
             return attempt
-        from ..banks.bank_keys import candidate_key, program_digest  # SQLAlchemy is loaded only where a bank is used
+        from ..banks.bank_keys import keyed  # SQLAlchemy is loaded only where a bank is used
 
-        return replace(attempt, key=candidate_key(attempt, program_digest(self.judge)))
+        return keyed([attempt])[0]
 
     def _read(self, verdict: Candidate) -> Preference:
         """Which of the two shown was preferred, as if the first were A."""

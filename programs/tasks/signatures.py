@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import dspy
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from ..errors import ConfigurationError
 
@@ -23,6 +24,7 @@ VERDICT = "verdict"
 _RESERVED_OUTPUTS = {"pool": "the pool of candidates is returned under that name"}
 
 _ANYTHING = TypeAdapter(Any)  # building one takes longer than using it
+_ANY_BYTES = TypeAdapter(Any, config=ConfigDict(ser_json_bytes="base64"))
 
 
 def task_signature(program: dspy.Module, signature: str | type[dspy.Signature] | None = None) -> type[dspy.Signature]:
@@ -110,8 +112,13 @@ def encodable(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A typed value as plain JSON data (pydantic models, enums and dataclasses included)."""
-    return _ANYTHING.dump_python(value, mode="json", fallback=str)
+    """A typed value as plain JSON data (pydantic models, enums and dataclasses included); bytes that are no text in
+    base64.
+    """
+    try:
+        return _ANYTHING.dump_python(value, mode="json", fallback=str)
+    except (PydanticSerializationError, UnicodeDecodeError):
+        return _ANY_BYTES.dump_python(value, mode="json", fallback=str)
 
 
 def typed(task: type[dspy.Signature], values: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ import dspy
 from dspy.clients import _deprecation
 from dspy.utils.exceptions import LMError, is_retryable_lm_error
 
+from dspy_fusion.programs.calls.metering import Meter
+
 from .affinity import Affinity
 from .endpoints import Endpoint
 from .places import wait_while_wanted
@@ -49,7 +51,7 @@ class RoutedLM(dspy.LM):
         model: a litellm model string.
         affinity: the addresses, and which prompt goes to which.
         fallback: another model, asked when no address answered after all retries, or all have been failing; its calls
-            are counted as its own. A bank keeps what it answered under this model, which stands in the log.
+            are counted as its own, and a bank does not keep what it answered.
         kwargs: as for ``dspy.LM``; ``num_retries`` is how many further rounds through the addresses are made.
     """
 
@@ -172,6 +174,8 @@ class _Route:
         if fallback is None:
             raise LookupError(f"{self.lm.model} has no fallback")
         logger.warning("%s answers in the place of %s", fallback.model, self.lm.model)
+        if isinstance(tracker := dspy.settings.usage_tracker, Meter):
+            tracker.stood_in()
         copied = fallback.copy(
             **{name: self.lm.kwargs[name] for name in _LAID_OVER if name in self.lm.kwargs and _takes(fallback, name)}
         )

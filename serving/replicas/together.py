@@ -111,6 +111,10 @@ class _Shared:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
+    def bank_identity(self) -> list[str]:
+        """Nothing: what is gathered, and where it is sent, is no part of what the model answers."""
+        return []
+
     def __reduce__(self) -> tuple[type[Self], tuple[Gathering, dict[str, Any]]]:
         return type(self), (self._gathering, self._connection)
 

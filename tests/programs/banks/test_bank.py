@@ -97,7 +97,7 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     CandidateBank(url(tmp_path)).close()
     with sqlite3.connect(tmp_path / "bank.db") as connection:
         connection.execute("UPDATE dspy_fusion_bank SET version = 99")
-    with pytest.raises(BankError, match="is of version 99, but this library writes version 1"):
+    with pytest.raises(BankError, match="is of version 99, but this library writes version 2"):
         CandidateBank(url(tmp_path))
 
 
