@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .caches import AnswerCaches, Floats, PromptCache, capacity_for
+from .checkpoint import Checkpoint
 from .decoder import PROMPT_CHUNK, Decoder
 from .jobs import Job, TokenScore
 from .token_sampling import draw_tokens, log_probabilities
@@ -50,6 +51,11 @@ class Batch:
         self._waiting: dict[tuple[int, ...], list[Job]] = {}
         self._prompts: OrderedDict[tuple[int, ...], PromptCache] = OrderedDict()
         self._pools: dict[int, _Pool] = {}
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, end: int) -> Batch:
+        """An empty batch of a model's weights."""
+        return cls(Decoder(checkpoint, np.float32), Decoder(checkpoint, np.float64), end=end)
 
     @property
     def free_slots(self) -> int:

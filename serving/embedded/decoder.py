@@ -42,7 +42,10 @@ class Segment(Protocol):
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer's matrices, input rows first; norm weights and the scale of q are multiplied into them."""
+    """One layer's matrices, input rows first; norm weights and the scale of q are multiplied into them.
+
+    They lie in memory column by column: with few rows beside it, a product then takes two thirds of the time.
+    """
 
     qkv: Floats
     output: Floats
@@ -61,7 +64,7 @@ class Decoder:
         }
         embedding = weights["embed_tokens.weight"]  # (vocabulary, hidden)
         self._embedding = embedding.astype(precision)
-        self._unembedding = np.ascontiguousarray((embedding * weights["norm.weight"]).T, precision)
+        self._unembedding = np.asfortranarray((embedding * weights["norm.weight"]).T, precision)
         self._layers = [_fold(weights, f"layers.{number}.", shape, precision) for number in range(shape.layers)]
         width = shape.hidden_size // shape.heads
         angles = np.outer(np.arange(shape.max_positions), shape.rope_theta ** (-np.arange(0, width, 2) / width))
@@ -112,9 +115,7 @@ def _fold(weights: dict[str, Floats], prefix: str, shape: Architecture, precisio
     q, k, v, o = (weights[f"{prefix}self_attn.{name}_proj.weight"] for name in "qkvo")
     gate, up, down = (weights[f"{prefix}mlp.{name}_proj.weight"] for name in ("gate", "up", "down"))
     qkv = np.concatenate([q * scale, k, v]) * before
-    return _Layer(
-        *(np.ascontiguousarray(matrix.T, precision) for matrix in (qkv, o, gate * between, up * between, down))
-    )
+    return _Layer(*(np.asfortranarray(matrix.T, precision) for matrix in (qkv, o, gate * between, up * between, down)))
 
 
 def _normalized(x: Floats, epsilon: float) -> Floats:

@@ -18,10 +18,12 @@ from .batching import Batch
 from .caches import PromptCache
 from .checkpoint import Checkpoint, load_checkpoint
 from .decoder import Decoder
+from .dispatcher import dispatcher
 from .jobs import Job
+from .lane import Errand
+from .lane_messages import Load
 from .token_sampling import Sampling, log_probabilities
 from .tokenizer import ChatTokenizer
-from .worker import worker
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL_NAMES = ("plus", "minus", "times", "sft", "aft", "judge")
@@ -61,8 +63,9 @@ class EmbeddedModel:
                 f"{path} has {checkpoint.architecture.vocabulary_size} tokens but its tokenizer.json has "
                 f"{self.tokenizer.vocabulary_size}; put the tokenizer that it was trained with beside it"
             )
+        self._checkpoint = checkpoint
         self._reader = Decoder(checkpoint, np.float32)
-        self._make_batch = partial(Batch, self._reader, Decoder(checkpoint, np.float64), end=self.tokenizer.end)
+        self._make_batch = partial(Batch.of, checkpoint, self.tokenizer.end)
 
     @property
     def name(self) -> str:
@@ -75,8 +78,15 @@ class EmbeddedModel:
         ``prompt`` and ``max_tokens`` must fit the context.
         """
         job = Job(prompt, sampling, self.tokenizer.decode, on_token)
-        worker.submit(job, self._make_batch)
+        dispatcher.submit(self.errand(job))
         return job
+
+    def errand(self, job: Job) -> Errand:
+        """A job with what is needed to work on it, in this process or in another."""
+        return Errand(job, self.digest, self._load, self._make_batch)
+
+    def _load(self) -> Load:
+        return Load(self.digest, self._checkpoint, self.tokenizer.tokenizer.to_str())
 
     def log_likelihood(self, prompt: Sequence[int], completion: str, *, ended: bool = False) -> LogLikelihood:
         """The log-probability of ``completion`` after ``prompt``, at temperature 1.

@@ -1,10 +1,14 @@
-"""One request on its way through a batch: its tokens so far, why it ended, and the answer its sender waits for."""
+"""One request on its way through a batch: its tokens so far, why it ended, and the answer its sender waits for.
+
+A job may be worked on in another process; its sender's copy then follows what that process tells of it.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .token_sampling import Sampling
@@ -43,33 +47,58 @@ class Answer:
 class Job:
     """A request: created by its sender, advanced by one batch, awaited through ``answer``.
 
-    ``on_token`` is called with the number of tokens so far, from the batch's thread; it must be quick and must not
-    raise.
+    ``on_token`` is called with the number of tokens so far, from another thread; it must be quick and must not raise.
+    A request without a seed gets one, so that work on it can be begun again elsewhere and gives the same text.
     """
 
     def __init__(
         self, prompt: Sequence[int], sampling: Sampling, decode: Decode, on_token: Callable[[int], None] | None = None
     ) -> None:
         self.prompt = tuple(prompt)
-        self.sampling = sampling
+        self.sampling = sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbits(63))
         self.tokens: list[int] = []
         self.scores: list[TokenScore] = []
         self.answer: Future[Answer] = Future()
         # a sender that gives up calls cancel(); the future stays the batch's to set
         self.answer.set_running_or_notify_cancel()
         self.is_cancelled = False
+        self.on_cancel: Callable[[], None] | None = None
         self._decode = decode
         self._on_token = on_token
-        self._uniforms = sampling.uniforms().tolist()
+        self._uniforms: list[float] = []
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether somebody wants to know of every token."""
+        return self._on_token is not None
 
     @property
     def next_uniform(self) -> float:
         """The number that decides the next token."""
+        if not self._uniforms:  # only where the job is worked on
+            self._uniforms = self.sampling.uniforms().tolist()
         return self._uniforms[len(self.tokens)]
 
     def cancel(self) -> None:
         """Makes the batch drop the request at its next step."""
         self.is_cancelled = True
+        if self.on_cancel is not None and not self.answer.done():
+            self.on_cancel()
+
+    def follow(self, count: int, token: int, score: TokenScore | None) -> None:
+        """Takes over the ``count``-th token, which another process drew; what is known already is ignored."""
+        if count != len(self.tokens) + 1:
+            return
+        self.tokens.append(token)
+        if score is not None:
+            self.scores.append(score)
+        if self._on_token is not None:
+            self._on_token(count)
+
+    def finish(self, answer: Answer) -> None:
+        """Sets the answer that another process made."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
 
     def take(self, token: int, score: TokenScore | None, end: int) -> bool:
         """Takes the next token and tells whether the request goes on; when it does not, the answer is set."""

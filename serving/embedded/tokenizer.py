@@ -10,8 +10,6 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from dspy_fusion.programs.errors import ConfigurationError
-
 BEGIN, USER, ASSISTANT, END = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>"
 _SPECIALS = (BEGIN, USER, ASSISTANT, END)
 _PHRASES = (*(f"({label}) " for label in "abcdef"), " + ", " - ", " x ", " = ", "\n\nResponse ", ":\n")
@@ -44,6 +42,11 @@ class ChatTokenizer:
         self.begin, self.user, self.assistant, self.end = (self._control(text) for text in _SPECIALS)
 
     @classmethod
+    def from_json(cls, text: str) -> ChatTokenizer:
+        """Reads what ``tokenizer.to_str()`` wrote."""
+        return cls(Tokenizer.from_str(text))
+
+    @classmethod
     def from_file(cls, path: Path) -> ChatTokenizer:
         """Loads a ``tokenizer.json``."""
         return cls(Tokenizer.from_file(str(path)))
@@ -51,6 +54,8 @@ class ChatTokenizer:
     def _control(self, text: str) -> int:
         found = self.tokenizer.token_to_id(text)
         if found is None:
+            from dspy_fusion.programs.errors import ConfigurationError  # with DSPy, which a model's process never needs
+
             raise ConfigurationError(
                 f"this tokenizer has no control token {text!r}; use the tokenizer.json that belongs to the weights"
             )

@@ -1,8 +1,7 @@
-"""The one thread that works for all embedded models, a step at a time in turn;
+"""The one thread of this process that works for all embedded models, a step at a time in turn;
 it starts with the first request and then sleeps.
 
-One thread a model was slower: on two cores three of them got 0.7 times as much done, since they fight over the
-interpreter's lock. It holds BLAS at one thread while it works, because products as small as ours only lose by more (up
+It holds BLAS at one thread while it works, because products as small as ours only lose by more (up
 to forty times, on busy cores).
 """
 
@@ -109,7 +108,3 @@ def _step(batch: Batch) -> None:
         batch.step()
     except Exception as error:  # noqa: BLE001 (every sender gets it, and the thread lives on for the next ones)
         batch.fail(error)
-
-
-worker = Worker()
-"""The process's worker."""
