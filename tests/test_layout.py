@@ -55,7 +55,7 @@ HEAVY = {
     "langdetect": {"experiments/tasks/ifeval_rules/arguments.py"},
     "punkt": {"experiments/tasks/ifeval_rules/lengths.py"},
     "janome": {"experiments/tasks/ifeval_rules/japanese.py"},
-    "math_verify": {"experiments/readers/numbers.py"},
+    "math_verify": {"experiments/readers/notation.py"},
 }
 
 

@@ -16,28 +16,31 @@ _DRESS = re.compile(r"[*`\"\u201c\u201d\u201e\u00ab\u00bb{}\[\]]|(?<!\w)_+|_+(?!
 _END = r"(?![0-9A-Za-z\u00c0-\u024f_'+#*]|\s*[-/&]\s*[A-Ha-h]\b)"
 _LETTER = rf"\(?\s*((?-i:[A-H]|[a-h](?!\s+\w))){_END}"
 _LONE = re.compile(r"[\s(.]*([A-Ha-h])[\s).:!,;]*")
-_WORD = (
+ANSWER_WORDS = (
     r"answer|solution|choice|option|antwort|l[oö]sung|respuesta|opci[oó]n|r[eé]ponse|risposta|opzione|resposta|antwoord|"
     r"odpowied[zź]|ответ|вариант|cevap|jibu|jawapan|jawaban|đáp án"
 )
-_COPULA = (
-    r"(?:is|are|was|would be|must be|should be|ist|lautet|w[aä]re|es|est|[eè]|é|są|jest|ni|adalah|là|это|будет|"
-    r"[:=\-\u2013\u2014\u2192])"
+COPULA = (
+    r"(?:(?:is|are|was|would be|must be|should be|ist|lautet|w[aä]re|es|est|[eè]|é|są|jest|ni|adalah|là|это|будет)"
+    r"(?!\w)"
+    r"|[:=\-\u2013\u2014\u2192])"
 )
-_UNSPACED = unicodedata.normalize(
+"""What stands between such a word and the answer."""
+UNSPACED_MARKS = unicodedata.normalize(
     "NFKC",
     "答案是|答案为|答案為|答案选|答案|正确选项是|正确选项|应选|应该选|选择|故选|因此选|选|正解は|答えは|答え|"
     "คำตอบคือ|คำตอบ|উত্তর|उत्तर|సమాధానం",
 )
 _STATED = re.compile(
-    rf"(?:\b(?:{_WORD})s?\b(?:\s+(?:{_WORD}|correct\w*|richtige?|number|letter|to the question))?"
-    rf"(?:\s*\)?\s*{_COPULA})+\s*(?:(?:the\s+)?(?:{_WORD}|letter|buchstabe|letra|lettre)\b\s*:?\s*)?{_LETTER}"
-    rf"|(?:{_UNSPACED})\s*[:=]?\s*{_LETTER})",
+    rf"(?:\b(?:{ANSWER_WORDS})s?\b(?:\s+(?:{ANSWER_WORDS}|correct\w*|richtige?|number|letter|to the question))?"
+    rf"(?:\s*\)?\s*{COPULA})+\s*(?:(?:the\s+)?(?:{ANSWER_WORDS}|letter|buchstabe|letra|lettre)\b\s*:?\s*)?{_LETTER}"
+    rf"|(?:{UNSPACED_MARKS})\s*[:=]?\s*{_LETTER})",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    rf"\b(?:{_WORD})\s*:?\s*\(?\s*([A-H]){_END}|\b(?:option|choice|antwort|opci[oó]n|answer)\s+\(?([a-h]){_END}"
-    rf"|\b(?:choose|chose|pick|select|go with|w[aä]hle|elijo|choisis)\s+(?:(?:the\s+)?(?:{_WORD})\s+)?\(?([A-H]){_END}",
+    rf"\b(?:{ANSWER_WORDS})\s*:?\s*\(?\s*([A-H]){_END}|\b(?:option|choice|antwort|opci[oó]n|answer)\s+\(?([a-h]){_END}"
+    rf"|\b(?:choose|chose|pick|select|go with|w[aä]hle|elijo|choisis)\s+(?:(?:the\s+)?(?:{ANSWER_WORDS})\s+)?"
+    rf"\(?([A-H]){_END}",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(
@@ -114,7 +117,7 @@ def _by_text(text: str, options: Sequence[str]) -> str | None:
 def _by_statement(text: str, options: Sequence[str]) -> str | None:
     """The only choice whose text follows the last ``the answer is``."""
     plain = folded_text(_plain(text))
-    stated = re.split(rf"\b(?:{_WORD})s?\b(?:\s*{_COPULA})+\s*|(?:{_UNSPACED})[:\s]*", plain)
+    stated = re.split(rf"\b(?:{ANSWER_WORDS})s?\b(?:\s*{COPULA})+\s*|(?:{UNSPACED_MARKS})[:\s]*", plain)
     if len(stated) < 2:
         return None
     rest = stated[-1]

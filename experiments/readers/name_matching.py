@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from .numbers import ascii_digits
+from dspy_fusion.programs.pools.folding import ascii_digits
 
 LONGEST_REST = 60
 """How many characters an answer may have beyond the name that it contains;

@@ -54,7 +54,7 @@ def math_task(
         instance: an example, for documentation.
     """
     signature = WordProblemInLanguage if source.languages else WordProblem
-    loader = Loader(source, setup, make, group=language_of, packages=("math_verify",))
+    loader = Loader(source, setup, make, group=language_of, packages=("math_verify", "num2words"))
     return Task(
         name=name,
         instructions=signature.instructions,
