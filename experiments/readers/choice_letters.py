@@ -23,7 +23,7 @@ ANSWER_WORDS = (
 COPULA = (
     r"(?:(?:is|are|was|would be|must be|should be|ist|lautet|w[aä]re|es|est|[eè]|é|są|jest|ni|adalah|là|это|будет)"
     r"(?!\w)"
-    r"|[:=\-\u2013\u2014\u2192])"
+    r"|[:=\u2192]|[-\u2013\u2014](?=\s))"
 )
 """What stands between such a word and the answer."""
 UNSPACED_MARKS = unicodedata.normalize(
@@ -37,6 +37,7 @@ _STATED = re.compile(
     rf"|(?:{UNSPACED_MARKS})\s*[:=]?\s*{_LETTER})",
     re.IGNORECASE,
 )
+_MARK = re.compile(rf"\b(?:{ANSWER_WORDS})s?\b(?:\s*{COPULA})+\s*|(?:{UNSPACED_MARKS})[:\s]*")
 _NAMED = re.compile(
     rf"\b(?:{ANSWER_WORDS})\s*:?\s*\(?\s*([A-H]){_END}|\b(?:option|choice|antwort|opci[oó]n|answer)\s+\(?([a-h]){_END}"
     rf"|\b(?:choose|chose|pick|select|go with|w[aä]hle|elijo|choisis)\s+(?:(?:the\s+)?(?:{ANSWER_WORDS})\s+)?"
@@ -83,17 +84,18 @@ def letter_in(text: str) -> str | None:
 def chosen(answer: object, options: Sequence[str]) -> str | None:
     """The letter of the choice that an answer means; None where that is unclear.
 
-    A letter alone means its choice, else the very text of one choice does (also after ``The answer is``), else a letter
-    that the answer names (see :func:`letter_in`) or that stands before its choice's own text (``B London``).
+    A letter alone means its choice, else the very text of one choice does (alone, after its letter as in ``B London``,
+    or after ``The answer is``), else a letter that the answer names (see :func:`letter_in`).
     """
     text = str(answer if answer is not None else "")
     if alone := _LONE.fullmatch(_plain(text)):
         return _among(alone.group(1).upper(), options)
     if (meant := _by_text(text, options)) is not None:
         return meant
-    if (letter := letter_in(text)) is not None:
-        return _among(letter, options)
-    return _by_statement(text, options)
+    if (meant := _by_statement(text, options)) is not None:
+        return meant
+    letter = letter_in(text)
+    return None if letter is None else _among(letter, options)
 
 
 def _among(letter: str, options: Sequence[str]) -> str | None:
@@ -109,25 +111,25 @@ def _by_text(text: str, options: Sequence[str]) -> str | None:
     lettered = [
         letter
         for letter, option in pairs
-        if re.fullmatch(rf"{letter.lower()}[\s.):,-]+{re.escape(_folded(option))}", said)
+        if re.fullmatch(rf"\(?{letter.lower()}[\s.):,-]+{re.escape(_folded(option))}", said)
     ]
     return lettered[0] if len(lettered) == 1 else None
 
 
 def _by_statement(text: str, options: Sequence[str]) -> str | None:
-    """The only choice whose text follows the last ``the answer is``."""
-    plain = folded_text(_plain(text))
-    stated = re.split(rf"\b(?:{ANSWER_WORDS})s?\b(?:\s*{COPULA})+\s*|(?:{UNSPACED_MARKS})[:\s]*", plain)
-    if len(stated) < 2:
-        return None
-    rest = stated[-1]
-    fits = [
-        (len(folded), letter)
-        for letter, option in zip(LETTERS, options, strict=False)
-        if (folded := _folded(option)) and re.match(rf"(?:the\s+|an?\s+)?{re.escape(folded)}(?!\w)", rest)
-    ]
-    longest = [letter for length, letter in fits if length == max(fits)[0]]
-    return longest[0] if len(longest) == 1 else None
+    """The only choice whose text follows ``the answer is``, the last time that one's does."""
+    plain = _folded(_TAGS.sub(" ", text))
+    for mark in reversed(list(_MARK.finditer(plain))):
+        fits = [
+            (len(folded), letter)
+            for letter, option in zip(LETTERS, options, strict=False)
+            if (folded := _folded(option)).upper() not in ("", *LETTERS)
+            and re.match(rf"(?:the\s+|an?\s+)?{re.escape(folded)}(?!\w)", plain[mark.end() :])
+        ]
+        if fits:
+            longest = [letter for length, letter in fits if length == max(fits)[0]]
+            return longest[0] if len(longest) == 1 else None
+    return None
 
 
 def _folded(text: str) -> str:

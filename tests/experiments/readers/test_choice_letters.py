@@ -76,3 +76,11 @@ def test_choices_with_letters_in_their_text() -> None:
     assert chosen("D. hepatitis C", options) == "D"
     assert chosen("The answer is hepatitis C", options) == "D"
     assert chosen("The answer is New York City", ("New York", "New York City")) == "B"
+
+
+def test_a_choices_text_comes_before_letters_in_it() -> None:
+    assert chosen("The answer is A tree removes a gas.", ("A tiger hunts", "A tree removes a gas", "Rain")) == "B"
+    assert chosen("The answer is A and B only", ("one", "two", "neither", "A and B only")) == "D"
+    assert chosen("The answer is \u22121", ("1", "-1", "0", "2")) == "B"
+    assert chosen("The answer is B-cells", ("T-cells", "phagocytes", "B-cells")) == "C"
+    assert chosen("(B) H_{2}O", ("H_{2}", "H_{2}O")) == "B"
