@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import dspy
@@ -17,6 +18,7 @@ from .pools.selection import fallback, shown_order
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.signatures import CANDIDATES, candidate_text, fusor_signature, input_digest
+from .tasks.trained_fusor import TrainedFusor
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +52,44 @@ class FusingProgram(SamplingProgram):
                 f"on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure={on_fusor_failure!r}"
             )
         self.fusor = dspy.Predict(fusor_signature(self.signature, instructions)) if fusor is None else fusor
-        self.fusor_lm = fusor_lm
+        self._fusor_lm = fusor_lm
+        self.trained = TrainedFusor()
         self.fusor_temperature = optional_temperature("fusor_temperature", fusor_temperature, search=(0.0, 0.9))
         self.shuffle = Hyperparameter("shuffle", shuffle, choices=(True, False))
         self.on_fusor_failure = on_fusor_failure
+
+    @property
+    def fusor_lm(self) -> dspy.BaseLM | None:
+        """The fusor's model: the one that was set, else the trained one; None leaves it to ``dspy.settings``."""
+        return self._fusor_lm or self.trained.lm
+
+    @fusor_lm.setter
+    def fusor_lm(self, lm: dspy.BaseLM | None) -> None:
+        self._fusor_lm = lm
+        self.trained.reset()
+
+    def put_trained(
+        self, lm: dspy.BaseLM, checkpoint: Path, adapter: dspy.Adapter, *, everything: bool = False
+    ) -> None:
+        """Puts a trained model behind the fusor, and with ``everything`` behind the candidates too;
+        its prompts are written by the adapter that it was trained under, and the program's state names it.
+        """
+        self.fusor_lm = lm
+        if everything:
+            self.lms = [lm]
+        self.trained.put(lm, checkpoint, adapter, everything=everything)
+
+    def load_state(self, state: Any, **options: Any) -> None:
+        """Loads a state; raises ``ConfigurationError`` where it names a trained model that is not behind the fusor."""
+        super().load_state(state, **options)
+        self.trained.check(self.fusor_lm)
+
+    def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
+        """A model that was trained to do everything proposes too, where no other was given."""
+        model = self.trained.model
+        if model is None or not model.everything:
+            return self.lms, None
+        return self.lms or [lm for lm in [self.fusor_lm] if lm is not None], self.trained.adapter
 
     def fuse(
         self,
@@ -71,6 +107,7 @@ class FusingProgram(SamplingProgram):
             for candidate in shown
             if candidate.prediction is not None
         ]
+        self.trained.check(self.fusor_lm)
         return Attempt(
             self.fusor,
             {**inputs, CANDIDATES: texts},
@@ -81,6 +118,7 @@ class FusingProgram(SamplingProgram):
             value_of(temperature),
             self.seed,
             streams=streams,
+            adapter=self.trained.adapter,
         )
 
     def order(

@@ -83,20 +83,26 @@ class SamplingProgram(VisibleOptions, dspy.Module):
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """The program's logic: yields batches of attempts and is sent their candidates."""
 
+    def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
+        """The models that take turns, and the adapter that writes their prompts; None leaves either to the settings."""
+        return self.lms, None
+
     def attempts(self, inputs: Mapping[str, Any], count: int, *, logprobs: bool = False) -> list[Attempt]:
         """What would be called for the first ``count`` candidates of an input,
         with the keys under which a bank keeps them.
         """
+        lms, adapter = self.proposers()
         made = [
             Attempt(
                 self.program,
                 inputs,
                 self.signature,
                 index,
-                lm=self.lms[index % len(self.lms)] if self.lms else None,
+                lm=lms[index % len(lms)] if lms else None,
                 temperature=value_of(self.temperature),
                 seed=self.seed,
                 logprobs=logprobs,
+                adapter=adapter,
             )
             for index in range(count)
         ]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dspy.lm15 import Message, Request
 
-from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
+from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
@@ -25,7 +25,7 @@ class AnswerLikelihood(Protocol):
     name: str
     """Stands for the weights."""
 
-    def of(self, row: Row) -> LogLikelihood:
+    def of(self, row: TrainingRow) -> LogLikelihood:
         """The completion's log-probability, the token that ends it counted;
         ``ConfigurationError`` where it does not fit the context.
         """
@@ -39,7 +39,7 @@ class EmbeddedLikelihood:
         self.name = model.name
         self._engine = EmbeddedEngine(model)
 
-    def of(self, row: Row) -> LogLikelihood:
+    def of(self, row: TrainingRow) -> LogLikelihood:
         """See :class:`AnswerLikelihood`."""
         system = "\n\n".join(message["content"] for message in row.prompt if message["role"] == "system")
         spoken = [message for message in row.prompt if message["role"] != "system"]
@@ -76,7 +76,7 @@ class HuggingFaceLikelihood:
         self.name, self._torch = source, torch
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
-    def of(self, row: Row) -> LogLikelihood:
+    def of(self, row: TrainingRow) -> LogLikelihood:
         """See :class:`AnswerLikelihood`."""
         prompt = self._tokenizer.apply_chat_template(
             list(row.prompt), add_generation_prompt=True, tokenize=True, return_dict=False
@@ -119,6 +119,6 @@ def _message(message: dict[str, str]) -> Message:
     return Message.assistant(message["content"]) if message["role"] == "assistant" else Message.user(message["content"])
 
 
-def row_of(read: dict[str, Any]) -> Row:
+def row_of(read: dict[str, Any]) -> TrainingRow:
     """A row of the prompt-completion format that the fine-tuning writes."""
-    return Row(tuple(read["prompt"]), read["completion"][-1]["content"])
+    return TrainingRow(tuple(read["prompt"]), read["completion"][-1]["content"])

@@ -17,9 +17,10 @@ from typing import Any
 import dspy
 
 from dspy_fusion.optimizers.finetuning import OBJECTIVES, FusorReferences, GoldReferences, SampledProposals
-from dspy_fusion.optimizers.finetuning.aggregation_rows import Row, RowWriter
+from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
 from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
 from dspy_fusion.optimizers.finetuning.gathering import Gathering
+from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs import ProposeAggregate
 from dspy_fusion.programs.errors import QuorumNotMet
 from dspy_fusion.programs.tasks.signatures import input_digest
@@ -75,7 +76,7 @@ class Sources:
 
 def target_rows(
     task: Task, examples: Sequence[dspy.Example], sources: Sources, folder: Path, on_progress: Callable[[str], None]
-) -> dict[str, dict[str, Row]]:
+) -> dict[str, dict[str, TrainingRow]]:
     """Training rows by kind of training set and by example;
     what models wrote is kept in the folder and not asked for again.
 
@@ -84,7 +85,7 @@ def target_rows(
         QuorumNotMet: proposals failed for an example.
         FusorFailed: a reference did.
     """
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[str, dict[str, TrainingRow]] = {}
     with dspy.context(adapter=task.adapter(), disable_history=True):
         fusing = ProposeAggregate(task.program(task.instructions), depth=1)
         writer, names = RowWriter(fusing), {id(example): str(example.id) for example in examples}
@@ -107,7 +108,7 @@ def target_rows(
 
 
 def measure_targets(
-    rows: Mapping[str, Mapping[str, Row]],
+    rows: Mapping[str, Mapping[str, TrainingRow]],
     likelihood: AnswerLikelihood,
     path: Path,
     *,
@@ -135,7 +136,7 @@ def measure_targets(
     return tuple(TargetRecord(**kept[key]) for key in keys)
 
 
-def _key(target: str, example: str, row: Row) -> str:
+def _key(target: str, example: str, row: TrainingRow) -> str:
     digest = hashlib.sha256(json.dumps(row.as_messages(), sort_keys=True).encode()).hexdigest()[:16]
     return "\t".join((target, example, digest))
 

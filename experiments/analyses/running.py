@@ -13,7 +13,7 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
+from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
@@ -185,7 +185,7 @@ def _proposers(base: str, teachers: Sequence[str], catalogue: ModelCatalogue) ->
     return found
 
 
-def _read_rows(path: Path, limit: int) -> dict[str, Row]:
+def _read_rows(path: Path, limit: int) -> dict[str, TrainingRow]:
     try:
         with path.open(encoding="utf-8") as file:
             return {f"row {place}": row_of(json.loads(line)) for place, line in enumerate(islice(file, limit))}

@@ -17,9 +17,11 @@ from dspy_fusion.optimizers.finetuning import (
     GoldReferences,
     SampledProposals,
 )
+from dspy_fusion.optimizers.finetuning.output_folder import check_free, check_ours, claim, mark_whole, read_mark
 from dspy_fusion.programs import CandidateBank, LMJudge
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
+from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
 
 from ..plans.comparison_config import CompareConfig
@@ -74,7 +76,7 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
     program = build(strategy, Site(task, task.instructions, lms, bank, config.seed))
     examples = _examples(config, task)
     optimizer = AggregationFineTuning(
-        to_huggingface(config.base.removeprefix("embedded/"), folder / "base") if config.is_embedded else config.base,
+        _checkpoint(config, folder),
         output=folder,
         serve=_serve(config, models),
         proposals=GivenProposals(scores=_scores_field(examples))
@@ -91,6 +93,24 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
     )
     held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
     return FineTuning(config, task, program, examples, held_out, optimizer)
+
+
+def _checkpoint(config: FineTuningConfig, folder: Path) -> str | Path:
+    """The checkpoint that training begins with; an embedded model becomes one in the run's folder, once."""
+    check_free(folder, "" if config.is_embedded else config.base)
+    if not config.is_embedded:
+        return config.base
+    claim(folder)
+    checkpoint, source = folder / "base", load_model(config.base.removeprefix("embedded/"))
+    check_ours(checkpoint)
+    if (said := read_mark(checkpoint)) is None:
+        to_huggingface(source.source, checkpoint)
+        mark_whole(checkpoint, {"source": source.name})
+    elif said.get("source") != source.name:
+        raise ConfigurationError(
+            f"{folder} was made with another base, {said.get('source')}, not {source.name}; choose another folder"
+        )
+    return checkpoint
 
 
 def _serve(config: FineTuningConfig, models: Models) -> Callable[[Path], dspy.BaseLM]:

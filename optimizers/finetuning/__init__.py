@@ -9,8 +9,9 @@ from dspy_fusion.lazy_face import lazy_names
 if TYPE_CHECKING:
     from .aggregation_finetuning import AggregationFineTuning as AggregationFineTuning
     from .objectives import OBJECTIVES as OBJECTIVES, Objective as Objective
-    from .proposals import GivenProposals as GivenProposals, Proposal as Proposal, SampledProposals as SampledProposals
+    from .proposals import GivenProposals as GivenProposals, Proposal as Proposal
     from .references import FusorReferences as FusorReferences, GoldReferences as GoldReferences
+    from .sampled_proposals import SampledProposals as SampledProposals
     from .settings import Lora as Lora, Training as Training
     from .training_progress import FineTuningProgress as FineTuningProgress, FineTuningReport as FineTuningReport
 else:
@@ -19,8 +20,9 @@ else:
         {
             ".aggregation_finetuning": ("AggregationFineTuning",),
             ".objectives": ("OBJECTIVES", "Objective"),
-            ".proposals": ("GivenProposals", "Proposal", "SampledProposals"),
+            ".proposals": ("GivenProposals", "Proposal"),
             ".references": ("FusorReferences", "GoldReferences"),
+            ".sampled_proposals": ("SampledProposals",),
             ".settings": ("Lora", "Training"),
             ".training_progress": ("FineTuningProgress", "FineTuningReport"),
         },

@@ -6,33 +6,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from ..tuning.objective import example_digest
-from .aggregation_rows import Row, RowWriter
-from .collected import alone_in, check_about
+from .aggregation_rows import RowWriter, present_adapter
 from .fitting import Fitter
 from .gathering import Gathering, Material
 from .objectives import OBJECTIVES, ObjectiveName
+from .output_folder import check_free
 from .proposals import GivenProposals, Proposals
 from .references import GoldReferences, References
-from .settings import Training, check_installed
+from .settings import Training, whole
+from .training_folder import RowSource, TooLong, TrainingFolder
 from .training_progress import FineTuningProgress, FineTuningReport
+from .training_row import TrainingRow
 
-if TYPE_CHECKING:
-    from .base_model import BaseModel
-
-REPORT, ROWS, SUMMARY = "report.json", "rows.jsonl", "rows.json"
+logger = logging.getLogger(__name__)
 
 
 class AggregationFineTuning(VisibleOptions, Teleprompter):
@@ -96,7 +96,7 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         training: Training | None = None,
         plain_share: float = 0.0,
         instructions: Sequence[str] = (),
-        too_long: Literal["raise", "drop_proposals"] = "raise",
+        too_long: TooLong = "raise",
         collected: str | Path | None = None,
         behind: Literal["fusor", "everything"] = "fusor",
         tolerated_failures: float = 0.0,
@@ -116,12 +116,12 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             raise ConfigurationError(
                 f"instructions must be a list of texts that are not empty, but got instructions={instructions!r}"
             )
-        if num_threads < 1:
-            raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={num_threads!r}")
+        whole("num_threads", num_threads)
         self.base, self.output, self.serve = str(base), Path(output), serve
         self.proposals, self.references = proposals or GivenProposals(), references or GoldReferences()
         self.objective, self.training = OBJECTIVES[objective], training or Training()
-        self.plain_share, self.too_long, self.behind = plain_share, too_long, behind
+        self.plain_share, self.behind = plain_share, behind
+        self.too_long: TooLong = too_long
         self.instructions = tuple(instructions)
         self.collected = Path(collected or output)
         self.tolerated_failures, self.num_threads = tolerated_failures, num_threads
@@ -147,19 +147,20 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             **unknown: none; anything else is refused.
 
         Returns:
-            A program with a :class:`FineTuningReport` as ``finetuning_report``.
+            A program with a :class:`FineTuningReport` as ``finetuning_report``. Its state names the trained model:
+            saved and loaded, it answers the same, or says that the model is not there.
         """
         refuse_unknown("AggregationFineTuning.compile", unknown, ("student", "trainset"))
         report = self._train(fusing_program(student), trainset)
         compiled: Any = student.deepcopy()
-        fusing, lm = fusing_program(compiled), self.serve(Path(report.model))
-        fusing.fusor_lm = lm
-        if self.behind == "everything":
-            fusing.lms = [lm]
+        model = Path(report.model)
+        everything = self.behind == "everything"
+        fusing_program(compiled).put_trained(self.serve(model), model, present_adapter(), everything=everything)
         compiled.finetuning_report = report
         return compiled
 
     def _train(self, fusing: FusingProgram, examples: Sequence[dspy.Example]) -> FineTuningReport:
+        folder = TrainingFolder(self.output, self.base, self.training, self.too_long, self.on_progress)
         gathering = Gathering(
             fusing,
             self.proposals,
@@ -170,79 +171,38 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             self.tolerated_failures,
             self.on_progress,
         )
+        check_free(self.output, self.base)
         gathering.check(examples)
-        check_installed()
-        from .base_model import load_base  # torch and transformers take seconds
+        if few := folder.check(len({example_digest(example) for example in examples})):
+            logger.warning("%s", few)
+        return folder.train(self._source(gathering, examples))
 
-        base = load_base(self.base, self.training)
-        with alone_in(self.output):
-            self._check_output(gathering, examples)
-            if not (self.output / REPORT).exists():
-                self._train_from(base, gathering, examples)
-            return FineTuningReport.load(self.output / REPORT)
-
-    def _train_from(self, base: BaseModel, gathering: Gathering, examples: Sequence[dspy.Example]) -> None:
-        """Goes through what is not there yet: rows, training, report."""
-        if not (self.output / SUMMARY).exists():
-            self._write_rows(gathering, base.tokens, base.context, examples)
-        from .training import last_loss, train
-
-        steps = train(base, self.output / ROWS, self.output, self.training, self._log)
-        adapter = str(self.output / "adapter") if self.training.lora else ""
-        made = {"model": str(self.output / "model"), "adapter": adapter, "steps": steps, "loss": last_loss(self.output)}
-        summary = json.loads((self.output / SUMMARY).read_text())
-        FineTuningReport(self.objective.name, self.base, **made, **summary).save(self.output / REPORT)
-
-    def _check_output(self, gathering: Gathering, examples: Sequence[dspy.Example]) -> None:
-        """Makes the output folder, or sees to it that what is in it was made with these settings."""
+    def _source(self, gathering: Gathering, examples: Sequence[dspy.Example]) -> RowSource:
         digest = hashlib.sha256(json.dumps([example_digest(example) for example in examples]).encode()).hexdigest()[:16]
-        chosen = {
-            "base": self.base,
-            "objective": self.objective.name,
-            "plain_share": self.plain_share,
-            "too_long": self.too_long,
-        }
+        about = {"plain_share": self.plain_share, **gathering.about(), "examples": digest}
         if self.instructions:
-            chosen["instructions"] = hashlib.sha256(json.dumps(self.instructions).encode()).hexdigest()[:16]
-        check_about(
-            self.output / "about.json", {**chosen, **self.training.relevant, **gathering.about(), "examples": digest}
-        )
+            about["instructions"] = hashlib.sha256(json.dumps(self.instructions).encode()).hexdigest()[:16]
+        writer = RowWriter(gathering.fusing)
 
-    def _write_rows(
-        self, gathering: Gathering, tokens: Callable[[Row], int], limit: int, examples: Sequence[dspy.Example]
-    ) -> None:
-        """Writes the rows, then what is to be said of them: with that, they are whole and never written again."""
-        writer, fitter = RowWriter(gathering.fusing), Fitter(tokens, limit, self.too_long == "drop_proposals")
-        rows = 0
-        try:
-            with (self.output / ROWS).open("w", encoding="utf-8") as file:
-                for rows, material in enumerate(gathering.collect(examples), 1):
-                    row = self._row(rows - 1, material, writer, fitter)
-                    if row is not None:
-                        file.write(json.dumps(row.as_messages(), ensure_ascii=False) + "\n")
-            fitter.check(self.base)
-            summary = {
-                "rows": rows,
-                "dropped_proposals": fitter.dropped,
-                "failed": gathering.failed,
-                "tokens": fitter.longest,
-            }
-            beside = (self.output / SUMMARY).with_suffix(".partial")
-            beside.write_text(json.dumps(summary))
-            beside.rename(self.output / SUMMARY)
-        except OSError as error:
-            raise RecordError(f"cannot write to {self.output}: {error.strerror}; what was collected is safe") from error
+        def write(fitter: Fitter) -> Iterator[TrainingRow | None]:
+            for place, material in enumerate(gathering.collect(examples)):
+                yield self._row(place, material, writer, fitter)
 
-    def _row(self, place: int, material: Material, writer: RowWriter, fitter: Fitter) -> Row | None:
+        def counts() -> dict[str, int]:
+            return {"failed": gathering.failed, "merged": gathering.merged, "unexplained": gathering.unexplained}
+
+        return RowSource(self.objective.name, about, write, counts)
+
+    def _row(self, place: int, material: Material, writer: RowWriter, fitter: Fitter) -> TrainingRow | None:
         inputs, outputs = material.example.inputs().toDict(), material.outputs
         rng = random.Random(f"{self.training.seed} {example_digest(material.example)}")
-        if material.shown and rng.random() >= self.plain_share:
-            told = rng.choice((None, *self.instructions))
-            return fitter.fit(place, material.shown, lambda shown: writer.aggregating(inputs, shown, outputs, told))
-        return fitter.fit(place, (), lambda _: writer.solving(inputs, outputs))
-
-    def _log(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        self.on_progress(FineTuningProgress("training", step, steps, values))
+        try:
+            if material.shown and rng.random() >= self.plain_share:
+                told = rng.choice((None, *self.instructions))
+                return fitter.fit(place, material.shown, lambda shown: writer.aggregating(inputs, shown, outputs, told))
+            return fitter.fit(place, (), lambda _: writer.solving(inputs, outputs))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the row of example {place}: {error}") from error
 
 
 def fusing_program(program: dspy.Module) -> FusingProgram:

@@ -1,42 +1,28 @@
-"""Training rows: messages exactly as the program's own predictors will send them,
-with the answer to be learned as the completion.
+"""Rows of an aggregation fine-tuning, written by the program itself.
+
+Each row is one call of the program with a model that gives the answer to be learned: the prompt is byte for byte what
+the program will send, under any adapter and signature, and an answer that the program could not read back is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
 import dspy
 
+from dspy_fusion.programs.calls.attempts import Attempt
+from dspy_fusion.programs.calls.drawing import Batch, Steps, run
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
-from dspy_fusion.programs.tasks.signatures import CANDIDATES, candidate_text, signature_of
+from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
-Message = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt and the answer that is learned.
-
-    Attributes:
-        prompt: messages, the last one the user's.
-        completion: the model's answer.
-        proposals: how many proposals the prompt shows.
-    """
-
-    prompt: tuple[Message, ...]
-    completion: str
-    proposals: int = 0
-
-    def as_messages(self) -> dict[str, list[Message]]:
-        """The prompt-completion format that TRL trains on, with the loss on the completion."""
-        return {"prompt": list(self.prompt), "completion": [{"role": "assistant", "content": self.completion}]}
+from .forced_answer import ForcedAnswer
+from .training_row import TrainingRow
 
 
 class RowWriter:
@@ -50,11 +36,9 @@ class RowWriter:
     """
 
     def __init__(self, fusing: FusingProgram) -> None:
-        self.task = fusing.signature
-        self.adapter: dspy.Adapter = dspy.settings.adapter or dspy.ChatAdapter()
-        self._fusor = _only_predictor(fusing.fusor, "the fusor")
-        self._program = fusing.program
-        self._told = cache(signature_of(self._fusor).with_instructions)  # a new signature takes longer than a row
+        self.fusing, self.adapter = fusing, present_adapter()
+        only_predictor(fusing.fusor, "the fusor")
+        self._told = cache(self._fusor_told)  # a new signature takes longer than a row
 
     def aggregating(
         self,
@@ -62,43 +46,57 @@ class RowWriter:
         shown: Sequence[Candidate],
         outputs: Mapping[str, Any],
         instructions: str | None = None,
-    ) -> Row:
+    ) -> TrainingRow:
         """A row that shows candidates, in this order, and wants ``outputs``;
-        with other instructions than the fusor's own, where given.
+        with other instructions than the fusor's own, where they are given.
         """
-        texts = [
-            candidate_text(self.task, candidate.prediction) for candidate in shown if candidate.prediction is not None
-        ]
-        return self._row(self._fusor, {**inputs, CANDIDATES: texts}, outputs, len(texts), instructions)
+        attempt = self.fusing.fuse(inputs, shown, layer=1, temperature=None)
+        if instructions is not None:
+            attempt = replace(attempt, module=self._told(instructions))
+        return self._row(attempt, outputs, len(shown))
 
-    def solving(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Row:
+    def solving(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> TrainingRow:
         """A row with the task program's own prompt, without candidates.
 
         Raises:
             ConfigurationError: the task program is no single predictor, so it is not clear which of its steps
                 ``outputs`` belong to.
         """
-        return self._row(_only_predictor(self._program, "the task program"), inputs, outputs, 0)
+        only_predictor(self.fusing.program, "the task program")
+        return self._row(Attempt(self.fusing.program, inputs, self.fusing.signature), outputs, 0)
 
-    def _row(
-        self,
-        predictor: dspy.Predict,
-        inputs: Mapping[str, Any],
-        outputs: Mapping[str, Any],
-        proposals: int,
-        instructions: str | None = None,
-    ) -> Row:
-        signature = signature_of(predictor) if instructions is None else self._told(instructions)
-        if missing := [name for name in signature.output_fields if name not in outputs]:
+    def _row(self, attempt: Attempt, outputs: Mapping[str, Any], proposals: int) -> TrainingRow:
+        signature = signature_of(only_predictor(attempt.module, "what is trained"))
+        wanted = {name: outputs.get(name, "") for name in signature.output_fields}
+        if missing := [name for name in self.fusing.signature.output_fields if name not in outputs]:
             raise ConfigurationError(
                 f"an answer to be learned lacks {missing[0]!r}; it has {', '.join(outputs) or 'nothing'}"
             )
-        messages = self.adapter.format(signature, [dict(demo) for demo in predictor.demos], dict(inputs))
-        prompt = tuple({"role": str(message["role"]), "content": _text(message["content"])} for message in messages)
-        return Row(prompt, _completion(self.adapter, signature, dict(inputs), dict(outputs)), proposals)
+        forced = ForcedAnswer(completion_text(self.adapter, signature, wanted))
+        made = run(_once(replace(attempt, lm=forced.lm(), temperature=None, seed=None, adapter=self.adapter)))
+        prompt = forced.prompt()
+        if made.prediction is None:
+            raise ConfigurationError(
+                f"the program cannot read the answer to be learned, {forced.text[:200]!r}: {made.error}"
+            )
+        for name, value in wanted.items():
+            _check_read(name, value, made.prediction.get(name))
+        return TrainingRow(prompt, forced.text, proposals)
+
+    def _fusor_told(self, instructions: str) -> dspy.Module:
+        fusor = self.fusing.fusor.deepcopy()
+        predictor = only_predictor(fusor, "the fusor")
+        predictor.signature = signature_of(predictor).with_instructions(instructions)
+        return fusor
 
 
-def _only_predictor(module: dspy.Module, what: str) -> dspy.Predict:
+def present_adapter() -> dspy.Adapter:
+    """The adapter that is set, or the one that DSPy takes where none is."""
+    return dspy.settings.adapter or dspy.ChatAdapter()
+
+
+def only_predictor(module: dspy.Module, what: str) -> dspy.Predict:
+    """The one predictor of a module; raises ``ConfigurationError`` where there are none or more."""
     predictors = module.predictors()
     if len(predictors) != 1:
         raise ConfigurationError(
@@ -107,14 +105,16 @@ def _only_predictor(module: dspy.Module, what: str) -> dspy.Predict:
     return predictors[0]
 
 
-def _completion(
-    adapter: dspy.Adapter, signature: type[dspy.Signature], inputs: dict[str, Any], outputs: dict[str, Any]
-) -> str:
+def completion_text(adapter: dspy.Adapter, signature: type[dspy.Signature], outputs: Mapping[str, Any]) -> str:
+    """An answer as a model would write it for an adapter.
+
+    Raises:
+        ConfigurationError: the adapter cannot write answers.
+    """
     if isinstance(adapter, PlainAdapter):
-        (name,) = signature.output_fields
-        return outputs[name] if isinstance(outputs[name], str) else str(outputs[name])
+        return adapter.answer_text(signature, outputs)
     try:
-        return str(cast("Any", adapter).format_finetune_data(signature, [], inputs, outputs)["messages"][-1]["content"])
+        return str(cast("Any", adapter).format_assistant_message_content(signature, dict(outputs)))
     except (NotImplementedError, AttributeError) as error:
         raise ConfigurationError(
             f"{type(adapter).__name__} cannot write an answer as a model would; use PlainAdapter() or"
@@ -122,9 +122,15 @@ def _completion(
         ) from error
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(part.get("type") == "text" for part in content):
-        return "".join(part["text"] for part in content)
-    raise ConfigurationError("a training row has parts other than text; only text can be trained on")
+def _check_read(name: str, wanted: Any, read: Any) -> None:
+    one, other = (value.strip() if isinstance(value, str) else value for value in (plain(wanted), plain(read)))
+    if one != other and str(one) != str(other):
+        raise ConfigurationError(
+            f"the program reads the answer to be learned in {name!r}, {wanted!r}, as {read!r}; take the example out, or"
+            " use another adapter"
+        )
+
+
+def _once(attempt: Attempt) -> Steps[Candidate]:
+    (made,) = yield Batch([attempt])
+    return made

@@ -13,8 +13,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .aggregation_rows import Row
 from .settings import Training
+from .training_row import TrainingRow
+from .weight_checks import check_adapters, check_files, load_weights
 
 NEEDS_GPU = 300_000_000
 """Parameters from which on training on a CPU has to be asked for."""
@@ -36,7 +37,7 @@ class BaseModel:
     context: int
     device: str
 
-    def tokens(self, row: Row) -> int:
+    def tokens(self, row: TrainingRow) -> int:
         """How many tokens a row has, prompt and answer together.
 
         Raises:
@@ -54,10 +55,11 @@ class BaseModel:
 
 
 def load_base(name: str, training: Training) -> BaseModel:
-    """Loads the tokenizer and the configuration, and no weights.
+    """Loads the tokenizer and the configuration, and sees to it that there are weights and layers for adapters.
 
     Raises:
-        ConfigurationError: there is no such checkpoint, it has no chat template, or it needs a GPU that is not there.
+        ConfigurationError: there is no such checkpoint, its weights cannot be read, it has no chat template, no layers
+            that the adapters fit, or it needs a GPU that is not there.
     """
     try:
         config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
@@ -66,6 +68,7 @@ def load_base(name: str, training: Training) -> BaseModel:
         raise ConfigurationError(
             f"cannot load the checkpoint {name!r}: {reason}; give a folder or a name on the Hub"
         ) from error
+    check_files(name)
     tokenizer.chat_template = training.template_text or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise ConfigurationError(
@@ -76,7 +79,12 @@ def load_base(name: str, training: Training) -> BaseModel:
         raise ConfigurationError(
             f"eos_token={training.eos_token!r} is no token of {name!r}; give the token that ends an answer"
         )
-    return BaseModel(name, tokenizer, _context(config, tokenizer, training), _device(name, config, training))
+    if training.lora is not None:
+        check_adapters(name, config, training.lora)
+    device = _device(name, config, training)
+    if _parameters(config) <= NEEDS_GPU:
+        load_weights(name, dtype="auto")
+    return BaseModel(name, tokenizer, _context(config, tokenizer, training), device)
 
 
 def _context(config: Any, tokenizer: Any, training: Training) -> int:
@@ -96,11 +104,15 @@ def _device(name: str, config: Any, training: Training) -> str:
         raise ConfigurationError(
             "device='cuda' needs a GPU, and torch sees none; use device='auto', or a torch build for your GPU"
         )
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
+    parameters = _parameters(config)
     if training.device == "auto" and parameters > NEEDS_GPU:
         raise ConfigurationError(
             f"{name!r} has {parameters / 1e9:.1f} billion parameters and needs a GPU, and torch sees none; device='cpu'"
             " would train it all the same, very slowly"
         )
     return "cpu"
+
+
+def _parameters(config: Any) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())

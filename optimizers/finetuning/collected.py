@@ -19,6 +19,8 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
+from .identities import differing
+
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
@@ -30,7 +32,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
+        file = (folder / "lock").open("a")
     except OSError as error:
         raise RecordError(f"cannot write to {folder}: {error.strerror}") from error
     with file:
@@ -138,6 +140,8 @@ class Collected:
         whole = 0
         for line in file:
             if not line.endswith(b"\n"):
+                if not whole and not b'{"about": '.startswith(line[:10]):
+                    raise RecordError(f"{self.path} is no file of a fine-tuning; choose another output folder")
                 break
             found = _parsed(line, "key" if whole else "about", self.path)
             if whole:
@@ -204,9 +208,8 @@ def check_about(path: Path, about: Mapping[str, Any]) -> None:
 
 
 def _check_same(path: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differing = sorted(name for name in {*kept, *wanted} if kept.get(name) != wanted.get(name))
-    if differing:
+    if names := differing(kept, wanted):
         raise ConfigurationError(
-            f"{path} was made with another {', '.join(differing)}; go on with the same settings, or choose another"
+            f"{path} was made with another {', '.join(names)}; go on with the same settings, or choose another"
             " output folder"
         )

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Candidate
 
-from .aggregation_rows import Row
+from .training_row import TrainingRow
 
-WriteRow = Callable[[Sequence[Candidate]], Row]
+WriteRow = Callable[[Sequence[Candidate]], TrainingRow]
 
 
 @dataclass
@@ -30,14 +30,14 @@ class Fitter:
         overlong: for each row that was refused, its example's place, its tokens and its proposals.
     """
 
-    tokens: Callable[[Row], int]
+    tokens: Callable[[TrainingRow], int]
     limit: int
     drops: bool = False
     longest: int = 0
     dropped: int = 0
     overlong: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def fit(self, place: int, shown: Sequence[Candidate], write: WriteRow) -> Row | None:
+    def fit(self, place: int, shown: Sequence[Candidate], write: WriteRow) -> TrainingRow | None:
         """The row of an example, or None where it is too long; ``write`` makes it from the proposals that are shown."""
         kept = list(shown)
         row = write(kept)

@@ -5,8 +5,6 @@ Kept on disk, so that several objectives can share it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +15,15 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError, FusionError, FusorFailed, QuorumNotMet
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
+from dspy_fusion.programs.tasks.trained_fusor import adapter_state
 
 from ..tuning.objective import example_digest
+from .aggregation_rows import present_adapter
 from .collected import Collected, Failures
+from .identities import program_digest
 from .objectives import Objective
 from .proposals import Proposal, Proposals, as_candidate
-from .references import FusorReferences, GoldReferences, References
+from .references import FusorReferences, References, unsaid_outputs
 from .training_progress import FineTuningProgress, Stage
 
 
@@ -48,7 +49,9 @@ class Gathering:
         threads: examples at once.
         tolerated: share of the examples on which a model may fail.
         on_progress: called after each example.
-        failed: how many were left out, once :meth:`collect` is through.
+        failed: how many were left out because a model failed, once :meth:`collect` is through.
+        unexplained: how many were left out because nothing led to their answers.
+        merged: how many were left out because they equal another.
     """
 
     fusing: FusingProgram
@@ -60,11 +63,12 @@ class Gathering:
     tolerated: float
     on_progress: Callable[[FineTuningProgress], None]
     failed: int = field(default=0, init=False)
+    unexplained: int = field(default=0, init=False)
+    merged: int = field(default=0, init=False)
 
     def check(self, examples: Sequence[dspy.Example]) -> None:
         """Raises ``ConfigurationError`` for what can be known to fail before any model is asked."""
-        if not examples:
-            raise ConfigurationError("the training set is empty; give examples with inputs")
+        _check_inputs(examples, self.fusing.signature)
         if self.objective.target == "direct" and not isinstance(self.references, FusorReferences):
             raise ConfigurationError(
                 "objective='pseudo_aggregation' learns a stronger model's own answers; give it:"
@@ -75,8 +79,9 @@ class Gathering:
                 "objective='sft' learns the best proposal, but the proposals have no scores; give SampledProposals a"
                 " scorer, or GivenProposals(scores='...') the field they are in"
             )
-        if self._needs_proposals:
-            self.proposals.check(examples, self.fusing.signature)
+        if self._needs_proposals(examples):
+            optional = [] if self.objective.target == "best" else unsaid_outputs(examples, self.fusing.signature)
+            self.proposals.check(examples, self.fusing.signature, optional)
         if self.objective.target == "reference":
             self.references.check(examples, self.fusing.signature)
 
@@ -84,40 +89,52 @@ class Gathering:
         """Makes what is missing, stage by stage, then yields what each example's row is made of.
 
         Raises:
+            ConfigurationError: no example has anything that could be learned.
             QuorumNotMet: proposals failed for more examples than tolerated.
             FusorFailed: references did.
             RecordError: the folder cannot be written.
         """
         by_key = {example_digest(example): example for example in examples}
-        proposals = self._proposals(by_key) if self._needs_proposals else None
-        drawn = {key: example for key, example in by_key.items() if proposals is None or key in proposals}
-        targets = self._targets(drawn, proposals)
-        made = [key for key in drawn if targets is None or key in targets]
+        self.merged = len(examples) - len(by_key)
+        proposals = self._proposals(by_key) if self._needs_proposals(examples) else None
+        ready = {key: example for key, example in by_key.items() if proposals is None or key in proposals}
+        targets = self._targets(ready, proposals)
+        made = [key for key in ready if targets is None or key in targets]
         self.failed = len(by_key) - len(made)
+        rows = 0
         for key in made:
-            shown = self._shown(drawn[key], key, proposals) if self.objective.shows_proposals else ()
-            yield Material(drawn[key], shown, _best(proposals, key) if targets is None else targets[key])
+            outputs = _best(proposals, key) if targets is None else targets[key]
+            if outputs is None:
+                self.unexplained += 1
+                continue
+            shown = self._shown(ready[key], key, proposals) if self.objective.shows_proposals else ()
+            rows += 1
+            yield Material(ready[key], shown, outputs)
+        if not rows:
+            raise ConfigurationError(
+                f"none of {len(made)} examples has a reasoning that leads to its answer: no proposal and no stronger"
+                " model is right; take GoldReferences(reasoning='leave_out'), or other proposals"
+            )
 
-    @property
-    def _needs_proposals(self) -> bool:
-        made_from_them = self.objective.target == "reference" and not isinstance(self.references, GoldReferences)
+    def _needs_proposals(self, examples: Sequence[dspy.Example]) -> bool:
+        unsaid = unsaid_outputs(examples, self.fusing.signature)
+        made_from_them = self.objective.target == "reference" and self.references.needs_proposals(unsaid)
         return self.objective.shows_proposals or self.objective.target == "best" or made_from_them
 
     def about(self) -> dict[str, Any]:
         """What the rows depend on beside the examples."""
-        program = {"fusor": _digest(self.fusing.fusor), "task": _digest(self.fusing.program)}
+        program = {"fusor": program_digest(self.fusing.fusor), "task": program_digest(self.fusing.program)}
         program |= {"seed": self.fusing.seed, "shuffle": self.fusing.shuffle.value}
-        adapter = type(dspy.settings.adapter or dspy.ChatAdapter()).__name__
+        adapter = adapter_state(present_adapter())
         return {**program, "adapter": adapter, **self.proposals.about(), **self.references.about()}
 
     def _proposals(self, by_key: Mapping[str, dspy.Example]) -> Collected:
         about = {name: self.about()[name] for name in ("task", "adapter", "proposals")}
+        task, program = self.fusing.signature, self.fusing.program
+        optional = [] if self.objective.target == "best" else unsaid_outputs(list(by_key.values()), task)
 
         def make(key: str) -> list[dict[str, Any]]:
-            return [
-                asdict(proposal)
-                for proposal in self.proposals.of(by_key[key], self.fusing.program, self.fusing.signature)
-            ]
+            return [asdict(proposal) for proposal in self.proposals.of(by_key[key], program, task, optional)]
 
         return self._fill("proposals", about, by_key, make, QuorumNotMet)
 
@@ -131,7 +148,7 @@ class Gathering:
                 "direct answers", about, by_key, lambda key: references.direct(by_key[key], self.fusing), FusorFailed
             )
 
-        def make(key: str) -> dict[str, Any]:
+        def make(key: str) -> dict[str, Any] | None:
             return references.of(by_key[key], self._shown(by_key[key], key, proposals), self.fusing)
 
         return self._fill("references", self.about(), by_key, make, FusorFailed)
@@ -166,7 +183,20 @@ def _best(proposals: Collected | None, key: str) -> Mapping[str, Any]:
     return {} if proposals is None else proposals[key][0]["outputs"]  # they are kept best first
 
 
-def _digest(module: dspy.Module) -> str:
-    state = {name: part.dump_state() for name, part in module.named_parameters()}
-    text = json.dumps([type(module).__qualname__, state], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _check_inputs(examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
+    if not examples:
+        raise ConfigurationError("the training set is empty; give examples with inputs")
+    for place, example in enumerate(examples):
+        where = f"example {place} of the training set"
+        if not isinstance(example, dspy.Example):
+            raise ConfigurationError(f"{where} is a {type(example).__name__}, not a dspy.Example")
+        try:
+            inputs = example.inputs()
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{where} has no inputs; name them: example.with_inputs({', '.join(map(repr, task.input_fields))})"
+            ) from error
+        if missing := [name for name in task.input_fields if name not in inputs]:
+            raise ConfigurationError(
+                f"{where} lacks the task's input {missing[0]!r}; its inputs are {', '.join(inputs.keys()) or 'none'}"
+            )

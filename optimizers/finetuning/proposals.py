@@ -1,29 +1,25 @@
-"""Where proposals come from: given with the examples (off-policy),
-or sampled from the model that is to be trained (on-policy).
-
-AFT, arXiv 2501.11877, section 4: 10 samples at temperature 1.0, top-p 0.95, top-k 50, of which a reward model keeps the
-best 5. The paper has a base model answer by demonstrations in its context; here the task program may carry
-demonstrations of its own.
-"""
+"""Where proposals come from, and those that are given with the examples (off-policy)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Unpack
 
 import dspy
+from pydantic import ValidationError
 
 from dspy_fusion.programs.calls.drawing import Steps
-from dspy_fusion.programs.errors import ConfigurationError, QuorumNotMet
+from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.options import SamplingOptions
 from dspy_fusion.programs.pools.candidates import Candidate, Pool, PooledPrediction
 from dspy_fusion.programs.sampling_program import SamplingProgram
-from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
-from dspy_fusion.programs.tasks.signatures import plain
+from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer, check_scored
+from dspy_fusion.programs.tasks.signatures import plain, typed
 
-if TYPE_CHECKING:
-    from dspy_fusion.programs import CandidateBank
+from .identities import scorer_identity
+from .settings import whole
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,16 @@ class Proposals(Protocol):
         """What the proposals depend on, as plain data."""
         ...
 
-    def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
-        """Raises ``ConfigurationError`` for examples that can have no proposals; calls no model."""
+    def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature], optional: Sequence[str] = ()) -> None:
+        """Raises ``ConfigurationError`` for examples that can have no proposals; calls no model.
+
+        ``optional`` outputs, such as a reasoning that no example has, may be missing in a proposal.
+        """
         ...
 
-    def of(self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature]) -> list[Proposal]:
+    def of(
+        self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature], optional: Sequence[str] = ()
+    ) -> list[Proposal]:
         """The proposals of an example, best first where they have scores."""
         ...
 
@@ -61,143 +62,103 @@ class GivenProposals:
     """Proposals that came with the examples, of whatever models: the paper's off-policy proposals.
 
     Attributes:
-        field: of the examples, a list of answers: texts for a task with one output field, else mappings or predictions
+        field: of the examples, a list of answers: texts for a task with one answer field, else mappings or predictions
             with all of them.
         scores: a field with a number for each of them, higher is better; empty where there are none.
+        keep: how many of them become proposals, the best by their scores; without scores, the first. None for all.
+        scorer: ranks them instead of ``scores``: a function ``(args, prediction)`` or a scorer of this library, such as
+            a judge or a reward model.
     """
 
     field: str = "proposals"
     scores: str = ""
+    keep: int | None = None
+    scorer: Scorer | Reward | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        if self.keep is not None:
+            whole("keep", self.keep)
+        if self.scorer is not None and self.scores:
+            raise ConfigurationError(
+                f"the proposals are ranked by the field scores={self.scores!r} or by a scorer, not both; leave one out"
+            )
 
     @property
     def scored(self) -> bool:
-        """Whether a field with scores was named."""
-        return bool(self.scores)
+        """Whether there are scores, or a scorer."""
+        return bool(self.scores) or self.scorer is not None
 
     def about(self) -> dict[str, Any]:
-        """The names of the fields."""
-        return {"proposals": {"given": self.field, "scores": self.scores}}
+        """The names of the fields, how many are kept, and what ranks them."""
+        ranked = {"keep": self.keep, "scorer": scorer_identity(self.scorer)}
+        return {"proposals": {"given": self.field, "scores": self.scores, **ranked}}
 
-    def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
+    def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature], optional: Sequence[str] = ()) -> None:
         """Reads them all; raises ``ConfigurationError`` naming the first example that lacks them."""
         for place, example in enumerate(examples):
             try:
-                self._read(example, task)
+                self._read(example, task, optional)
             except ConfigurationError as error:
                 raise ConfigurationError(f"example {place} of the training set: {error}") from error
 
-    def of(self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature]) -> list[Proposal]:
-        """The example's own proposals."""
-        return self._read(example, task)
-
-    def _read(self, example: dspy.Example, task: type[dspy.Signature]) -> list[Proposal]:
-        given = example.get(self.field)
-        if not isinstance(given, list | tuple) or not given:
-            raise ConfigurationError(f"its field {self.field!r} must be a list of proposals, but is {given!r}")
-        scores = example.get(self.scores) if self.scores else [None] * len(given)
-        if not isinstance(scores, list | tuple) or len(scores) != len(given):
-            raise ConfigurationError(
-                f"its field {self.scores!r} must hold a number for each of {len(given)} proposals, but is {scores!r}"
-            )
-        read = [Proposal(_outputs(value, task), score) for value, score in zip(given, scores, strict=True)]
-        return sorted(read, key=lambda proposal: -(proposal.score or 0.0)) if self.scores else read
-
-
-@dataclass(frozen=True)
-class SampledProposals:
-    """Proposals sampled from models: on-policy when it is the one that is to be trained, off-policy from any others.
-
-    Attributes:
-        lm: the model, or several that take turns; their own sampling options stand where these say None.
-        draws: how many answers are drawn for an example.
-        keep: how many of them become proposals, the best by the scorer; without one, the first.
-        scorer: a function ``(args, prediction)`` or a scorer of this library, such as a judge or a reward model; needed
-            where ``keep`` is less than ``draws``, and for the objective ``"sft"``.
-        temperature: in [0, 2].
-        top_p: in (0, 1].
-        top_k: from 1; DSPy's native engine would drop it, litellm's and the embedded models' do not.
-        seed: answer i is drawn with seed ``seed + i``.
-        bank: where what was drawn is kept and replayed from.
-    """
-
-    lm: dspy.BaseLM | Sequence[dspy.BaseLM]
-    draws: int = 10
-    keep: int = 5
-    scorer: Scorer | Reward | None = None
-    temperature: float = 1.0
-    top_p: float | None = 0.95
-    top_k: int | None = 50
-    seed: int = 0
-    bank: CandidateBank | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the numbers."""
-        if not 1 <= self.keep <= self.draws:
-            raise ConfigurationError(f"keep must be between 1 and draws={self.draws}, but got keep={self.keep!r}")
-        if self.keep < self.draws and self.scorer is None:
-            raise ConfigurationError(
-                f"a scorer must say which {self.keep} of {self.draws} draws are kept; give one, or keep={self.draws}"
-            )
-
-    @property
-    def scored(self) -> bool:
-        """Whether there is a scorer."""
-        return self.scorer is not None
-
-    @property
-    def _lms(self) -> list[dspy.BaseLM]:
-        return [self.lm] if isinstance(self.lm, dspy.BaseLM) else list(self.lm)
-
-    def about(self) -> dict[str, Any]:
-        """The models' names and the numbers."""
-        numbers = {name: getattr(self, name) for name in ("draws", "keep", "temperature", "top_p", "top_k", "seed")}
-        return {"proposals": {"sampled": [lm.model for lm in self._lms], "scorer": _name(self.scorer), **numbers}}
-
-    def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
-        """Nothing can be wrong before the model is asked."""
-
-    def of(self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature]) -> list[Proposal]:
-        """Draws and scores; raises ``QuorumNotMet`` where fewer than ``keep`` succeed with a text in them."""
-        truncation = {
-            name: value for name, value in (("top_p", self.top_p), ("top_k", self.top_k)) if value is not None
-        }
-        drawn = _Drawing(
-            program,
-            count=self.draws,
-            scorer=None if self.scorer is None else as_scorer(self.scorer, task),
-            lms=[lm.copy(**truncation) for lm in self._lms],
-            temperature=self.temperature,
-            seed=self.seed,
-            quorum=self.keep,
-            bank=self.bank,
-            signature=task,
-        )(**example.inputs().toDict())
-        good = [candidate for candidate in drawn.pool.good if not _is_blank(candidate, task)]
-        if len(good) < self.keep:
-            raise QuorumNotMet(
-                f"{len(good)} of {self.draws} draws have an answer that is not empty, but keep={self.keep}"
-            )
+    def of(
+        self, example: dspy.Example, program: dspy.Module, task: type[dspy.Signature], optional: Sequence[str] = ()
+    ) -> list[Proposal]:
+        """The example's own proposals, as many as are kept."""
+        proposals = self._read(example, task, optional)
         if self.scorer is not None:
-            good.sort(key=lambda candidate: -(candidate.score if candidate.score is not None else float("-inf")))
+            proposals = _ranked(proposals, example, program, task, as_scorer(self.scorer, task))
+        elif self.scores:
+            proposals.sort(key=lambda proposal: -(proposal.score or 0.0))
+        return proposals[: self.keep]
+
+    def _read(self, example: dspy.Example, task: type[dspy.Signature], optional: Sequence[str]) -> list[Proposal]:
+        values = example.get(self.field)
+        if not isinstance(values, list | tuple) or not values:
+            raise ConfigurationError(f"its field {self.field!r} must be a list of proposals, but is {values!r}")
+        scores = example.get(self.scores) if self.scores else [None] * len(values)
+        if not isinstance(scores, list | tuple) or len(scores) != len(values):
+            raise ConfigurationError(
+                f"its field {self.scores!r} must hold a number for each of {len(values)} proposals, but is {scores!r}"
+            )
+        if self.scores:
+            scores = [_number(score, self.scores) for score in scores]
         return [
-            Proposal({name: plain(c.prediction[name]) for name in task.output_fields}, c.score, c.lm)
-            for c in good[: self.keep]
-            if c.prediction is not None
+            Proposal(proposed_outputs(value, task, optional), score)
+            for value, score in zip(values, scores, strict=True)
         ]
 
 
-class _Drawing(SamplingProgram):
-    """Draws and scores a pool and takes nothing out of it."""
+class _Ranking(SamplingProgram):
+    """Has a scorer score answers that are there already."""
 
     def __init__(
-        self, program: dspy.Module, *, count: int, scorer: Scorer | None, **options: Unpack[SamplingOptions]
+        self, program: dspy.Module, proposals: Sequence[Proposal], scorer: Scorer, **options: Unpack[SamplingOptions]
     ) -> None:
         super().__init__(program, **options)
-        self.count, self.scorer = count, scorer
+        self.proposals, self.scorer = proposals, scorer
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
-        drawn = yield from self.draw(inputs, self.count, self.scorer)
-        return PooledPrediction.of({}, Pool(drawn.candidates, usage=drawn.usage))
+        candidates = [as_candidate(place, proposal) for place, proposal in enumerate(self.proposals)]
+        scores = yield from self.score(inputs, candidates, self.scorer)
+        check_scored(self.scorer, scores.candidates)
+        return PooledPrediction.of({}, Pool(scores.candidates))
+
+
+def _ranked(
+    proposals: Sequence[Proposal],
+    example: dspy.Example,
+    program: dspy.Module,
+    task: type[dspy.Signature],
+    scorer: Scorer,
+) -> list[Proposal]:
+    if scorer.needs_logprobs:
+        raise ConfigurationError(f"{type(scorer).__name__} cannot rank proposals that are given; take another scorer")
+    pool = _Ranking(program, proposals, scorer, signature=task)(**example.inputs().toDict()).pool
+    scores = [candidate.score for candidate in pool.candidates]
+    scored = [replace(proposal, score=score) for proposal, score in zip(proposals, scores, strict=True)]
+    return sorted(scored, key=lambda one: -(one.score if one.score is not None else float("-inf")))
 
 
 def as_candidate(index: int, proposal: Proposal) -> Candidate:
@@ -206,26 +167,45 @@ def as_candidate(index: int, proposal: Proposal) -> Candidate:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether there is nothing in a value: None, an empty list, or a text of spaces."""
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    """Whether there is nothing in a value: None, or a text of spaces. An empty list is an answer."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _is_blank(candidate: Candidate, task: type[dspy.Signature]) -> bool:
-    return candidate.prediction is None or any(is_blank(candidate.prediction[name]) for name in task.output_fields)
+def proposed_outputs(value: Any, task: type[dspy.Signature], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """An answer as it is given, a text or a table, as the task's output fields in plain data, their types checked.
 
-
-def _outputs(value: Any, task: type[dspy.Signature]) -> dict[str, Any]:
-    names = list(task.output_fields)
-    if isinstance(value, str) and len(names) == 1:
+    Raises:
+        ConfigurationError: a field is missing, empty, or of another type.
+    """
+    names = [name for name in task.output_fields if name not in optional]
+    if len(names) == 1 and not isinstance(value, Mapping | dspy.Example):
         value = {names[0]: value}
     if isinstance(value, dspy.Example):  # predictions are examples too
         value = value.toDict()
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"a proposal must hold the output fields {names}, but is {value!r}")
+        raise ConfigurationError(f"a proposal must hold the output fields {list(task.output_fields)}, but is {value!r}")
     if blank := [name for name in names if is_blank(value.get(name))]:
         raise ConfigurationError(f"a proposal has an empty {blank[0]!r}: {value!r}")
-    return {name: plain(value[name]) for name in names}
+    return checked_outputs({name: value.get(name, "") for name in task.output_fields}, task)
 
 
-def _name(scorer: Any) -> str | None:
-    return None if scorer is None else getattr(scorer, "__name__", type(scorer).__name__)
+def checked_outputs(values: Mapping[str, Any], task: type[dspy.Signature]) -> dict[str, Any]:
+    """Output fields as plain data, in the signature's types; raises ``ConfigurationError`` for another type."""
+    texts = {name for name, field in task.output_fields.items() if field.annotation is str}
+    as_said = {
+        name: str(plain(value)) if name in texts and not isinstance(value, str | None) else value
+        for name, value in values.items()
+    }
+    try:
+        return {name: plain(value) for name, value in typed(task, as_said).items()}
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise ConfigurationError(
+            f"an answer has another type than the task's: {first['msg']}, but is {first['input']!r}"
+        ) from error
+
+
+def _number(score: Any, name: str) -> float:
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise ConfigurationError(f"its field {name!r} must hold finite numbers, but holds {score!r}")
+    return float(score)

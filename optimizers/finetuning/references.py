@@ -1,6 +1,9 @@
 """What the model is to write: the examples' own answers,
 or aggregations that a stronger model writes from the proposals.
 
+An example's answer seldom holds what led to it, such as the reasoning of ``dspy.ChainOfThought``: that comes from a
+proposal that is right, from a stronger model that came to the same answer, or is left out.
+
 AFT, arXiv 2501.11877, section 3.1: a stronger model aggregates the proposals under the same prompt as in training and
 use.
 """
@@ -8,9 +11,9 @@ use.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import dspy
 
@@ -19,9 +22,10 @@ from dspy_fusion.programs.calls.drawing import Batch, Steps, run
 from dspy_fusion.programs.errors import ConfigurationError, FusorFailed
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
-from dspy_fusion.programs.tasks.signatures import CANDIDATES, candidate_text, plain
+from dspy_fusion.programs.tasks.signatures import plain
 
-from .proposals import is_blank
+from .identities import lm_identity
+from .proposals import checked_outputs, is_blank
 
 _REFUSAL = re.compile(
     r"\s*(i('| a)?m sorry|sorry,|i apologi[sz]e|i can(no|')t (help|assist|do|fulfil|comply|provide)|i('| a)m unable|as"
@@ -42,36 +46,85 @@ class References(Protocol):
         """Raises ``ConfigurationError`` for examples that can have no answer; calls no model."""
         ...
 
-    def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any]:
-        """The output fields to be learned from these proposals, in this order."""
+    def needs_proposals(self, unsaid: Sequence[str]) -> bool:
+        """Whether the answers are made from proposals; ``unsaid`` are the outputs that no example has."""
         ...
+
+    def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any] | None:
+        """The output fields to be learned from these proposals, in this order; None where none can be had."""
+        ...
+
+
+def unsaid_outputs(examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> list[str]:
+    """The text outputs that no example has, though it has others: what leads to an answer, such as a reasoning."""
+    without = [
+        name
+        for name, field in task.output_fields.items()
+        if field.annotation is str and all(is_blank(example.get(name)) for example in examples)
+    ]
+    return without if len(without) < len(task.output_fields) else []
 
 
 @dataclass(frozen=True)
 class GoldReferences:
-    """The examples' own output fields."""
+    """The examples' own output fields.
+
+    Attributes:
+        reasoning: what is learned for outputs that no example has: that of the best proposal that is right
+            (``"proposal"``; examples without one are left out, and counted), that of a stronger model where it comes
+            to the example's answer (:class:`FusorReferences`), or nothing, an empty field (``"leave_out"``).
+    """
+
+    reasoning: Literal["proposal", "leave_out"] | FusorReferences = "proposal"
+
+    def __post_init__(self) -> None:
+        """Checks the option."""
+        if self.reasoning not in ("proposal", "leave_out") and not isinstance(self.reasoning, FusorReferences):
+            raise ConfigurationError(
+                "reasoning must be 'proposal', 'leave_out' or FusorReferences(lm), but got"
+                f" reasoning={self.reasoning!r}"
+            )
 
     def about(self) -> dict[str, Any]:
-        """That they are the examples' own."""
-        return {"references": "gold"}
+        """That they are the examples' own, and where the reasoning comes from."""
+        reasoning = self.reasoning.about() if isinstance(self.reasoning, FusorReferences) else self.reasoning
+        return {"references": {"gold": True, "reasoning": reasoning}}
 
     def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
         """Counts the examples without an answer and raises ``ConfigurationError`` where there are any."""
-        empty = [
-            place
-            for place, example in enumerate(examples)
-            if any(is_blank(example.get(name)) for name in task.output_fields)
-        ]
+        names = [name for name in task.output_fields if name not in unsaid_outputs(examples, task)]
+        empty = [place for place, example in enumerate(examples) if any(is_blank(example.get(name)) for name in names)]
         if empty:
             raise ConfigurationError(
-                f"{len(empty)} of {len(examples)} training examples have no answer in {', '.join(task.output_fields)},"
+                f"{len(empty)} of {len(examples)} training examples have no answer in {', '.join(names)},"
                 f" the first is example {empty[0]}; take them out, or have a model write the answers:"
                 " references=FusorReferences(lm)"
             )
+        for place, example in enumerate(examples):
+            try:
+                checked_outputs({name: example.get(name, "") for name in task.output_fields}, task)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"example {place} of the training set: {error}") from error
 
-    def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any]:
-        """The example's answer."""
-        return {name: plain(example[name]) for name in fusing.signature.output_fields}
+    def needs_proposals(self, unsaid: Sequence[str]) -> bool:
+        """Where a proposal gives the reasoning, or a stronger model reasons about them."""
+        return bool(unsaid) and self.reasoning != "leave_out"
+
+    def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any] | None:
+        """The example's answer, with the reasoning of something that comes to it where the example has none."""
+        task = fusing.signature
+        gold = checked_outputs({name: example.get(name, "") for name in task.output_fields}, task)
+        unsaid = [name for name, value in gold.items() if is_blank(value)]
+        if not unsaid or self.reasoning == "leave_out":
+            return {name: "" if name in unsaid else value for name, value in gold.items()}
+        if isinstance(self.reasoning, FusorReferences):
+            answer = self.reasoning.of(example, shown, fusing)
+            return {**answer, **_said(gold, unsaid)} if _agrees(answer, gold, unsaid) else None
+        right = [one for one in shown if one.prediction is not None and _is_right(one, gold, unsaid)]
+        best = max(right, key=lambda one: (one.score if one.score is not None else 0.0, -one.index), default=None)
+        if best is None or best.prediction is None:
+            return None
+        return {name: plain(best.prediction[name]) if name in unsaid else value for name, value in gold.items()}
 
 
 @dataclass(frozen=True)
@@ -89,34 +142,60 @@ class FusorReferences:
     refusal: re.Pattern[str] = _REFUSAL
 
     def about(self) -> dict[str, Any]:
-        """The model's name and its temperature."""
-        return {"references": {"fusor": self.lm.model, "temperature": self.temperature}}
+        """The model with its options, its temperature, and what counts as a refusal."""
+        asked = {**lm_identity(self.lm), "temperature": self.temperature}
+        return {"references": {"fusor": asked, "refusal": self.refusal.pattern}}
 
     def check(self, examples: Sequence[dspy.Example], task: type[dspy.Signature]) -> None:
         """Nothing can be wrong before the model is asked."""
 
+    def needs_proposals(self, unsaid: Sequence[str]) -> bool:
+        """Always: they are what it aggregates."""
+        return True
+
     def of(self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram) -> dict[str, Any]:
         """The aggregation; raises ``FusorFailed`` when the model fails, answers nothing or refuses."""
-        texts = [candidate_text(fusing.signature, c.prediction) for c in shown if c.prediction is not None]
-        return self._ask(fusing.fusor, {**example.inputs().toDict(), CANDIDATES: texts}, fusing, layer=1)
+        attempt = fusing.fuse(example.inputs().toDict(), shown, layer=1, temperature=None)
+        return self._ask(attempt, fusing)
 
     def direct(self, example: dspy.Example, fusing: FusingProgram) -> dict[str, Any]:
         """The stronger model's own answer, without proposals: the target of pseudo-aggregation."""
-        return self._ask(fusing.program, example.inputs().toDict(), fusing, layer=0)
+        return self._ask(Attempt(fusing.program, example.inputs().toDict(), fusing.signature), fusing)
 
-    def _ask(
-        self, module: dspy.Module, inputs: Mapping[str, Any], fusing: FusingProgram, *, layer: int
-    ) -> dict[str, Any]:
-        made = run(_once(Attempt(module, inputs, fusing.signature, 0, layer, self.lm, self.temperature, fusing.seed)))
+    def _ask(self, attempt: Attempt, fusing: FusingProgram) -> dict[str, Any]:
+        made = run(_once(replace(attempt, lm=self.lm, temperature=self.temperature, seed=fusing.seed, adapter=None)))
         if made.prediction is None:
             raise FusorFailed(f"{self.lm.model} failed: {made.error}")
-        outputs = {name: plain(made.prediction[name]) for name in fusing.signature.output_fields}
-        for name, value in outputs.items():
+        outputs = {name: plain(value) for name, value in made.prediction.items()}
+        for name in fusing.signature.output_fields:
+            value = outputs[name]
             if is_blank(value):
                 raise FusorFailed(f"{self.lm.model} left {name!r} empty")
             if isinstance(value, str) and self.refusal.match(value.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")):
                 raise FusorFailed(f"{self.lm.model} refused: {value[:200]!r}")
         return outputs
+
+
+def _is_right(candidate: Candidate, gold: dict[str, Any], unsaid: Sequence[str]) -> bool:
+    """By its score, or because it says what the example says; something must have led to it."""
+    outputs = {name: plain(value) for name, value in (candidate.prediction or {}).items()}
+    if any(is_blank(outputs.get(name)) for name in unsaid):
+        return False
+    return (candidate.score is not None and candidate.score >= 1.0) or _agrees(outputs, gold, unsaid)
+
+
+def _agrees(outputs: dict[str, Any], gold: dict[str, Any], unsaid: Sequence[str]) -> bool:
+    return all(_same(outputs.get(name), value) for name, value in _said(gold, unsaid).items())
+
+
+def _said(gold: dict[str, Any], unsaid: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in gold.items() if name not in unsaid}
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+    return one == other
 
 
 def _once(attempt: Attempt) -> Steps[Candidate]:

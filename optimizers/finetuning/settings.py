@@ -4,6 +4,8 @@ and where it is silent as LLaMA-Factory does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +13,25 @@ from typing import Any, Literal
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import require
 
+FEW_STEPS = 20
+"""Below this many steps a training is said to be short."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
 
 def check_installed(libraries: tuple[str, ...] = LIBRARIES) -> None:
     """Raises ``MissingExtra`` with the extra to install when a library is missing; imports none of them."""
     require("fine-tuning", "finetune", *libraries)
+
+
+def whole(name: str, value: Any, least: int = 1) -> None:
+    """Raises ``ConfigurationError`` for what is no whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} must be a whole number of at least {least}, but got {name}={value!r}")
+
+
+def _real(name: str, value: Any, said: str, within: Callable[[float], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not within(value) or not math.isfinite(value):
+        raise ConfigurationError(f"{name} must be {said}, but got {name}={value!r}")
 
 
 # What may be another when an interrupted training goes on: how it runs, not what comes out but for rounding.
@@ -40,12 +55,14 @@ class Lora:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        if self.rank < 1 or self.alpha < 1:
+        for name in ("rank", "alpha"):
+            whole(name, getattr(self, name))
+        _real("dropout", self.dropout, "in [0, 1)", lambda value: 0 <= value < 1)
+        names = [self.targets] if isinstance(self.targets, str) else self.targets
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) and n for n in names):
             raise ConfigurationError(
-                f"rank and alpha must be at least 1, but got rank={self.rank!r} and alpha={self.alpha!r}"
+                f"targets must be 'all-linear' or names of layers, but got targets={self.targets!r}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ConfigurationError(f"dropout must be in [0, 1), but got dropout={self.dropout!r}")
 
 
 @dataclass(frozen=True)
@@ -92,17 +109,18 @@ class Training:
     def __post_init__(self) -> None:
         """Checks the values."""
         for name in ("learning_rate", "epochs"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be more than 0, but got {name}={getattr(self, name)!r}")
+            _real(name, getattr(self, name), "more than 0", lambda value: value > 0)
         for name in ("batch_size", "micro_batch", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, but got {name}={getattr(self, name)!r}")
+            whole(name, getattr(self, name))
+        for name in ("max_length", "threads"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name))
         if self.batch_size % self.rows_at_once:
             raise ConfigurationError(
                 f"batch_size={self.batch_size} is no multiple of micro_batch={self.micro_batch}; make it one"
             )
-        if not 0 <= self.warmup < 1:
-            raise ConfigurationError(f"warmup must be in [0, 1), but got warmup={self.warmup!r}")
+        _real("warmup", self.warmup, "in [0, 1)", lambda value: 0 <= value < 1)
+        _real("weight_decay", self.weight_decay, "at least 0", lambda value: value >= 0)
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigurationError(f"device must be 'auto', 'cpu' or 'cuda', but got device={self.device!r}")
 
@@ -110,6 +128,27 @@ class Training:
     def rows_at_once(self) -> int:
         """``micro_batch``, or the whole batch where that is smaller."""
         return min(self.micro_batch, self.batch_size)
+
+    def steps(self, rows: int) -> int:
+        """How many steps a training on so many rows has."""
+        return math.ceil(self.epochs * math.ceil(rows / self.batch_size))
+
+    def check_rows(self, rows: int) -> str:
+        """What is to be said of a training on so many rows; an empty string where nothing is.
+
+        Raises:
+            ConfigurationError: the learning rate would still rise in the last step, or there is one step that only
+                begins to.
+        """
+        steps = self.steps(rows)
+        warming = math.ceil(self.warmup * steps)
+        run = f"{steps} step{'s' * (steps > 1)} (batch_size={self.batch_size}, epochs={self.epochs:g}, {rows} rows)"
+        if warming >= steps:
+            raise ConfigurationError(
+                f"warmup={self.warmup:g} takes {warming} of {run}, so nothing would be learned; set warmup=0, lower"
+                " batch_size, or give more examples"
+            )
+        return f"{run} are few; lower batch_size or give more examples" if steps < FEW_STEPS else ""
 
     @property
     def template_text(self) -> str:

@@ -1,37 +1,36 @@
-"""Training with TRL and PEFT: rows of messages in, checkpoints and a curve on the way, a merged model out.
-
-A checkpoint counts once a mark is in it, which is written last: what ``kill -9`` left half-written is thrown away.
-"""
+"""Training with TRL and PEFT: rows of messages in, checkpoints and a curve on the way, a merged model out."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import datasets
 import numpy as np
 import torch
 import transformers
-from peft import LoraConfig
-from transformers import AutoModelForCausalLM, TrainerCallback
+from safetensors import SafetensorError
 from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 from .base_model import BaseModel
+from .output_folder import mark, mark_whole, remove
 from .settings import Lora, Training
+from .training_steps import Curve, Log, MarkingTrainer, newest_checkpoint
+from .weight_checks import adapter_config, load_weights
 
-Log = Callable[[int, int, Mapping[str, float]], None]
 CURVE = "curve.jsonl"
-_COMPLETE = "complete"
+POINTS = 10
+"""A training of fewer steps than ``log_every`` times this has a point more often."""
+_WRITING = (OSError, SafetensorError, RuntimeError)
+_UNWRITTEN = ("No space left", "file write failed", "PytorchStreamWriter", "iostream", "Disk quota")
 
 
 def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> int:
@@ -53,17 +52,17 @@ def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Lo
         RecordError: the folder cannot be written; earlier checkpoints are safe.
     """
     with _quiet(), _own_generators(), _threads(training.threads):
-        resumed = newest_checkpoint(folder / "checkpoints")
+        mark(folder / "checkpoints")
         trainer = _trainer(base, rows, folder, training, log)
         try:
-            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+            trainer.go_on(newest_checkpoint(folder / "checkpoints"))
         except torch.OutOfMemoryError as error:
             raise ConfigurationError(
                 f"out of memory with micro_batch={training.micro_batch}; lower it, batch_size stays what it is;"
                 " finished checkpoints are kept and the same call goes on with them"
             ) from error
-        except OSError as error:
-            raise RecordError(f"cannot write to {folder}: {error.strerror}; earlier checkpoints are safe") from error
+        except _WRITING as error:
+            raise_unless_written(error, folder, "earlier checkpoints are safe, the same call goes on with them")
         _export(trainer, base, folder, training.lora)
         return trainer.state.global_step
 
@@ -74,32 +73,31 @@ def last_loss(folder: Path, points: int = 3) -> float:
     return sum(losses) / len(losses) if losses else math.nan
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; incomplete ones are removed."""
-    found = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*")}
-    for step in sorted(found, reverse=True):
-        if (found[step] / _COMPLETE).exists():
-            return found[step]
-        shutil.rmtree(found[step])
-    return None
-
-
-def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> SFTTrainer:
+def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> MarkingTrainer:
     is_lora, on_cpu = training.lora is not None, base.device == "cpu"
-    model = AutoModelForCausalLM.from_pretrained(base.name, dtype=torch.float32 if on_cpu or not is_lora else "auto")
-    trainer = _SilentTrainer(
+    model = load_weights(base.name, dtype=torch.float32 if on_cpu or not is_lora else "auto")
+    data = _rows(rows, folder)
+    trainer = MarkingTrainer(
         model=model,
-        args=_arguments(folder, training, on_cpu=on_cpu),
-        train_dataset=datasets.Dataset.from_json(str(rows), cache_dir=str(folder / "cache")),
+        args=_arguments(folder, training, training.steps(len(data)), on_cpu=on_cpu),
+        train_dataset=data,
         processing_class=base.tokenizer,
-        peft_config=_adapters(training.lora),
-        callbacks=[_Curve(folder / CURVE, log), _Mark()],
+        peft_config=adapter_config(training.lora),
+        callbacks=[Curve(folder / CURVE, log)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
 
 
-def _arguments(folder: Path, training: Training, *, on_cpu: bool) -> SFTConfig:
+def _rows(path: Path, folder: Path) -> datasets.Dataset:
+    try:
+        return datasets.Dataset.from_json(str(path), cache_dir=str(folder / "cache"))  # type: ignore[return-value]
+    except (OSError, datasets.exceptions.DatasetGenerationError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise RecordError(f"cannot prepare the rows of {path}: {' '.join(str(cause).split())[:200]}") from error
+
+
+def _arguments(folder: Path, training: Training, steps: int, *, on_cpu: bool) -> SFTConfig:
     return SFTConfig(
         output_dir=str(folder / "checkpoints"),
         learning_rate=training.learning_rate,
@@ -117,8 +115,7 @@ def _arguments(folder: Path, training: Training, *, on_cpu: bool) -> SFTConfig:
         use_cpu=on_cpu,
         gradient_checkpointing=training.gradient_checkpointing and not on_cpu,
         save_steps=training.checkpoint_every,
-        save_total_limit=2,
-        logging_steps=training.log_every,
+        logging_steps=max(1, min(training.log_every, steps // POINTS)),
         report_to=[],
         disable_tqdm=True,
         seed=training.seed,
@@ -126,57 +123,7 @@ def _arguments(folder: Path, training: Training, *, on_cpu: bool) -> SFTConfig:
     )
 
 
-def _adapters(lora: Lora | None) -> LoraConfig | None:
-    if lora is None:
-        return None
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    return LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
-    )
-
-
-class _SilentTrainer(SFTTrainer):
-    """TRL's, which would tell the Hub that it was used."""
-
-    def _send_telemetry(self) -> None:
-        pass
-
-
-class _Curve(TrainerCallback):
-    """Appends each point to a file of JSON lines; points after the checkpoint that training goes on from are taken out
-    first.
-    """
-
-    def __init__(self, path: Path, log: Log) -> None:
-        self.path, self._log = path, log
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        points = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step]
-        self.path.write_text("".join(f"{line}\n" for line in points))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        control.should_log = control.should_log or state.global_step == state.max_steps
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
-        if "loss" not in values:
-            return  # the summary in the end
-        if not math.isfinite(values["loss"]):
-            raise ConfigurationError(f"the loss is {values['loss']} at step {state.global_step}; lower learning_rate")
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": state.global_step, **values}) + "\n")
-        self._log(state.global_step, state.max_steps, values)
-
-
-class _Mark(TrainerCallback):
-    """Marks a checkpoint as complete."""
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
-
-
-def _export(trainer: SFTTrainer, base: BaseModel, folder: Path, lora: Lora | None) -> None:
+def _export(trainer: MarkingTrainer, base: BaseModel, folder: Path, lora: Lora | None) -> None:
     model: Any = trainer.model
     if lora is not None:
         _save(model, base, folder / "adapter")
@@ -188,15 +135,28 @@ def _save(model: Any, base: BaseModel, folder: Path) -> None:
     """Writes beside the place first, so that a folder that is there is whole."""
     beside = folder.with_name(folder.name + ".partial")
     for old in (beside, folder):
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
+    mark(beside)
     try:
         model.save_pretrained(beside)
         base.tokenizer.save_pretrained(beside)
+        mark_whole(beside)
         beside.rename(folder)
-    except OSError as error:
-        raise RecordError(
-            f"cannot write {folder}: {error.strerror}; the checkpoints are safe, the same call writes it again"
-        ) from error
+    except _WRITING as error:
+        raise_unless_written(error, folder, "the checkpoints are safe, the same call writes it again")
+
+
+def raise_unless_written(error: Exception, folder: Path, what_is_safe: str) -> NoReturn:
+    """Raises ``RecordError`` for what failed because a file could not be written, and anything else as it is.
+
+    safetensors and torch do not say so by the type: theirs are their own error and a ``RuntimeError``.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        text = error.strerror or text
+    elif not isinstance(error, SafetensorError) and not any(sign in text for sign in _UNWRITTEN):
+        raise error
+    raise RecordError(f"cannot write to {folder}: {text[:200]}; {what_is_safe}") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
 
@@ -41,12 +41,16 @@ class FineTuningReport:
         base: the checkpoint it began with.
         model: folder of the trained checkpoint, adapters merged.
         adapter: folder of the adapters, or an empty string where all weights were trained.
-        rows: how many rows were trained on, one an example.
+        rows: how many rows were trained on.
         dropped_proposals: how many proposals were left out because their rows were too long.
         failed: how many examples had to be left out because a model failed on them.
+        merged: how many examples were left out because they equal another.
+        unexplained: how many were left out because no reasoning led to their answers.
         tokens: of the longest row.
         steps: of training.
         loss: mean over the last points of the curve.
+        notes: what a reader should know of it, such as that there were few steps.
+        measured: what an experiment measured of the trained model, as plain data; empty where nothing did.
     """
 
     objective: str
@@ -55,16 +59,23 @@ class FineTuningReport:
     adapter: str
     rows: int
     dropped_proposals: int
-    failed: int
     tokens: int
     steps: int
     loss: float
+    failed: int = 0
+    merged: int = 0
+    unexplained: int = 0
+    notes: tuple[str, ...] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Writes it as JSON; raises ``RecordError`` where it cannot be written."""
         beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        beside.rename(path)
+        try:
+            beside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            beside.rename(path)
+        except OSError as error:
+            raise RecordError(f"cannot write to {path.parent}: {error.strerror}; the model in it is whole") from error
 
     @classmethod
     def load(cls, path: Path) -> FineTuningReport:
@@ -74,6 +85,7 @@ class FineTuningReport:
             RecordError: there is no such file, or it holds something else.
         """
         try:
-            return cls(**json.loads(path.read_text()))
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**said, "notes": tuple(said.get("notes", ()))})
         except (OSError, ValueError, TypeError) as error:
             raise RecordError(f"cannot read the report {path}: {error}") from error

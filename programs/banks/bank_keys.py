@@ -62,17 +62,16 @@ class _Keys:
     def __init__(self) -> None:
         self._contents = Contents(_identity)
         self._known: dict[int, tuple[Any, str]] = {}
-        self._adapter = ""
+        self._usual = dspy.ChatAdapter()
 
     def key(self, attempt: Attempt) -> str:
         """The key of an attempt, or an empty string where it cannot be told from others."""
         lm = attempt.lm or dspy.settings.lm
         try:
-            self._adapter = self._adapter or self._contents.digest(dspy.settings.adapter or dspy.ChatAdapter())
             material = [
                 self._digest(attempt.module),
                 self._digest(lm),
-                self._adapter,
+                self._digest(attempt.adapter or dspy.settings.adapter or self._usual),
                 self._inputs(attempt.inputs),
                 _own(lm, "temperature") if attempt.temperature is None else attempt.temperature,
                 _own(lm, "seed") if attempt.seed is None else attempt.seed,

@@ -53,6 +53,7 @@ class Attempt:
         banked: whether a bank may keep the result; not so for what a user's own function computes.
         deadline_seconds: after which nobody waits for it any more, or None.
         key: where a bank keeps the result, or an empty string.
+        adapter: the adapter that writes the prompts; None leaves it to ``dspy.settings``.
     """
 
     module: dspy.Module
@@ -68,6 +69,7 @@ class Attempt:
     banked: bool = True
     deadline_seconds: float | None = None
     key: str = field(default="", compare=False)
+    adapter: dspy.Adapter | None = None
 
     @property
     def lm_name(self) -> str:
@@ -144,6 +146,8 @@ class Attempt:
         alone = isinstance(self.module, dspy.Predict)
         if not alone:
             settings["callbacks"] = [*(dspy.settings.callbacks or []), meter]
+        if self.adapter is not None:
+            settings["adapter"] = self.adapter
         sampling = self._sampling()
 
         def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:

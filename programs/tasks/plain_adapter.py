@@ -7,6 +7,7 @@ nothing to parse.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -49,6 +50,11 @@ class PlainAdapter(dspy.Adapter):
                 messages.append({"role": "user", "content": _demo_text(signature, demo)})
                 messages.append({"role": "assistant", "content": _text(demo[output])})
         return [*messages, {"role": "user", "content": _query_text(signature, inputs)}]
+
+    def answer_text(self, signature: type[dspy.Signature], outputs: Mapping[str, Any]) -> str:
+        """An answer as a model writes it: what :meth:`parse` reads back."""
+        value = outputs[_only_output(signature)]
+        return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """The completion as the only output field, in the field's type."""

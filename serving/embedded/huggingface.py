@@ -14,7 +14,7 @@ from typing import Any
 
 import dspy
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from dspy_fusion.programs.errors import ConfigurationError
@@ -111,12 +111,16 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
             f"{folder} has no {_TOKENIZER}; put the tokenizer there that the model was trained with"
         )
     ChatTokenizer.from_file(folder / _TOKENIZER)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if int8:
-        save_checkpoint(path, architecture, weights)
-    else:
-        save_file(weights, path, metadata={"architecture": json.dumps(asdict(architecture))})
-    shutil.copyfile(folder / _TOKENIZER, path.parent / _TOKENIZER)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if int8:
+            save_checkpoint(path, architecture, weights)
+        else:
+            save_file(weights, path, metadata={"architecture": json.dumps(asdict(architecture))})
+        shutil.copyfile(folder / _TOKENIZER, path.parent / _TOKENIZER)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot write {path}: {reason}; make room, or choose another place") from error
     return path
 
 
@@ -129,9 +133,18 @@ def huggingface_lm(folder: Path | str, **sampling: Any) -> dspy.LM:
     """
     folder = Path(folder).resolve()
     name = folder.parent.name or folder.name
-    return embedded_lm(
-        str(from_huggingface(folder, folder.parent / "embedded" / f"{name}{SUFFIX}", int8=False)), **sampling
-    )
+    path = folder.parent / "embedded" / f"{name}{SUFFIX}"
+    if path.exists() and not _is_embedded(path):
+        raise ConfigurationError(f"{path} is there and no embedded model; move it away, or the checkpoint")
+    return embedded_lm(str(from_huggingface(folder, path, int8=False)), **sampling)
+
+
+def _is_embedded(path: Path) -> bool:
+    try:
+        with safe_open(path, "np") as file:
+            return "architecture" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:

@@ -88,7 +88,9 @@ def test_the_loss_is_taken_on_the_answer_alone(trained: Any, output: Path) -> No
 
 
 def test_a_batch_of_all_rows_has_the_mean_loss_of_their_answers(base: Path, tmp_path: Path) -> None:
-    fine_tuning(base, tmp_path, batch_size=len(EXAMPLES), micro_batch=4).compile(program(), trainset=EXAMPLES)
+    fine_tuning(base, tmp_path, batch_size=len(EXAMPLES), micro_batch=4, warmup=0.0).compile(
+        program(), trainset=EXAMPLES
+    )
     model, first = load_model("sft"), json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[0])
     total = tokens = 0.0
     for line in (tmp_path / "rows.jsonl").read_text().splitlines():

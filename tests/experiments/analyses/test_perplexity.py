@@ -13,12 +13,12 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.analyses.likelihoods import HuggingFaceLikelihood, likelihood_of
 from dspy_fusion.experiments.analyses.perplexity import TargetRecord, measure_targets
 from dspy_fusion.experiments.analyses.perplexity_findings import perplexities, perplexity_ratio
-from dspy_fusion.optimizers.finetuning.aggregation_rows import Row
+from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.huggingface import to_huggingface
 
-ROW = Row(({"role": "system", "content": "Solve."}, {"role": "user", "content": "(a) 1 + 1"}), "(a) 1 + 1 = 2")
+ROW = TrainingRow(({"role": "system", "content": "Solve."}, {"role": "user", "content": "(a) 1 + 1"}), "(a) 1 + 1 = 2")
 
 
 def embedded(name: str = "sft"):
@@ -26,7 +26,7 @@ def embedded(name: str = "sft"):
 
 
 def test_a_right_answer_is_likelier_than_a_wrong_one() -> None:
-    wrong = Row(ROW.prompt, "(a) 1 + 1 = 7")
+    wrong = TrainingRow(ROW.prompt, "(a) 1 + 1 = 7")
     assert embedded().of(ROW).total > embedded().of(wrong).total
 
 
@@ -42,7 +42,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot load the checkpoint"):
         likelihood_of(str(tmp_path / "absent"), ModelCatalogue.builtin())
     with pytest.raises(ConfigurationError, match="prompt and completion have"):
-        embedded().of(Row(ROW.prompt, "(a) 1 + 1 = 2" * 200))
+        embedded().of(TrainingRow(ROW.prompt, "(a) 1 + 1 = 2" * 200))
 
 
 def test_likelihoods_are_computed_once(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_training_is_the_papers_unless_it_is_said_otherwise() -> None:
         ({"training": {"lora": 8}}, r"lora is a \[training.lora\] table, or false"),
         ({"training": {"batch_size": 12}}, "batch_size=12 is no multiple of micro_batch=8"),
         ({"training": {"warmup": 1.0}}, r"warmup must be in \[0, 1\)"),
-        ({"training": {"lora": {"rank": 0}}}, "rank and alpha must be at least 1"),
+        ({"training": {"lora": {"rank": 0}}}, "rank must be a whole number of at least 1, but got rank=0"),
         ({"training": {"device": "tpu"}}, "device must be one of auto, cpu, cuda"),
         ({"program": {**PROGRAM, "pools": 1}}, "unknown key 'pools'"),
     ],
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
 def test_what_cannot_be_built_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     config = parse_finetuning_config({**GIVEN, "examples": 2, **changes})
     with pytest.raises(ConfigurationError, match=message):
-        prepare_finetuning(config, load_models(), tmp_path)
+        prepare_finetuning(config, load_models(), tmp_path / "run")
 
 
 def test_examples_can_come_from_a_file(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_examples_can_come_from_a_file(tmp_path: Path) -> None:
     path.write_text(
         '{"worksheet": "(a) 1 + 2", "answers": "(a) 1 + 2 = 3", "proposals": ["(a) 1 + 2 = 4"], "scores": [0.0]}\n'
     )
-    tuning = prepare_finetuning(parse_finetuning_config({**GIVEN, "file": str(path)}), load_models(), tmp_path)
+    tuning = prepare_finetuning(parse_finetuning_config({**GIVEN, "file": str(path)}), load_models(), tmp_path / "run")
     assert [example.proposals for example in tuning.examples] == [["(a) 1 + 2 = 4"]]
     path.write_text('{"worksheet": "(a) 1 + 2"}\n')
     with pytest.raises(ConfigurationError, match="line 1: the key 'proposals' is missing; there are worksheet"):
-        prepare_finetuning(parse_finetuning_config({**GIVEN, "file": str(path)}), load_models(), tmp_path)
+        prepare_finetuning(parse_finetuning_config({**GIVEN, "file": str(path)}), load_models(), tmp_path / "run")

@@ -1,0 +1,90 @@
+"""What is done beside the steps of a training: points of the curve, marks on checkpoints, and which of them are kept.
+
+A checkpoint is marked before it is written and counts once its mark lists its files, which is done last: what
+``kill -9`` left half-written is thrown away, and what somebody else put there is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from trl.trainer.sft_trainer import SFTTrainer
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+from .output_folder import mark, mark_whole, read_mark, remove
+
+Log = Callable[[int, int, Mapping[str, float]], None]
+_KEPT = 2
+
+
+class MarkingTrainer(SFTTrainer):
+    """TRL's, with its checkpoints marked as ours, the last two kept, and tokens counted on after an interruption.
+
+    It tells nobody that it was used.
+    """
+
+    def _send_telemetry(self) -> None:
+        pass
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(str(self.args.output_dir))
+        here = folder / f"checkpoint-{self.state.global_step}"
+        mark(here)
+        super()._save_checkpoint(model, trial)
+        mark_whole(here, {"tokens": float(self._total_train_tokens)})
+        for step in sorted(complete_checkpoints(folder))[:-_KEPT]:
+            remove(folder / f"checkpoint-{step}")
+
+    def go_on(self, checkpoint: Path | None) -> None:
+        """Trains, from a checkpoint where there is one."""
+        if checkpoint is not None:
+            self._total_train_tokens = (read_mark(checkpoint) or {}).get("tokens", 0)
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def complete_checkpoints(folder: Path) -> dict[int, Path]:
+    """The checkpoints of ours that are whole, by their steps."""
+    paths = {path.name.rpartition("-")[2]: path for path in folder.glob("checkpoint-*")}
+    return {int(step): path for step, path in paths.items() if step.isdigit() and "files" in (read_mark(path) or {})}
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint; those of ours that are not complete are removed."""
+    whole = complete_checkpoints(folder)
+    for path in folder.glob("checkpoint-*"):
+        if path not in whole.values() and read_mark(path) is not None:
+            remove(path)
+    return whole[max(whole)] if whole else None
+
+
+class Curve(TrainerCallback):
+    """Appends each point to a file of JSON lines; points after the checkpoint that training goes on from are taken out
+    first.
+    """
+
+    def __init__(self, path: Path, log: Log) -> None:
+        self.path, self._log = path, log
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        points = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step]
+        self.path.write_text("".join(f"{line}\n" for line in points))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_log = control.should_log or state.global_step == state.max_steps
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        if "loss" not in values:
+            return  # the summary in the end
+        if not math.isfinite(values["loss"]):
+            raise ConfigurationError(f"the loss is {values['loss']} at step {state.global_step}; lower learning_rate")
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": state.global_step, **values}) + "\n")
+        self._log(state.global_step, state.max_steps, values)

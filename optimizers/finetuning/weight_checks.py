@@ -1,0 +1,140 @@
+"""What can be known of a checkpoint's weights and of its adapters before anything is paid for.
+
+Files are opened and their heads read; a model small enough for a CPU is loaded whole. Adapters are put on a model
+without weights.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM
+
+from dspy_fusion.programs.errors import ConfigurationError
+
+from .settings import Lora
+
+_INDEX = "model.safetensors.index.json"
+_KINDS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def check_files(name: str) -> None:
+    """Raises ``ConfigurationError`` where a folder has no weights, or files of weights that cannot be read."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return  # a name on the Hub, whose files are checked when they are loaded
+    files = sorted(path for kind in _KINDS for path in folder.glob(kind))
+    if not files:
+        raise ConfigurationError(
+            f"the checkpoint {name!r} has no weights: there is no model.safetensors in it; give a whole checkpoint"
+        )
+    if (folder / _INDEX).is_file():
+        wanted = set(json.loads((folder / _INDEX).read_text(encoding="utf-8")).get("weight_map", {}).values())
+        if missing := sorted(wanted - {path.name for path in files}):
+            raise ConfigurationError(f"the checkpoint {name!r} lacks {missing[0]}; fetch it again")
+    for path in files:
+        if path.suffix == ".safetensors":
+            _check_head(path)
+
+
+def load_weights(name: str, *, dtype: Any) -> Any:
+    """The model with its weights.
+
+    Raises:
+        ConfigurationError: they cannot be read, are not this model's, or some are missing.
+    """
+    try:
+        with _silent():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = next((line for line in str(error).strip().splitlines() if line.strip()), type(error).__name__)
+        raise ConfigurationError(
+            f"cannot load the weights of {name!r}: {reason[:200]}; fetch the checkpoint again, or give another"
+        ) from error
+    model, told = loaded
+    missing = sorted(told.get("missing_keys") or ())
+    mismatched = sorted(str(key[0] if isinstance(key, tuple) else key) for key in told.get("mismatched_keys") or ())
+    if missing or mismatched:
+        raise ConfigurationError(
+            f"the weights of {name!r} are not those of its config.json: {(missing or mismatched)[0]} is missing or has"
+            " another shape; fetch the checkpoint again, or give another"
+        )
+    return model
+
+
+def adapter_config(lora: Lora | None) -> LoraConfig | None:
+    """The settings of the adapters as PEFT has them."""
+    if lora is None:
+        return None
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    return LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+
+
+def check_adapters(name: str, config: Any, lora: Lora) -> None:
+    """Raises ``ConfigurationError`` for targets that match no layer, and a rank larger than the layers."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    layers = {path: module for path, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    known = sorted({path.rpartition(".")[2] for path in layers})
+    targets = () if isinstance(lora.targets, str) else lora.targets
+    paths = [path for path, _ in model.named_modules()]
+    if unmatched := [target for target in targets if not any(_matches(path, target) for path in paths)]:
+        raise ConfigurationError(
+            f"targets={lora.targets!r}: no layer of {name!r} is called {unmatched[0]!r}; there are {', '.join(known)}"
+        )
+    largest = max((min(layer.in_features, layer.out_features) for layer in layers.values()), default=lora.rank)
+    if lora.rank > largest:
+        raise ConfigurationError(
+            f"rank={lora.rank} is larger than the layers of {name!r}, whose smaller side is at most {largest}; lower it"
+        )
+    try:
+        with torch.device("meta"):
+            get_peft_model(model, adapter_config(lora), low_cpu_mem_usage=True)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"targets={lora.targets!r} fit no layer of {name!r}; there are {', '.join(known)}"
+        ) from error
+
+
+def _matches(path: str, target: str) -> bool:
+    return path == target or path.endswith(f".{target}")
+
+
+def _check_head(path: Path) -> None:
+    try:
+        with safe_open(path, "np") as file:
+            empty = not file.keys()
+    except (SafetensorError, OSError) as error:
+        raise ConfigurationError(
+            f"cannot read the weights in {path}: {error}; fetch the checkpoint again, or give another"
+        ) from error
+    if empty:
+        raise ConfigurationError(f"there are no weights in {path}; fetch the checkpoint again, or give another")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without transformers' own report on what it loaded, which ours takes the place of."""
+    logger = logging.getLogger("transformers")
+    before, bars = logger.level, transformers.utils.logging.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
