@@ -73,7 +73,7 @@ def test_votes_compare_numbers_and_not_their_spelling(sums: Path, tmp_path: Path
 
 def test_unreadable_answers_count_zero_and_as_unreadable(sums: Path, tmp_path: Path) -> None:
     models = Scripted(
-        model=lambda request: {"reasoning": "", "answer": "two" if "1 + 1" in prompt_of(request) else "1000"}
+        model=lambda request: {"reasoning": "", "answer": "no idea" if "1 + 1" in prompt_of(request) else "1000"}
     )
     records = run(config(sums), models, tmp_path / "run")
     assert sorted((record.score, record.aspects["readable"], record.expected) for record in records) == [
