@@ -37,8 +37,7 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
     "mlflow": {
-        "experiments/runs/finetuning_tracking.py",
-        "experiments/runs/study_tracking.py",
+        "experiments/runs/run_writer.py",
         "experiments/runs/tracking.py",
     },
     "matplotlib": {

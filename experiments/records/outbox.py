@@ -9,9 +9,40 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that a tracking server is to be told of a run, or of one below it.
+
+    What is told twice counts once: a metric by its step and time, a parameter by its name.
+    """
+
+    run: str = ""
+    """The name of a run below this one, which is told whole at once; empty for the run itself."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """They never change."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Numbers at ``step``."""
+    step: int = 0
+    """Of the metrics."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Short texts."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Long ones, by the path under which they are kept."""
+    files: Sequence[str] = ()
+    """Files and folders of the run's folder."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Instructions for the registry of prompts, by name."""
+    status: str = ""
+    """How the run ended: ``FINISHED``, ``KILLED`` or ``FAILED``; empty where it goes on."""
+    at: int = field(default_factory=lambda: int(time.time() * 1000))
+    """When, in milliseconds since 1970."""
 
 
 class Outbox:
@@ -62,3 +93,35 @@ def _is_torn(path: Path) -> bool:
             return False
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
+
+
+def as_told(message: Mapping[str, Any]) -> Told:
+    """A message of an outbox; those of older studies hold a trial's report."""
+    return trial_told(message["trial"], message.get("instructions", {})) if "trial" in message else Told(**message)
+
+
+def trial_told(trial: Mapping[str, Any], instructions: Mapping[str, str]) -> Told:
+    """What MLflow is told of a trial, given its report as plain data and the instructions by predictor."""
+    values = {"cost": trial["cost"], "scored": float(trial["scored"])}
+    if quality := trial["quality"]:
+        values |= {"quality": quality["mean"], "quality_low": quality["low"], "quality_high": quality["high"]}
+    return Told(
+        run=f"trial {trial['number']}",
+        parameters=dict(trial["setting"]),
+        metrics=values,
+        step=trial["number"],
+        tags={"dspy_fusion.trial": str(trial["number"]), "state": trial["state"], "cause": trial["cause"]},
+        texts={f"instructions/{path}.txt": text for path, text in instructions.items()},
+        status={"whole": "FINISHED", "dropped": "KILLED", "failed": "FAILED"}[trial["state"]],
+    )
+
+
+def parameters_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration is shown as parameters: one entry a leaf."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": item for name, item in parameters_of(value).items()}
+        elif value not in (None, "", (), []):
+            flat[key] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
+    return flat

@@ -15,8 +15,8 @@ from ..evidence.summary import Summary, summarize
 from ..evidence.verdict import Verdict, judge
 from ..presentation.figure import Plot
 from ..presentation.text_table import slug
+from ..records.outbox import Told
 from ..runs.run_folder import Run
-from ..runs.tracking import Tracked
 from .evidence_plots import draw_evidence
 from .page import render_page
 from .plots import draw_plots
@@ -47,12 +47,18 @@ def write_views(run: Run) -> Views:
     return Views(summary, verdict, evidence, plots, folder.page, (markdown, table))
 
 
-def tracked(run: Run, views: Views) -> Tracked:
+def tracked(run: Run, views: Views) -> Told:
     """What MLflow is told of a run."""
     folder = run.folder
     files = (folder.about, folder.records, folder.page, *views.tables, folder.plots, folder.programs)
     finished = views.summary.found >= views.summary.expected
-    return Tracked(_parameters(run), _metrics(views.summary), files, finished)
+    return Told(
+        parameters=_parameters(run),
+        metrics=_metrics(views.summary),
+        tags={"verdict": str(views.verdict)},
+        files=[path.name for path in files],
+        status="FINISHED" if finished else "KILLED",
+    )
 
 
 def _parameters(run: Run) -> dict[str, Any]:

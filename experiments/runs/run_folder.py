@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "mlflow.json"
 
     @property
+    def outbox(self) -> Path:
+        """What MLflow is to be told, one line each."""
+        return self.path / "outbox.jsonl"
+
+    @property
     def plots(self) -> Path:
         """The figures, each with its data beside it."""
         return self.path / "plots"
@@ -117,7 +122,7 @@ def open_run(
         if folder.about.exists():
             _check_same(folder, now | {"relevant": config.relevant})
         else:
-            _write_whole(
+            write_whole(
                 folder.about,
                 now | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()},
             )
@@ -193,7 +198,7 @@ def _read_about(folder: RunFolder) -> dict[str, Any]:
         raise RecordError(f"{folder.about} cannot be read: {error}") from error
 
 
-def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes beside the target first, so that a kill never leaves half a file."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -21,7 +21,9 @@ from ..runs.comparison import Comparison, prepare
 from ..runs.finished_rows import FinishedRows
 from ..runs.record_progress import RunProgress
 from ..runs.run_folder import read_run, writing
-from ..runs.tracking import Tracker, default_uri
+from ..runs.run_tracker import Tracker
+from ..runs.run_writer import Place
+from ..runs.tracking import default_uri
 
 INTERRUPTED = 130
 _WIDE = 140  # characters from which the cost table also shows the roles
@@ -34,8 +36,8 @@ def compare(config: CompareConfig, *, retry_failed: bool = False, console: Conso
     folder = comparison.folder
     log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
     uri = config.tracking_uri or default_uri(folder)
-    experiment = f"dspy-fusion {config.task}"
-    tracker = Tracker(uri, experiment=experiment, folder=folder, warn=_warner(log)) if config.tracking else None
+    place = Place(uri, f"dspy-fusion {config.task}", folder.path)
+    tracker = Tracker(place, warner(log), connected=config.tracking)
     interrupted = _run(comparison, log)
     run = read_run(folder.path)
     if not run.records:
@@ -43,7 +45,8 @@ def compare(config: CompareConfig, *, retry_failed: bool = False, console: Conso
     with writing(folder.path):
         views = write_views(run)
     show(views, console)
-    tracking_id = tracker.finish(tracked(run, views)) if tracker else ""
+    with writing(folder.path):
+        tracking_id = tracker.finish(tracked(run, views))
     _show_files(views, uri if tracking_id else "", console)
     if interrupted:
         log.print(
@@ -132,5 +135,6 @@ def _second_interrupt_kills(log: Console) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _warner(log: Console) -> Callable[[str], None]:
+def warner(log: Console) -> Callable[[str], None]:
+    """Prints warnings."""
     return lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -17,13 +17,17 @@ from dspy_fusion.optimizers.finetuning import FineTuningProgress, FineTuningRepo
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.text_table import TextTable, percent, points
+from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
 from ..runs.finetuning_config import FineTuningConfig
-from ..runs.finetuning_tracking import CurveTracker
-from ..runs.run_folder import RunFolder
-from ..runs.study_tracking import tracking_parameters
+from ..runs.run_folder import RunFolder, write_whole, writing
+from ..runs.run_tracker import Tracker
+from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
 from ..statistics.intervals import mean_interval, paired_difference
+from .comparison_workflow import warner
+
+_FILES = ("report.json", "about.json", "curve.jsonl", "run.json")
 
 
 def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int:
@@ -37,7 +41,7 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
     folder = Path(config.out or f"runs/finetune-{config.task}-{config.objective}")
     tuning = prepare_finetuning(config, load_models(config.models or None), folder)
     uri = config.tracking_uri or default_uri(RunFolder(folder))
-    tracker = _tracker(config, folder, uri, log) if config.tracking else None
+    tracker = _tracker(config, folder, uri, log)
     tuning.optimizer.on_progress = _teller(log, tracker)
     with dspy.context(adapter=tuning.task.adapter(), disable_history=True):
         trained: Any = tuning.optimizer.compile(tuning.program, trainset=tuning.examples)
@@ -50,8 +54,10 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
         console.print(_table(measured).rich())
     means = {name: sum(scores.values()) / len(scores) for name, scores in measured.items()}
     metrics = {name.replace(",", ""): mean for name, mean in means.items()}
-    files = [folder / name for name in ("report.json", "about.json", "curve.jsonl")]
-    run_id = tracker.finish({**metrics, "rows": report.rows, "steps": report.steps}, files) if tracker else ""
+    with writing(folder):
+        run_id = tracker.finish(
+            Told(metrics={**metrics, "rows": report.rows, "steps": report.steps}, files=_FILES, status="FINISHED")
+        )
     _show_files(report, without_password(uri) if run_id else "", console)
     return 0
 
@@ -86,23 +92,20 @@ def _table(measured: dict[str, dict[tuple[str, int], float]]) -> TextTable:
     return TextTable(f"{len(first)} held-out examples", ("", "score %", "against the base"), rows)
 
 
-def _tracker(config: FineTuningConfig, folder: Path, uri: str, log: Console) -> CurveTracker:
-    folder.mkdir(parents=True, exist_ok=True)
-    return CurveTracker(
-        uri,
-        experiment=f"dspy-fusion finetune {config.task}",
-        folder=folder,
-        parameters={name: str(value) for name, value in tracking_parameters(config.kept).items()},
-        warn=lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True),
-    )
+def _tracker(config: FineTuningConfig, folder: Path, uri: str, log: Console) -> Tracker:
+    with writing(folder):
+        place = Place(uri, f"dspy-fusion finetune {config.task}", folder)
+        tracker = Tracker(place, warner(log), connected=config.tracking)
+        write_whole(RunFolder(folder).about, {"kind": "finetune", "config": config.kept})
+        tracker.tell(Told(parameters=parameters_of(config.kept)))
+    return tracker
 
 
-def _teller(log: Console, tracker: CurveTracker | None) -> Callable[[FineTuningProgress], None]:
+def _teller(log: Console, tracker: Tracker) -> Callable[[FineTuningProgress], None]:
     def tell(progress: FineTuningProgress) -> None:
         if progress.stage == "training":
             log.print(f"step {progress.done} of {progress.total}, loss {progress.values['loss']:.4f}", highlight=False)
-            if tracker:
-                tracker.add(progress.done, progress.values)
+            tracker.tell(Told(metrics=progress.values, step=progress.done))
         elif progress.done == progress.total or progress.done % 200 == 0:
             log.print(f"{progress.stage}: {progress.done} of {progress.total}", highlight=False)
 

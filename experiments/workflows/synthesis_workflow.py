@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,10 +11,17 @@ from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.progress import ProgressView
 from ..presentation.quiet import only_errors_logged
+from ..records.outbox import Told, parameters_of
+from ..runs.run_folder import RunFolder, writing
+from ..runs.run_tracker import Tracker
+from ..runs.run_writer import Place
+from ..runs.tracking import default_uri
 from ..synthesis.synthesis import Synthesis, prepare
 from ..synthesis.synthesis_config import SynthesisConfig
 from ..synthesis.synthesized_rows import Row
+from ..synthesis.totals import Totals
 from ..synthesis.totals_table import cost_table, row_table, teacher_table
+from .comparison_workflow import warner
 
 INTERRUPTED = 130
 
@@ -24,10 +32,35 @@ def synthesize(
     """Runs or continues a synthesis and shows what came of it; returns the exit code."""
     path = Path(config.out) if config.out else None
     synthesis = prepare(config, load_models(config.models or None), path, engine=engine, retry_failed=retry_failed)
+    folder = synthesis.folder.path
+    uri = config.tracking_uri or default_uri(RunFolder(folder))
+    name = config.prompts.task or Path(config.prompts.name).name
     try:
-        return _make(synthesis, engine, console, log)
+        with writing(folder):
+            tracker = Tracker(
+                Place(uri, f"dspy-fusion synthesize {name}", folder), warner(log), connected=config.tracking
+            )
+            tracker.tell(Told(parameters=parameters_of(_stable(config))))
+        code, totals = _make(synthesis, engine, console, log)
+        with writing(folder):
+            tracker.finish(synthesis_told(totals, finished=not code))
+        return code
     finally:
         synthesis.close()
+
+
+def synthesis_told(totals: Totals, *, finished: bool) -> Told:
+    """What MLflow is told of a synthesis when it ends, or is interrupted."""
+    counts = {
+        name: float(value) for name, value in parameters_of(totals.plain()).items() if type(value) in (int, float)
+    }
+    status = "FINISHED" if finished else "KILLED"
+    return Told(metrics=counts, step=totals.rows, files=("run.json", "summary.json"), status=status)
+
+
+def _stable(config: SynthesisConfig) -> dict[str, Any]:
+    """What does not change when a synthesis goes on."""
+    return {name: value for name, value in config.kept.items() if name != "rows"}
 
 
 class _RowProgress(ProgressView):
@@ -47,7 +80,7 @@ class _RowProgress(ProgressView):
         self.advance(f"{self.made / self.seconds:.1f} rows/s, {self.calls / self.seconds:.1f} calls/s{failed}")
 
 
-def _make(synthesis: Synthesis, engine: str, console: Console, log: Console) -> int:
+def _make(synthesis: Synthesis, engine: str, console: Console, log: Console) -> tuple[int, Totals]:
     shards, path = synthesis.shards, synthesis.folder.path
     log.print(f"{path}: {shards.count} of {synthesis.total or '?'} rows are there", highlight=False, soft_wrap=True)
     quiet = only_errors_logged("dspy_fusion", "dspy", "LiteLLM")  # failures are on the rows
@@ -66,8 +99,8 @@ def _make(synthesis: Synthesis, engine: str, console: Console, log: Console) -> 
             f"interrupted at {totals.rows} of {synthesis.total or '?'} rows; the same command goes on from there",
             highlight=False,
         )
-        return INTERRUPTED
+        return INTERRUPTED, totals
     console.print(
         f"next: dspy-fusion synthesize export {path} --format sft --to jsonl", highlight=False, soft_wrap=True
     )
-    return 0
+    return 0, totals

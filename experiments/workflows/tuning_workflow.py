@@ -1,4 +1,4 @@
-"""What ``dspy-fusion tune`` and ``dspy-fusion sync`` do: a study with its workers, its report,
+"""What ``dspy-fusion tune`` does: a study with its workers, its report,
 its figures and its MLflow runs.
 """
 
@@ -7,11 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,20 +20,21 @@ from rich.console import Console
 
 from dspy_fusion.optimizers import Progress, TuningReport
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
-from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.progress import ProgressView
-from ..records.outbox import Outbox
+from ..records.outbox import Outbox, Told, as_told, parameters_of, trial_told
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
 from ..reports.tuning_tables import show_report
 from ..runs.run_folder import RunFolder, writing
-from ..runs.study_tracking import StudyPlace, StudyTracker, StudyWriter, tracking_parameters
+from ..runs.run_tracker import Tracker
+from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
 from ..runs.tuning import Tuning, prepare_tuning
 from ..runs.tuning_config import TuningConfig, parse_tuning_config
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
+from .comparison_workflow import warner
 
 
 def tune(
@@ -59,8 +59,8 @@ def tune(
     about = {"study": name, "experiment": f"dspy-fusion tune {config.task}", "tracking_uri": without_password(uri)}
     folder = open_tuning_folder(path, config, about)
     log.print(f"{folder.path}: {config.trials} trials on {len(tuning.examples)} examples", highlight=False)
-    place = _place(folder, uri)
-    tracker = StudyTracker(place, _warner(log)) if config.tracking else None
+    tracker = Tracker(study_place(folder, uri), warner(log), connected=config.tracking)
+    tracker.tell(Told(parameters={"study": name, **_stable(config)}))
     with writing(path), _others(folder, workers - 1, log), _TuningProgress(log, config.trials) as progress:
         tuned = _run(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
@@ -70,7 +70,8 @@ def tune(
         tuned.save(folder.program)
         plots = draw_tuning_plots(report, importances(_storage(config, folder), name, report.trials), folder.plots)
     show_report(report, tuning.program, tuned, console)
-    run_id = tracker.finish() if tracker else ""
+    with writing(path):
+        run_id = tracker.finish(study_told(report, TuningFolder(path)))
     _show_files(folder, [plot.png for plot in plots], without_password(uri) if run_id else "", console)
     return 0
 
@@ -98,10 +99,6 @@ class _TuningProgress(ProgressView):
         )
 
 
-def _warner(log: Console) -> Callable[[str], None]:
-    return lambda text: log.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
 def work(path: Path) -> int:
     """Works on the study of a folder, as one process of several; returns the exit code."""
     folder = TuningFolder(path)
@@ -113,35 +110,15 @@ def work(path: Path) -> int:
     return 0
 
 
-def sync(path: Path, *, tracking_uri: str | None, console: Console) -> int:
-    """Writes to MLflow what of a study is missing there; returns the exit code.
-
-    Raises:
-        RecordError: the folder holds no study, or the store cannot be reached.
-    """
-    folder = TuningFolder(path)
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or read_about(folder)["tracking_uri"]
-    writer = StudyWriter(_place(folder, uri))
-    try:
-        run_id = writer.write(whole=True)
-    except Exception as error:
-        reason = without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        raise RecordError(
-            f"cannot write to MLflow at {without_password(uri)}: {reason}; what is missing stays in the folder"
-        ) from error
-    console.print(
-        f"{writer.written} trials written to {without_password(uri)}, run {run_id}", highlight=False, soft_wrap=True
-    )
-    return 0
-
-
-def _run(tuning: Tuning, folder: TuningFolder, study: str, show: Any, tracker: StudyTracker | None) -> Any:
+def _run(tuning: Tuning, folder: TuningFolder, study: str, show: Any, tracker: Tracker | None) -> Any:
     outbox = Outbox(folder.outbox)
 
     def tell(progress: Progress) -> None:
-        outbox.put({"trial": asdict(progress.trial), "instructions": dict(progress.instructions)})
+        told = trial_told(asdict(progress.trial), dict(progress.instructions))
         if tracker:
-            tracker.wake()
+            tracker.tell(told)
+        else:  # one of several processes, of which the first tells MLflow
+            outbox.put(asdict(told))
         show(progress)
 
     return tuning.run(_storage(tuning.config, folder), study, tell)
@@ -176,24 +153,47 @@ def _others(folder: TuningFolder, count: int, log: Console) -> Iterator[None]:
 
 def _complete(outbox: Outbox, report: TuningReport) -> None:
     """Adds trials that ended but were not told of, because their worker was killed in between."""
-    told = {message["trial"]["number"] for message in outbox.messages()}
+    told = {as_told(message).run for message in outbox.messages()}
     for trial in report.trials:
-        if trial.number not in told:
+        if f"trial {trial.number}" not in told:
             places = {path: int(trial.setting.get(f"instruction:{path}", 0)) for path in report.instructions}
-            outbox.put(
-                {
-                    "trial": asdict(trial),
-                    "instructions": {path: report.instructions[path][at][0] for path, at in places.items()},
-                }
-            )
+            texts = {path: report.instructions[path][at][0] for path, at in places.items()}
+            outbox.put(asdict(trial_told(asdict(trial), texts)))
 
 
-def _place(folder: TuningFolder, uri: str) -> StudyPlace:
+def study_place(folder: TuningFolder, uri: str) -> Place:
+    """Where a study is tracked: the same MLflow run from every machine that works on it."""
     about = read_about(folder)
     key = f"{about['study']} in {without_password(_storage(_config(about), folder))}"
-    parameters = {"study": about["study"], **tracking_parameters(about["config"])}
-    stable = {name: value for name, value in parameters.items() if name.partition(".")[0] not in ("trials", "budget")}
-    return StudyPlace(uri, about["experiment"], hashlib.sha256(key.encode()).hexdigest()[:16], folder, stable)
+    return Place(uri, about["experiment"], folder.path, hashlib.sha256(key.encode()).hexdigest()[:16])
+
+
+def study_told(report: TuningReport, folder: TuningFolder) -> Told:
+    """What MLflow is told of a study when it ends."""
+    values = {"cost_before": report.cost_before, "cost_after": report.cost_after, "spent_cost": report.spent_cost}
+    values |= {
+        "calls_spent": float(report.spent.calls),
+        "calls_replayed": float(report.replayed.calls),
+        "trials": float(len(report.trials)),
+    }
+    for name in ("baseline", "before", "after", "gain"):
+        interval = getattr(report, name)
+        if interval is not None:
+            values |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return Told(
+        metrics=values,
+        step=len(report.trials),
+        tags={"verdict": report.verdict},
+        files=[path.name for path in (folder.report, folder.program, folder.about, folder.plots)],
+        prompts=dict(report.chosen_instructions),
+        status="FINISHED",
+    )
+
+
+def _stable(config: TuningConfig) -> dict[str, Any]:
+    """The parameters that do not change when a study goes on."""
+    flat = parameters_of(config.kept)
+    return {name: value for name, value in flat.items() if name.partition(".")[0] not in ("trials", "budget")}
 
 
 def _config(about: dict[str, Any]) -> TuningConfig:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dspy_fusion.experiments.records.outbox import Outbox
+from dspy_fusion.experiments.records.outbox import Outbox, as_told
 from dspy_fusion.optimizers import TuningReport
 
 from .compare_run import kept_marks
@@ -79,7 +79,8 @@ def outcomes_of(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 def told(folder: Path) -> list[int]:
     """The numbers of the trials in the outbox."""
-    return sorted(message["trial"]["number"] for message in Outbox(folder / "outbox.jsonl").messages())
+    told = map(as_told, Outbox(folder / "outbox.jsonl").messages())
+    return sorted(int(item.tags["dspy_fusion.trial"]) for item in told if item.run)
 
 
 def workers_of(folder: Path) -> set[str]:

@@ -12,10 +12,13 @@ import pytest
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.plans.comparison_config import parse_config
 from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config
+from dspy_fusion.experiments.runs.tracking import connect
 from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
 from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.serving.embedded import embedded_model
 
+WEIGHTS = Path(embedded_model.__file__).with_name("weights")
 PROGRAM = {"program": "fusion", "pool": "embedded/plus"}
 SHARED: dict[str, Any] = {
     "title": "t",
@@ -54,6 +57,9 @@ KINDS = {
     "finetune": Kind(parse_finetuning_config, {"program": PROGRAM, "base": "embedded/aft"}),
     "synthesize": Kind(parse_synthesis_config, {"teachers": ["plus"], "rows": 2}),
 }
+needs_weights = pytest.mark.skipif(
+    not (WEIGHTS / "aft.safetensors").exists(), reason=f"the embedded weights are not in {WEIGHTS}"
+)
 every_command = pytest.mark.parametrize("name", KINDS)
 
 
@@ -152,3 +158,39 @@ def test_where_a_run_goes_is_nothing_of_what_it_is(name: str) -> None:
     assert "secret" not in json.dumps(other.kept)
     if hasattr(first, "digest"):
         assert first.digest == other.digest
+
+
+TINY = {
+    "compare": {"examples": 2, "seeds": 1},
+    "tune": {"trials": 1, "examples": 2, "held_out": 0, "exclude": ["temperature", "fusor_temperature"]},
+    "finetune": {
+        "examples": 4,
+        "draws": 1,
+        "keep": 1,
+        "training": {"lora": False, "batch_size": 4, "micro_batch": 4, "log_every": 1, "threads": 1, "device": "cpu"},
+    },
+    "synthesize": {"shard_rows": 2},
+}
+
+
+@needs_weights
+@every_command
+def test_without_tracking_nothing_is_lost_and_sync_tells_it_later(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "finetune":
+        pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Path("run.toml").write_text(toml(table_of(name, **TINY[name])))
+    assert main([name, "run.toml", "--no-tracking", "--out", "run", "--title", "tiny", "--seed", "3"]) == 0
+    assert not Path("mlflow.db").exists()
+    capsys.readouterr()
+    assert main(["sync", "run", "--tracking-uri", "sqlite:///later.db"]) == 0
+    said = capsys.readouterr().out
+    assert "written to sqlite:///later.db, run " in said
+    run = connect("sqlite:///later.db").get_run(said.split()[-1])
+    assert (run.info.status, run.data.params["task"]) == ("FINISHED", "worksheets")
+    assert run.data.metrics
+    assert main(["sync", "run", "--tracking-uri", "sqlite:///later.db"]) == 0
+    assert capsys.readouterr().out.startswith("0 ")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.runs.finetuning_tracking import CurveTracker
 from dspy_fusion.experiments.runs.tracking import connect
 
 CONFIG = """
@@ -37,25 +36,3 @@ def test_a_training_leaves_a_model_and_an_mlflow_run(tmp_path: Path, capsys: pyt
     assert client.get_run(known["run_id"]).data.params["training.batch_size"] == "4"
     assert [point.step for point in client.get_metric_history(known["run_id"], "loss")] == [1, 2]
     assert {"report.json", "curve.jsonl"} <= {artifact.path for artifact in client.list_artifacts(known["run_id"])}
-
-
-def test_a_dead_tracking_server_is_named_once(tmp_path: Path) -> None:
-    warned: list[str] = []
-    place = {"experiment": "e", "folder": tmp_path, "parameters": {}}
-    tracker = CurveTracker("http://name:secret@127.0.0.1:9", **place, warn=warned.append)
-    tracker.add(1, {"loss": 1.0})
-    assert tracker.finish({}, []) == ""
-    assert len(warned) == 1
-    assert "secret" not in warned[0]
-
-
-def test_a_folder_goes_on_with_its_run(tmp_path: Path) -> None:
-    uri, warned = f"sqlite:///{tmp_path / 'mlflow.db'}", list[str]()
-    runs = []
-    for step in (1, 2):
-        tracker = CurveTracker(uri, experiment="e", folder=tmp_path, parameters={"a": "b"}, warn=warned.append)
-        tracker.add(step, {"loss": 1.0 / step})
-        runs.append(tracker.finish({"rows": 3}, []))
-    assert runs[0] == runs[1] != ""
-    assert [point.value for point in connect(uri).get_metric_history(runs[0], "loss")] == [1.0, 0.5]
-    assert warned == []

@@ -151,9 +151,9 @@ def test_mistakes_are_one_line(
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_folder_without_a_study_cannot_be_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_run_cannot_be_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", str(tmp_path)]) == 2
-    assert "holds no study" in capsys.readouterr().err
+    assert "holds no run that MLflow can be told of" in capsys.readouterr().err
     (tmp_path / "tuning.json").write_text(json.dumps({"config": {}}))
     assert main(["sync", str(tmp_path)]) == 2
     assert "cannot be read" in capsys.readouterr().err

@@ -1,0 +1,198 @@
+"""MLflow as a view of a run: parameters, metrics, curves, texts, files and prompts, one MLflow run for each run and one
+below it for each trial.
+
+What MLflow is to be told lies in the folder's outbox; here it is told, by explicit run ids, and what was told before is
+not told again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..records.outbox import Outbox, Told, as_told
+from .run_folder import RunFolder, write_whole
+from .tracking import connect, experiment_id, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+RUN, STUDY = "dspy_fusion.run", "dspy_fusion.study"
+_LONGEST = 500  # characters of a parameter; the whole configuration is an artifact
+_PER_BATCH = 90  # MLflow takes at most 100 parameters a request
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is tracked.
+
+    Attributes:
+        uri: of the tracking store, such as ``sqlite:///mlflow.db`` or ``http://127.0.0.1:5000``.
+        experiment: its name there.
+        folder: of the run, which holds the outbox.
+        key: what tells this run from all others, wherever its folder lies; empty takes the folder.
+    """
+
+    uri: str
+    experiment: str
+    folder: Path
+    key: str = ""
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be told."""
+        return Outbox(RunFolder(self.folder).outbox)
+
+    @property
+    def tag(self) -> str:
+        """By which the MLflow run is found again."""
+        return self.key or str(self.folder.resolve())
+
+    def known(self) -> dict[str, Any]:
+        """What the folder remembers of its MLflow run, and of this store: its id and how many messages it was told."""
+        try:
+            known = json.loads(RunFolder(self.folder).tracking.read_text(encoding="utf-8"))
+            return known if known["uri"] == without_password(self.uri) else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def remember(self, run_id: str, told: int) -> None:
+        """Notes in the folder which MLflow run this is."""
+        about = {"uri": without_password(self.uri), "experiment": self.experiment, "key": self.key}
+        write_whole(RunFolder(self.folder).tracking, {**about, "run_id": run_id, "told": told})
+
+
+class MlflowWriter:
+    """Brings MLflow up to what a run's outbox holds.
+
+    Attributes:
+        children: how many runs below the run were written.
+        written: how many messages were.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.children = self.written = 0
+        self._client: MlflowClient | None = None
+        self._run_id, self._experiment, self._told = "", "", 0
+        self._parameters: set[str] = set()
+        self._below: dict[str, tuple[str, str]] = {}
+
+    def write(self, *, closing: bool = False) -> str:
+        """Tells what was not told yet; returns the MLflow run's id.
+
+        Args:
+            closing: whether a run that has no end is marked as killed.
+        """
+        client = self._client or self._connected()
+        messages = [as_told(message) for message in self.place.outbox.messages()]
+        for told in messages[self._told :]:
+            (self._tell_child if told.run else self._tell)(client, told)
+            self.written += 1
+        self._told = len(messages)
+        self.place.remember(self._run_id, self._told)
+        last = next((told.status for told in reversed(messages) if not told.run), "")
+        if last or closing:
+            client.set_terminated(self._run_id, last or "KILLED")
+        return self._run_id
+
+    def _connected(self) -> MlflowClient:
+        client = connect(self.place.uri)
+        self._experiment = experiment_id(client, self.place.uri, self.place.experiment, self.place.folder)
+        self._run_id, self._told = self._begun(client)
+        self._parameters = set(client.get_run(self._run_id).data.params)
+        self._below = self._runs_below(client)
+        self._client = client
+        return client
+
+    def _begun(self, client: MlflowClient) -> tuple[str, int]:
+        from mlflow.exceptions import MlflowException
+
+        known = self.place.known()
+        if known.get("run_id"):
+            try:
+                client.update_run(known["run_id"], status="RUNNING")
+                return known["run_id"], int(known.get("told", 0))
+            except MlflowException:
+                pass  # it was deleted: a new one is begun, and told everything
+        for tag in (RUN, STUDY):
+            runs = client.search_runs([self._experiment], f"tags.`{tag}` = '{self.place.tag}'", max_results=1)
+            if runs:
+                client.update_run(runs[0].info.run_id, status="RUNNING")
+                return runs[0].info.run_id, 0
+        run = client.create_run(self._experiment, run_name=self.place.folder.name, tags={RUN: self.place.tag})
+        self.place.remember(run.info.run_id, 0)
+        return run.info.run_id, 0
+
+    def _runs_below(self, client: MlflowClient) -> dict[str, tuple[str, str]]:
+        below, token = {}, None
+        while True:
+            page = client.search_runs(
+                [self._experiment], f"tags.`mlflow.parentRunId` = '{self._run_id}'", page_token=token
+            )
+            below |= {run.info.run_name: (run.info.run_id, run.info.status) for run in page}
+            token = page.token
+            if not token:
+                return below
+
+    def _tell(self, client: MlflowClient, told: Told) -> None:
+        fresh = {name: value for name, value in told.parameters.items() if name not in self._parameters}
+        self._parameters |= set(fresh)
+        _log(client, self._run_id, fresh, told)
+        for name in told.files:
+            path = self.place.folder / name
+            if path.is_dir():
+                client.log_artifacts(self._run_id, str(path), path.name)
+            elif path.exists():
+                client.log_artifact(self._run_id, str(path))
+        for name, text in told.prompts.items():
+            self._register(client, name, text)
+
+    def _tell_child(self, client: MlflowClient, told: Told) -> None:
+        run_id, status = self._below.get(told.run, ("", "RUNNING"))
+        if status != "RUNNING":
+            return
+        tags = {"mlflow.parentRunId": self._run_id}
+        run_id = run_id or client.create_run(self._experiment, run_name=told.run, tags=tags).info.run_id
+        _log(client, run_id, told.parameters, told)
+        client.set_terminated(run_id, told.status or "FINISHED")
+        self._below[told.run] = (run_id, told.status or "FINISHED")
+        self.children += 1
+
+    def _register(self, client: MlflowClient, name: str, text: str) -> None:
+        name = re.sub(r"[^\w.-]", "-", f"{self.place.experiment}-{name}")
+        latest = client.load_prompt(f"prompts:/{name}@latest", allow_missing=True)
+        if latest is None or latest.template != text:
+            client.register_prompt(name, text, tags={RUN: self.place.tag, "run_id": self._run_id})
+
+
+def _log(client: MlflowClient, run_id: str, parameters: Mapping[str, Any], told: Told) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = [Param(_key(name), str(value)[:_LONGEST]) for name, value in parameters.items()]
+    metrics = [Metric(_key(name), float(value), told.at, told.step) for name, value in told.metrics.items()]
+    tags = [RunTag(name, str(value)[:1000]) for name, value in told.tags.items()]
+    for some in _batches(params, _PER_BATCH):
+        client.log_batch(run_id, params=some)
+    for some in _batches(metrics, _PER_BATCH):
+        client.log_batch(run_id, metrics=some)
+    if tags:
+        client.log_batch(run_id, tags=tags)
+    for path, text in told.texts.items():
+        client.log_text(run_id, text, _key(path))
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^\w./ -]", "_", name)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
