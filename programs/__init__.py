@@ -27,6 +27,8 @@ from .errors import (
 from .fusion import Fusion
 from .pools.candidates import Candidate, Pool, PooledPrediction, Usage
 from .propose_aggregate import ProposeAggregate
+from .scorers.code_process import CodeLimits
+from .scorers.code_tests import CodeTests
 from .scorers.gen_select import GenSelect
 from .scorers.judge_panel import JudgePanel
 from .scorers.judges import LMJudge
@@ -51,6 +53,8 @@ __all__ = [
     "BestOfN",
     "Candidate",
     "CandidateBank",
+    "CodeLimits",
+    "CodeTests",
     "ConfigurationError",
     "Fusion",
     "FusionError",

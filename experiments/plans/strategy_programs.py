@@ -11,6 +11,7 @@ import dspy
 from dspy_fusion.programs import (
     BestOfN,
     CandidateBank,
+    CodeTests,
     Fusion,
     GenSelect,
     JudgePanel,
@@ -111,6 +112,11 @@ def _part_vote(strategy: Strategy, site: Site) -> dspy.Module:
 
 
 def _best_of_n(strategy: Strategy, site: Site) -> dspy.Module:
+    if strategy.scorer == "code_tests":
+        if site.task.visible_tests is None:
+            raise ConfigurationError(f"the task {site.task.name!r} has no tests to choose by; take another scorer")
+        scorer: Scorer = CodeTests(site.task.visible_tests, **strategy.scorer_options)
+        return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))
     make = _SCORERS[strategy.scorer or "likelihood"]
     scorer = make(*(site.lms[name] for name in strategy.judges), **strategy.scorer_options)
     return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))

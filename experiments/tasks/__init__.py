@@ -39,6 +39,8 @@ TASKS: dict[str, Callable[[Setup], Task]] = {
     "wmt24pp": _made_in("wmt24pp"),
     "arena": _made_in("arena"),
     "mt_bench": _made_in("mt_bench"),
+    "humaneval": _made_in("humaneval"),
+    "mbpp": _made_in("mbpp"),
 }
 """From a task's name to what makes it."""
 

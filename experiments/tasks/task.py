@@ -98,5 +98,7 @@ class Task:
     """``(inputs, candidates)``: output fields in which every part is what most candidates give;
     the control for fusion.
     """
+    visible_tests: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    """From an example's inputs to the tests that an answer may be chosen by, for tasks that ask for code."""
     right_lines: Callable[[str, str], list[bool]] | None = None
     """``(expected, answer)``: whether each line of an answer is right, for reports."""

@@ -25,6 +25,8 @@ WRONG: dict[str, Any] = {
     "mmlu": lambda example: {"answer": "B" if example.answer == "A" else "A"},
     "geofact_x": lambda example: {"answer": "Atlantis"},
     "wmt24pp": lambda example: {"translation": example.text},
+    "humaneval": lambda example: {"code": "def nothing():\n    pass"},
+    "mbpp": lambda example: {"code": "def nothing():\n    pass"},
 }
 
 
@@ -38,6 +40,9 @@ WRONG: dict[str, Any] = {
         ("strategyqa", "test", {"": 229}),
         ("strategyqa", "train", {"": 2061}),
         ("arc_challenge", "test", {"": 1172}),
+        ("humaneval", "test", {"": 164}),
+        ("mbpp", "test", {"": 257}),
+        ("mbpp", "validation", {"": 43}),
         ("geofact_x", "test", {"en": 480, "hi": 433, "ja": 417, "th": 416, "sw": 409}),
         ("wmt24pp", "test", dict.fromkeys(("et_EE", "ro_RO", "tr_TR", "uk_UA"), 960)),
     ],
@@ -57,7 +62,7 @@ def test_mmlu_has_25_questions_of_each_subject() -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_right_answers_score_one_and_wrong_ones_less_in_every_group(name: str) -> None:
     task = load_task(name, data=DATA)
-    examples = task.examples("test", ALL if name != "wmt24pp" else 400)
+    examples = task.examples("test", {"wmt24pp": 400, "humaneval": 12, "mbpp": 12}.get(name, ALL))
     assert {task.metric(example, dspy.Prediction(**example.toDict())) for example in examples} == {1.0}
     wrong = [
         (task.group(example), task.metric(example, dspy.Prediction(**WRONG[name](example)))) for example in examples
@@ -70,8 +75,8 @@ def test_right_answers_score_one_and_wrong_ones_less_in_every_group(name: str) -
 def test_an_answer_that_says_nothing_scores_zero(name: str) -> None:
     task = load_task(name, data=DATA)
     example = task.examples("test", 1)[0]
-    assert task.metric(example, dspy.Prediction(answer="", translation="")) == 0
-    assert task.metric(example, dspy.Prediction(answer=None, translation=None)) == 0
+    assert task.metric(example, dspy.Prediction(answer="", translation="", code="")) == 0
+    assert task.metric(example, dspy.Prediction(answer=None, translation=None, code=None)) == 0
 
 
 @pytest.mark.parametrize("name", ["mgsm", "msvamp"])

@@ -1,0 +1,110 @@
+"""CodeTests: a scorer that runs candidates' code against given tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dspy
+from dspy.signatures.signature import make_signature
+
+from ..calls.attempts import Attempt
+from ..calls.drawing import Batch, Steps
+from ..errors import ConfigurationError
+from ..pools.candidates import Candidate, Usage
+from .code_process import CodeLimits, extract_code, run_tests
+from .scorer import Scorer, Scores, with_score
+
+Tests = Sequence[str] | str | Callable[[Mapping[str, Any]], Sequence[str]]
+"""Tests as texts, the name of the input field that holds them, or a function of the task's inputs."""
+
+
+class CodeTests(Scorer):
+    """Scores a candidate by the share of tests that its code passes, in [0, 1]; costs no calls.
+
+    The protocol is that of HumanEval (arXiv 2107.03374): the code is executed, then a test, and what raises nothing is
+    passed. Each test here is a process of its own, so a share can be told, and one that never ends keeps
+    no other from its turn.
+
+    Isolated are: the interpreter (``python -I``, an empty folder, no environment variables, so no keys), processor
+    time, wall time, memory, files and their sizes. On Linux, where the kernel and the rights of the user allow it,
+    there is no network (a network space of its own), no process outlives the test (a process space of its own), and
+    nothing can be written outside the folder (Landlock). Not isolated are reading files that the user may read, and the
+    kernel itself: code of people who mean harm belongs into a virtual machine. Nothing is ever run unless this scorer
+    is named.
+
+    Args:
+        tests: Python that raises where the code is wrong: a list of texts, the name of an input field that holds a list
+            or one text, or a function from the task's inputs to a list.
+        field: the output field with the code; None takes the last one. Fenced blocks are taken out of running text.
+        code: from ``(inputs, the field's text)`` to the code that is run; by default :func:`extract_code` of the text.
+        limits: how far the code may go.
+
+    Raises:
+        ConfigurationError: there are no tests, or no such field.
+
+    Example:
+        >>> tests = CodeTests(["assert add(1, 2) == 3", "assert add(0, 0) == 0"])
+        >>> BestOfN(dspy.Predict("problem -> code"), n=5, scorer=tests, threshold=1.0)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        tests: Tests,
+        *,
+        field: str | None = None,
+        code: Callable[[Mapping[str, Any], str], str] | None = None,
+        limits: CodeLimits | None = None,
+    ) -> None:
+        super().__init__()
+        if not callable(tests) and not tests:
+            raise ConfigurationError(f"tests must hold at least one test, but got tests={tests!r}")
+        self.tests, self.field, self.limits = tests, field, limits or CodeLimits()
+        self.code = code or (lambda inputs, text: extract_code(text))
+        self.call = _TestRun(self)
+
+    def bound(self, task: type[dspy.Signature]) -> CodeTests:
+        """This scorer for a task; raises ``ConfigurationError`` where the task lacks a field that it names."""
+        if self.field is not None and self.field not in task.output_fields:
+            raise ConfigurationError(
+                f"field names {self.field!r}, but the task's outputs are {list(task.output_fields)}"
+            )
+        if isinstance(self.tests, str) and self.tests not in task.input_fields:
+            raise ConfigurationError(f"tests names {self.tests!r}, but the task's inputs are {list(task.input_fields)}")
+        return self
+
+    def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
+        """Runs every candidate's code."""
+        attempts = [
+            Attempt(self.call, {"args": dict(inputs), "answer": c.prediction}, _OUTCOME, c.index, banked=False)
+            for c in candidates
+        ]
+        verdicts = yield Batch(attempts)
+        marked = [with_score(c, v, lambda answer: answer["share"]) for c, v in zip(candidates, verdicts, strict=True)]
+        return Scores(tuple(marked), Usage(), rounds=0)
+
+    def outcomes(self, inputs: Mapping[str, Any], answer: dspy.Prediction) -> list[str | None]:
+        """For each test None where the answer's code passes it, else why it does not."""
+        tests = self.tests(inputs) if callable(self.tests) else self.tests
+        tests = inputs[tests] if isinstance(tests, str) else tests
+        tests = [tests] if isinstance(tests, str) else list(tests)
+        if not tests:
+            raise ConfigurationError("there are no tests for these inputs; give at least one")
+        value = answer[self.field] if self.field is not None else list(answer.values())[-1]
+        text = getattr(value, "code", value)  # dspy.Code
+        return run_tests(self.code(inputs, str(text)), tests, self.limits)
+
+
+class _TestRun(dspy.Module):
+    """A test run as something that an attempt can call."""
+
+    def __init__(self, scorer: CodeTests) -> None:
+        super().__init__()
+        self._outcomes = scorer.outcomes
+
+    def forward(self, args: dict[str, Any], answer: dspy.Prediction) -> dspy.Prediction:
+        outcomes = self._outcomes(args, answer)
+        return dspy.Prediction(share=sum(outcome is None for outcome in outcomes) / len(outcomes))
+
+
+_OUTCOME = make_signature("args, answer -> share: float", "The share of tests that are passed.")

@@ -1,0 +1,142 @@
+"""Code is run against tests, as far as it is let."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from conftest import ScriptedLM
+
+from dspy_fusion.programs import BestOfN, CodeLimits, CodeTests, ConfigurationError, ScorerError
+from dspy_fusion.programs.scorers.code_process import extract_code, run_tests
+
+TESTS = ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]
+RIGHT = "def add(a, b):\n    return a + b"
+LIMITS = CodeLimits(seconds=1.0, memory_bytes=1 << 29, file_bytes=1 << 20)
+
+
+def program(*codes: str, **options: Any) -> BestOfN:
+    lm = ScriptedLM(lambda request: {"code": codes[(request.config.seed or 0) % len(codes)]})
+    return BestOfN(dspy.Predict("problem, tests: list[str] -> code"), lms=[lm], n=len(codes), **options)
+
+
+def test_the_candidate_that_passes_most_tests_is_taken() -> None:
+    codes = ("def add(a, b): return 3", "def add(a, b) return", f"Here it is:\n```python\n{RIGHT}\n```\nDone.")
+    prediction = program(*codes, scorer=CodeTests(TESTS))(problem="add", tests=[])
+    assert [candidate.score for candidate in prediction.pool.candidates] == [0.5, 0.0, 1.0]
+    assert "a + b" in prediction.code
+
+
+def test_tests_may_come_with_the_inputs() -> None:
+    for tests in ("tests", lambda inputs: inputs["tests"]):
+        best = program("def add(a, b): return a", RIGHT, scorer=CodeTests(tests))
+        assert best(problem="add", tests=TESTS).code == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("def add(a, b): return a", "AssertionError"),
+        ("def add(a, b) return", "SyntaxError"),
+        ("import os; os._exit(0)", "the process ended with 0"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("print('[null, null]'); import os; os._exit(0)", "the process ended with 0"),
+        ("x = b'x' * (1 << 30)", "MemoryError"),
+        ("open('a', 'wb').write(b'x' * (2 << 20))", "File too large"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("while True: pass", "it took longer than 1 seconds"),
+        ("import time; time.sleep(60)", "it took longer than 1 seconds"),
+        ("import os\nfor i in range(6): os.fork()\nimport time; time.sleep(60)", "it took longer than 1 seconds"),
+        ("i = 0\nwhile True:\n    i += 1\n    open(f'{i}', 'wb').write(b'x' * 99999)", "it wrote more than|too long"),
+    ],
+)
+def test_code_that_does_wrong_fails_and_comes_to_an_end(code: str, cause: str) -> None:
+    started = time.monotonic()
+    (outcome,) = run_tests(f"{code}\n", TESTS[:1], LIMITS)
+    assert outcome is not None
+    assert any(part in outcome for part in cause.split("|"))
+    assert time.monotonic() - started < 30
+
+
+def test_a_test_that_never_ends_keeps_no_other_from_its_turn() -> None:
+    code = "def add(a, b):\n    while a: pass\n    return b"
+    first, second = run_tests(code, TESTS, LIMITS)
+    assert (first, second) == ("it took longer than 1 seconds", None)
+
+
+def test_nothing_outside_its_folder_is_touched_and_no_key_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "secret")
+    look = "import os\nassert 'secret' not in str(dict(os.environ))\n"
+    spy = f"{look}open({str(tmp_path / 'spy')!r}, 'w').write('x')\n{RIGHT}"
+    run_tests(spy, TESTS, LIMITS)
+    assert not (tmp_path / "spy").exists() or not _has_landlock()
+    assert run_tests(
+        f"import os\nassert 'secret' not in str(os.environ)\nopen('own', 'w')\n{RIGHT}", TESTS, LIMITS
+    ) == [
+        None,
+        None,
+    ]
+    assert not Path("own").exists()
+
+
+def test_there_is_no_network_where_the_system_allows_that() -> None:
+    import http.server
+    import threading
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    code = f"import socket\nsocket.create_connection(('127.0.0.1', {server.server_port}), 1)\n{RIGHT}"
+    (outcome, _) = run_tests(code, TESTS, LIMITS)
+    server.server_close()
+    assert outcome is None or "unreachable" in outcome
+
+
+def _has_landlock() -> bool:
+    import ctypes
+
+    return ctypes.CDLL(None).syscall(444, 0, 0, 1) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("x = 1", "x = 1"),
+        ("So:\n```python\nx = 1\n```\nand\n```\noutput\n```", "x = 1"),
+        ("```py\nx = 1\n```\nthen\n```python\ny = 2\n```", "x = 1\n\ny = 2"),
+        ("```\nx = 1\n```", "x = 1"),
+        ("```python\nx = 1", "x = 1"),
+        ("~~~python\nx = 1\n~~~", "x = 1"),
+    ],
+)
+def test_code_is_taken_out_of_running_text(text: str, code: str) -> None:
+    assert extract_code(text) == code
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CodeTests([]), r"tests must hold at least one test, but got tests=\[\]"),
+        (lambda: CodeLimits(seconds=0), "seconds must be a positive number, but got seconds=0"),
+        (
+            lambda: program(RIGHT, scorer=CodeTests("hidden")),
+            r"tests names 'hidden', but the task's inputs are \['problem'",
+        ),
+        (
+            lambda: program(RIGHT, scorer=CodeTests(TESTS, field="text")),
+            r"field names 'text', but .* outputs are \['code'\]",
+        ),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make()
+
+
+def test_inputs_without_tests_are_an_error_and_not_a_score() -> None:
+    with pytest.raises(ScorerError, match="there are no tests for these inputs"):
+        program(RIGHT, scorer=CodeTests("tests"))(problem="add", tests=[])
