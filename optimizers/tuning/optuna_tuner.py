@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
+from .effort import Auto, chosen_effort
 from .instruction_proposals import InstructionProposer
 from .metric import Metric
 from .objective import Objective, example_digest
@@ -27,7 +27,7 @@ from .prompt_writing import PromptWriter
 from .search_space import SearchSpace, setting_digest
 from .study import Begun, open_study
 from .study_store import StudyStore
-from .tuner_arguments import check_given, check_options, check_task_texts
+from .tuner_arguments import check_given, check_options, check_task_texts, split
 from .tuning_report import Progress
 from .tuning_run import TuningRun
 
@@ -42,7 +42,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
 
     Args:
         metric: see :class:`Objective`; higher is better.
-        trials: how many trials the study is to have in all.
+        auto: how much effort a study takes, as in ``dspy.MIPROv2`` and ``dspy.GEPA``; it sets the six options of the
+            table, and one that is given itself goes before. None stands for ``"medium"`` without a budget.
+        trials: how many trials the study is to have in all, at least 1.
         storage: an SQLAlchemy URL, ``sqlite:///...`` or ``postgresql://...``.
         study: the study's name; by default one that is the same for the same program, space and examples.
         instructions: texts to choose from; see :meth:`SearchSpace.of`.
@@ -56,7 +58,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             chosen. A trial that costs as much as another must promise to be better by it, and one that costs less to be
             worse by no more; without a tolerance, every trade-off between the two is of interest.
         price: what an answer costs; by default its tokens.
-        budget: hard limits.
+        budget: hard limits; ``Budget()`` for none.
         sampler: any Optuna sampler; by default TPE with this seed.
         racing_error: chance of dropping a trial that would have turned out just as good as is wanted; 0 to drop none.
             See :class:`Race`.
@@ -70,6 +72,17 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         seed: of the sampler and of the examples' order.
         on_progress: called after each trial.
 
+    ============= ======= ======== =======
+    ``auto``      light   medium   heavy
+    ============= ======= ======== =======
+    trials        12      40       120
+    proposals     2       4        8
+    reflect_every 6       10       12
+    racing_error  0.3     0.2      0.1
+    holdout       1/4     1/3      1/2
+    budget, calls 5,000   25,000   125,000
+    ============= ======= ======== =======
+
     Raises:
         ConfigurationError: an argument is wrong, there is nothing to tune, the program always fails, or the stored
             study is another.
@@ -82,46 +95,48 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         self,
         metric: Metric,
         *,
-        trials: int = 40,
+        auto: Auto | None = None,
+        trials: int | None = None,
         storage: str = "sqlite:///tuning.db",
         study: str | None = None,
         instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         demos: Mapping[str, Sequence[Sequence[Any]]] | None = None,
         proposer: dspy.BaseLM | InstructionProposer | None = None,
-        proposals: int = 4,
-        reflect_every: int = 10,
+        proposals: int | None = None,
+        reflect_every: int | None = None,
         objectives: tuple[Literal["quality", "cost"], ...] = ("quality", "cost"),
         tolerance: float = 0.0,
         price: Price = tokens,
         budget: Budget | None = None,
         sampler: optuna.samplers.BaseSampler | None = None,
-        racing_error: float = 0.2,
+        racing_error: float | None = None,
         bank: CandidateBank | None = None,
         tune_task: bool = False,
         exclude: Sequence[str] = (),
-        holdout: float = 1 / 3,
+        holdout: float | None = None,
         num_threads: int = 8,
         failure_score: float = 0.0,
         seed: int = 0,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         super().__init__()
-        check_options(
+        effort, self.effort = chosen_effort(
+            auto,
             trials=trials,
-            objectives=objectives,
-            tolerance=tolerance,
+            proposals=proposals,
+            reflect_every=reflect_every,
             racing_error=racing_error,
             holdout=holdout,
-            threads=num_threads,
-            sampler=sampler,
+            budget=budget,
         )
-        self.metric, self.trials, self.storage, self.study = metric, trials, storage, study
+        check_options(effort, objectives=objectives, tolerance=tolerance, threads=num_threads, sampler=sampler)
+        self.metric, self.auto, self.trials, self.storage, self.study = metric, auto, effort.trials, storage, study
         self.instructions, self.demos = instructions, demos or {}
         self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
-        self.proposals, self.reflect_every = proposals, reflect_every
-        self.objectives, self.tolerance, self.price, self.budget = objectives, tolerance, price, budget or Budget()
-        self.sampler, self.racing_error, self.bank = sampler, racing_error, bank
-        self.tune_task, self.exclude, self.holdout = tune_task, exclude, holdout
+        self.proposals, self.reflect_every = effort.proposals, effort.reflect_every
+        self.objectives, self.tolerance, self.price, self.budget = objectives, tolerance, price, effort.budget
+        self.sampler, self.racing_error, self.bank = sampler, effort.racing_error, bank
+        self.tune_task, self.exclude, self.holdout = tune_task, exclude, effort.holdout
         self.num_threads, self.failure_score, self.seed = num_threads, failure_score, seed
         self.on_progress = on_progress or (lambda progress: None)
 
@@ -153,7 +168,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         refuse_unknown("OptunaTuner.compile", unknown, ("student", "trainset", "valset", "testset"))
         examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
         check_given(student, [*examples, *(unseen or ())])
-        scored_on, held_out = self._split(examples, unseen)
+        scored_on, held_out = split(examples, unseen, holdout=self.holdout, seed=self.seed)
         run = self._run(student, scored_on, held_out)
         try:
             run.run()
@@ -206,6 +221,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             tolerance=self.tolerance,
             reflect_every=self.reflect_every,
             on_progress=self.on_progress,
+            notes=[self.effort] if self.effort else [],
         )
 
     def _space(self, student: dspy.Module) -> SearchSpace:
@@ -224,26 +240,6 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         return self.sampler or optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
         )
-
-    def _split(
-        self, examples: Sequence[dspy.Example], testset: Sequence[dspy.Example] | None
-    ) -> tuple[list[dspy.Example], list[dspy.Example]]:
-        by_key = {example_digest(example): example for example in examples}
-        order = sorted(by_key)
-        random.Random(self.seed).shuffle(order)
-        kept_back = 0 if testset is not None else round(len(order) * self.holdout)
-        scored_on = [by_key[key] for key in order[: len(order) - kept_back]]
-        if len(scored_on) < 2:
-            raise ConfigurationError(
-                f"a study scores its trials on at least 2 examples, but got {len(scored_on)}; give a larger valset"
-            )
-        if testset is None:
-            return scored_on, [by_key[key] for key in order[len(order) - kept_back :]]
-        if both := sum(example_digest(example) in by_key for example in testset):
-            raise ConfigurationError(
-                f"{both} example(s) of the testset are in the valset too; take them out of one of them"
-            )
-        return scored_on, list(testset)
 
 
 def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:

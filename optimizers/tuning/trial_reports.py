@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -12,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from . import score_intervals as intervals
 from .objective import Objective
 from .racing import means
+from .search_space import INSTRUCTION
 from .study import CAUSE, DIGEST, DROPPED
 from .study_store import Outcome
-from .tuning_report import TrialReport
+from .tuning_report import Progress, TrialReport
 
 
 @dataclass
@@ -44,11 +45,41 @@ class TrialReports:
         """The same, with what other workers have added by now."""
         return self._in_order(self.objective.look(digest))
 
+    def complete(self, digests: Iterable[str]) -> list[list[Outcome]]:
+        """The outcomes of those of these programs that were scored on every example."""
+        rows = [self.outcomes(digest) for digest in sorted(digests)]
+        return [outcomes for outcomes in rows if len(outcomes) == len(self.examples)]
+
     def of(self, trial: FrozenTrial) -> TrialReport:
         """What there is to say of a finished trial."""
         if trial.number not in self._reports:
             self._reports[trial.number] = self._made(trial)
         return self._reports[trial.number]
+
+    def progress(
+        self,
+        number: int,
+        reports: Sequence[TrialReport],
+        *,
+        wanted: int,
+        left: str,
+        texts: Mapping[str, Sequence[str]],
+    ) -> Progress:
+        """Where a study stands after a trial.
+
+        Args:
+            number: of the trial that ended.
+            reports: of all trials that ended.
+            wanted: how many trials the study is to have.
+            left: what is left of the budget, in words.
+            texts: per predictor path, the instructions to choose from.
+        """
+        report = next(report for report in reports if report.number == number)
+        best = max([r.quality.mean for r in reports if r.state == "whole" and r.quality] or [float("nan")])
+        dropped = sum(r.state == "dropped" for r in reports)
+        totals = self.objective.totals()
+        used = {path: options[int(report.setting.get(INSTRUCTION + path, 0))] for path, options in texts.items()}
+        return Progress(report, len(reports), wanted, best, dropped, totals.spent, totals.replayed, left, used)
 
     def _in_order(self, known: Mapping[str, Outcome]) -> list[Outcome]:
         return [known[key] for key in takewhile(known.__contains__, self.objective.keys(self.examples))]

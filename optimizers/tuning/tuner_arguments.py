@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,31 +11,26 @@ import optuna
 
 from dspy_fusion.programs import ConfigurationError
 
+from .effort import Effort
+from .objective import example_digest
 from .search_space import SearchSpace, shows_candidates
 
 
 def check_options(
-    *,
-    trials: int,
-    objectives: tuple[str, ...],
-    tolerance: float,
-    racing_error: float,
-    holdout: float,
-    threads: int,
-    sampler: object,
+    effort: Effort, *, objectives: tuple[str, ...], tolerance: float, threads: int, sampler: object
 ) -> None:
     """What the tuner is made with."""
-    if trials < 1:
-        raise ConfigurationError(f"trials must be at least 1, but got trials={trials!r}")
+    if effort.trials < 1:
+        raise ConfigurationError(f"trials must be at least 1, but got trials={effort.trials!r}")
     if objectives not in (("quality", "cost"), ("quality",)):
         raise ConfigurationError(
             f"objectives must be ('quality', 'cost') or ('quality',), but got objectives={objectives!r}"
         )
     if tolerance < 0:
         raise ConfigurationError(f"tolerance must be at least 0, but got tolerance={tolerance!r}")
-    if not 0 <= racing_error < 1 or not 0 <= holdout < 1:
+    if not 0 <= effort.racing_error < 1 or not 0 <= effort.holdout < 1:
         raise ConfigurationError(
-            f"racing_error and holdout must be in [0, 1), but got {racing_error!r} and {holdout!r}"
+            f"racing_error and holdout must be in [0, 1), but got {effort.racing_error!r} and {effort.holdout!r}"
         )
     if threads < 1:
         raise ConfigurationError(f"num_threads must be at least 1, but got num_threads={threads!r}")
@@ -68,3 +64,25 @@ def check_task_texts(program: dspy.Module, space: SearchSpace) -> None:
             f"tune_task has nothing to choose from; give instructions={{path: [...]}} for one of {sorted(own)}, or a"
             " proposer"
         )
+
+
+def split(
+    examples: Sequence[dspy.Example], testset: Sequence[dspy.Example] | None, *, holdout: float, seed: int
+) -> tuple[list[dspy.Example], list[dspy.Example]]:
+    """Which examples trials are scored on, in a seeded order without repeats, and which no trial sees."""
+    by_key = {example_digest(example): example for example in examples}
+    order = sorted(by_key)
+    random.Random(seed).shuffle(order)
+    kept_back = 0 if testset is not None else round(len(order) * holdout)
+    scored_on = [by_key[key] for key in order[: len(order) - kept_back]]
+    if len(scored_on) < 2:
+        raise ConfigurationError(
+            f"a study scores its trials on at least 2 examples, but got {len(scored_on)}; give a larger valset"
+        )
+    if testset is None:
+        return scored_on, [by_key[key] for key in order[len(order) - kept_back :]]
+    if both := sum(example_digest(example) in by_key for example in testset):
+        raise ConfigurationError(
+            f"{both} example(s) of the testset are in the valset too; take them out of one of them"
+        )
+    return scored_on, list(testset)

@@ -17,7 +17,7 @@ from .metric import MetricError
 from .objective import Objective
 from .prompt_writing import PromptWriter
 from .racing import Race, looks, means
-from .search_space import INSTRUCTION, SearchSpace, setting_digest
+from .search_space import SearchSpace, setting_digest
 from .study import (
     DIGEST,
     TunedStudy,
@@ -116,9 +116,7 @@ class TuningRun:
         return [self.of_trials.of(trial) for trial in finished(self.study.look())]
 
     def _begin(self) -> None:
-        """What one worker does and all others find done: leftovers, the baseline, the first texts,
-        and the first trial's point.
-        """
+        """What one worker does and all others find done: leftovers, baseline, first texts, first trial's point."""
         self._take_up()
         try:
             self.before = self.held_out_outcomes(self.program)
@@ -143,9 +141,7 @@ class TuningRun:
         self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
 
     def _check_baseline(self, outcomes: Sequence[Outcome]) -> None:
-        """A program that never works is an error, and what it did is not remembered:
-        it is done again once that is mended.
-        """
+        """A program that never works is an error; what it did is forgotten, to be done again once that is mended."""
         failed = [outcome.error for outcome in outcomes if outcome.error is not None]
         if not failed:
             return
@@ -207,7 +203,10 @@ class TuningRun:
             give_back(self.study, trial)
             raise
         if told:
-            self._tell_progress(trial.number)
+            left, texts = self.ledger.left, self.space.instructions
+            self.on_progress(
+                self.of_trials.progress(trial.number, self.reports(), wanted=self.trials, left=left, texts=texts)
+            )
         else:
             self.notes.append(f"trial {trial.number} gave no sign of life for a while, so another worker took it up")
 
@@ -223,9 +222,9 @@ class TuningRun:
 
     def _race(self, trial: FrozenTrial, program: dspy.Module) -> bool:
         digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1
-        race = Race(
-            self._rivals(), error=self.racing_error, tolerance=self.tolerance if by_cost else 0.0, by_cost=by_cost
-        )
+        rivals = self.of_trials.complete({setting_digest(self.program), *(t.user_attrs[DIGEST] for t in self._ended)})
+        tolerance = self.tolerance if by_cost else 0.0
+        race = Race(rivals, error=self.racing_error, tolerance=tolerance, by_cost=by_cost)
         known = self.of_trials.look(digest)
         outcomes, behind = known, None
         for length in looks(len(self.examples)) if len(known) < len(self.examples) else ():
@@ -237,19 +236,8 @@ class TuningRun:
             return tell_whole(self.study, trial, *means(outcomes))
         return tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
 
-    def _rivals(self) -> list[list[Outcome]]:
-        """The outcomes of the baseline and of every whole trial."""
-        digests = {setting_digest(self.program)} | {trial.user_attrs[DIGEST] for trial in self._ended}
-        return [
-            outcomes
-            for digest in sorted(digests)
-            if len(outcomes := self.of_trials.outcomes(digest)) == len(self.examples)
-        ]
-
     def _reflect(self, done: int) -> bool:
-        """Every few trials, rewrites the best trial's instructions in view of its worst results and queues the
-        rewrite.
-        """
+        """Every few trials, rewrites the best trial's instructions in view of its worst results, and queues that."""
         rounds = done // self.reflect_every if self.reflect_every and self.writer.proposer else 0
         if not rounds or not self._ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
             return False
@@ -264,17 +252,3 @@ class TuningRun:
             self.study.enqueue_trial({**best.params, name: place}, skip_if_exists=True)
         self.study.set_user_attr(_ROUNDS, rounds)
         return True
-
-    def _tell_progress(self, number: int) -> None:
-        reports = self.reports()
-        report = next(report for report in reports if report.number == number)
-        best = max([r.quality.mean for r in reports if r.state == "whole" and r.quality] or [float("nan")])
-        totals = self.objective.totals()
-        dropped = sum(r.state == "dropped" for r in reports)
-        places = {path: report.setting.get(INSTRUCTION + path, 0) for path in self.space.instructions}
-        texts = {path: self.space.instructions[path][place] for path, place in places.items()}
-        self.on_progress(
-            Progress(
-                report, len(reports), self.trials, best, dropped, totals.spent, totals.replayed, self.ledger.left, texts
-            )
-        )
