@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,10 @@ from .pools.candidates import Candidate, Pool, Usage
 from .pools.selection import fallback, shown_order
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
 from .tasks.hyperparameters import Hyperparameter
-from .tasks.signatures import CANDIDATES, candidate_text, fusor_signature, input_digest
+from .tasks.own_fields import free_name
+from .tasks.own_predict import OwnPredict
+from .tasks.signatures import candidate_text, comparing, fusor_signature, input_digest, signature_of
+from .tasks.task_text import fusor_inputs
 from .tasks.trained_fusor import TrainedFusor
 
 logger = logging.getLogger(__name__)
@@ -28,7 +32,10 @@ class FusingProgram(SamplingProgram):
 
     Args:
         program: the task program.
-        instructions: what the fusor is told.
+        instructions: how the fusor is told to fuse. What the task itself asks for is no part of it: the fusor gets the
+            task's instructions, as they are when it is called, in an input of their own.
+        compare: whether the fusor writes down how the candidates compare before it answers; kept as
+            ``pool.comparison``. ``PlainAdapter``, whose models write an answer and nothing else, leaves it out.
         **options: see :class:`SamplingOptions`.
 
     The fusor's options are described in :class:`FusingOptions`.
@@ -39,6 +46,7 @@ class FusingProgram(SamplingProgram):
         program: dspy.Module,
         *,
         instructions: str,
+        compare: bool = False,
         fusor: dspy.Module | None = None,
         fusor_lm: dspy.BaseLM | None = None,
         fusor_temperature: float | None = 0.0,
@@ -51,7 +59,9 @@ class FusingProgram(SamplingProgram):
             raise ConfigurationError(
                 f"on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure={on_fusor_failure!r}"
             )
-        self.fusor = dspy.Predict(fusor_signature(self.signature, instructions)) if fusor is None else fusor
+        self.compare = Hyperparameter("compare", compare, choices=(True, False))
+        own = fusor_signature(self.signature, instructions, compare=compare)
+        self.fusor = OwnPredict(own) if fusor is None else fusor
         self._fusor_lm = fusor_lm
         self.trained = TrainedFusor()
         self.fusor_temperature = optional_temperature("fusor_temperature", fusor_temperature, search=(0.0, 0.9))
@@ -80,8 +90,14 @@ class FusingProgram(SamplingProgram):
         self.trained.put(lm, checkpoint, adapter, everything=everything)
 
     def load_state(self, state: Any, **options: Any) -> None:
-        """Loads a state; raises ``ConfigurationError`` where it names a trained model that is not behind the fusor."""
-        super().load_state(state, **options)
+        """Loads a state; one from before fusors could compare is of a program that does not.
+
+        Raises:
+            ConfigurationError: it names a trained model that is not behind the fusor, or the saved fields of a fusor or
+                a judge are others than this program's.
+        """
+        later = {"compare": {"value": False}, "trained": TrainedFusor().dump_state()}
+        super().load_state({**later, **state}, **options)
         self.trained.check(self.fusor_lm)
 
     def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
@@ -102,15 +118,10 @@ class FusingProgram(SamplingProgram):
         streams: bool = False,
     ) -> Attempt:
         """The attempt that has the fusor write an answer from these candidates, in this order."""
-        texts = [
-            candidate_text(self.signature, candidate.prediction)
-            for candidate in shown
-            if candidate.prediction is not None
-        ]
         self.trained.check(self.fusor_lm)
         return Attempt(
             self.fusor,
-            {**inputs, CANDIDATES: texts},
+            self.fusor_inputs(inputs, shown),
             self.signature,
             index,
             layer,
@@ -119,7 +130,25 @@ class FusingProgram(SamplingProgram):
             self.seed,
             streams=streams,
             adapter=self.trained.adapter,
+            asked=self.fusor_asked(),
+            beside=free_name(self.signature, "comparison"),
         )
+
+    def fusor_inputs(self, inputs: Mapping[str, Any], shown: Sequence[Candidate]) -> dict[str, Any]:
+        """What the fusor is called with to write an answer from these candidates, in this order."""
+        texts = [candidate_text(self.signature, c.prediction) for c in shown if c.prediction is not None]
+        asked = fusor_inputs(self.signature, self.task_text(), inputs, texts)
+        if not _takes(self.fusor, name := free_name(self.signature, "task")):
+            del asked[name]
+        return asked
+
+    def fusor_asked(self) -> type[dspy.Signature] | None:
+        """The fusor's signature where ``compare`` asks for another than its own, else None."""
+        if not isinstance(self.fusor, OwnPredict):
+            return None
+        own = signature_of(self.fusor)
+        asked = comparing(own, self.signature, self.compare.value)
+        return None if asked is own else asked
 
     def order(
         self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], place: int, subset: int | None = None
@@ -140,7 +169,8 @@ class FusingProgram(SamplingProgram):
         The trace gets the steps of ``sources``, the candidates that the answer stands on, once each, and then the
         fusor's.
         """
-        pool = replace(pool, usage={**pool.usage, "fusor": written.usage})
+        said = written.prediction.get(free_name(self.signature, "comparison")) if written.prediction else None
+        pool = replace(pool, usage={**pool.usage, "fusor": written.usage}, comparison=said or None)
         if written.ok:
             leave_trace([*sources, written])
             return self.answer(written, pool)
@@ -158,3 +188,15 @@ class FusingProgram(SamplingProgram):
 def usage_of(candidates: Sequence[Candidate]) -> Usage:
     """What candidates cost together."""
     return Usage.total(candidate.usage for candidate in candidates)
+
+
+def _takes(fusor: dspy.Module, name: str) -> bool:
+    """Whether a fusor has an input of this name; a forward that takes anything is as good as its predictors."""
+    if isinstance(fusor, dspy.Predict):
+        return name in signature_of(fusor).input_fields
+    forward = getattr(type(fusor), "forward", None) or getattr(type(fusor), "aforward", None)
+    parameters = inspect.signature(forward).parameters.values() if forward else ()
+    if any(parameter.name == name for parameter in parameters):
+        return True
+    passes = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return passes and any(name in signature_of(predictor).input_fields for predictor in fusor.predictors())

@@ -21,14 +21,16 @@ class Fusion(FusingProgram):
     every candidate that succeeded, whole, as one item of a ``list[str]``; the answer need not be one of them. Calls:
     ``n + 1``; sequential depth: 2.
 
-    Unlike the paper, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the
-    paper does not say how it orders them); like there, the default fusor is told to compare strengths and weaknesses
-    first.
+    Like the paper's fusor, the default one first writes how the candidates compare and then the answer, and it is told
+    the task: its instructions as they are at the moment of the call, and the language where that is not English. Unlike
+    there, the answer comes in the task's own fields and the candidates' order is shuffled with a seed (the paper does
+    not say how it orders them).
 
     Args:
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
         n: how many candidates, at least 1. The paper uses 5 and finds little gain beyond 7.
-        instructions: what the fusor is told.
+        instructions: how the fusor is told to fuse.
+        compare: whether it writes the comparison, which is kept as ``pool.comparison``; a choice that can be tuned.
         **options: see :class:`FusingOptions`.
 
     Raises:
@@ -40,9 +42,15 @@ class Fusion(FusingProgram):
     """
 
     def __init__(
-        self, program: dspy.Module, *, n: int = 5, instructions: str = FUSE, **options: Unpack[FusingOptions]
+        self,
+        program: dspy.Module,
+        *,
+        n: int = 5,
+        instructions: str = FUSE,
+        compare: bool = True,
+        **options: Unpack[FusingOptions],
     ) -> None:
-        super().__init__(program, instructions=instructions, **options)
+        super().__init__(program, instructions=instructions, compare=compare, **options)
         self.n = Hyperparameter("n", n, low=1, search=(1, 16))
         self.check_quorum_fits("n", n)
 

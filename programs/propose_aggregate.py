@@ -36,7 +36,10 @@ class ProposeAggregate(FusingProgram):
         depth: aggregation layers, at least 0; 2 in the paper on open-ended tasks, 1 on closed ones.
         subset: how many candidates each aggregation of a layer above the first sees; None for all.
         aggregation_temperature: of the middle layers, in [0, 2], or None for the model's own.
-        instructions: what the aggregators are told.
+        instructions: how the aggregators of every layer are told to aggregate; each gets the task's own instructions
+            beside it.
+        compare: whether each aggregator writes how the candidates compare before it answers; the last one's is kept as
+            ``pool.comparison``. Off in the paper.
         **options: see :class:`FusingOptions`.
 
     Raises:
@@ -53,9 +56,10 @@ class ProposeAggregate(FusingProgram):
         subset: int | None = None,
         aggregation_temperature: float | None = 0.7,
         instructions: str = AGGREGATE,
+        compare: bool = False,
         **options: Unpack[FusingOptions],
     ) -> None:
-        super().__init__(program, instructions=instructions, **options)
+        super().__init__(program, instructions=instructions, compare=compare, **options)
         self.width = Hyperparameter("width", width, low=1, search=(1, 8))
         self.depth = Hyperparameter("depth", depth, low=0, search=(0, 3))
         self.aggregation_temperature = optional_temperature("aggregation_temperature", aggregation_temperature)

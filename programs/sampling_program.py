@@ -21,6 +21,7 @@ from .pools.candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, U
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.signatures import task_signature
+from .tasks.task_text import task_text
 from .visible_options import VisibleOptions
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class SamplingProgram(VisibleOptions, dspy.Module):
     ) -> None:
         super().__init__()
         self.signature = task_signature(program, signature)
+        self._has_given_signature = signature is not None
         self.program = _thawed(program)
         self.lms = None if lms is None else _checked_lms(lms)
         self.temperature = optional_temperature("temperature", temperature)
@@ -86,6 +88,10 @@ class SamplingProgram(VisibleOptions, dspy.Module):
     def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
         """The models that take turns, and the adapter that writes their prompts; None leaves either to the settings."""
         return self.lms, None
+
+    def task_text(self) -> str:
+        """What the task asks for, in its own words: the task program's instructions as they are now."""
+        return task_text(self.program, self.signature, given=self._has_given_signature)
 
     def attempts(self, inputs: Mapping[str, Any], count: int, *, logprobs: bool = False) -> list[Attempt]:
         """What would be called for the first ``count`` candidates of an input,
@@ -137,8 +143,10 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         return Drawn(scores.candidates, scores.usage, 1 + scores.rounds)
 
     def score(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], scorer: Scorer) -> Steps[Scores]:
-        """Has a scorer score the candidates that succeeded, each of its rounds within this program's deadline."""
-        steps = scored(scorer, inputs, candidates)
+        """Has a scorer, told what the task asks for, score the candidates that succeeded, each of its rounds within
+        this program's deadline.
+        """
+        steps = scored(scorer.told(self.task_text()), inputs, candidates)
         try:
             batch = next(steps)
             while True:

@@ -18,7 +18,7 @@ import dspy
 from dspy_fusion.programs import Candidate, CandidateBank
 from dspy_fusion.programs.calls.attempts import Attempt, describe
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.tasks.signatures import CANDIDATES
+from dspy_fusion.programs.tasks.own_fields import marked_field
 from dspy_fusion.serving.recorded_lm import PREFIX, unasked_lm
 
 from ..recordings.store import RecordedStore
@@ -83,7 +83,7 @@ class RecordedBank(CandidateBank):
         return answers | (super().replays(drawn) if drawn else {})
 
     def _recorded(self, attempt: Attempt, name: str) -> Candidate:
-        if CANDIDATES in attempt.inputs:
+        if attempt.layer or marked_field(attempt.signature, "candidates"):
             raise ConfigurationError(
                 f"{name} cannot read candidates: it only has recorded answers; name a real model as fusor or judge"
             )

@@ -11,8 +11,8 @@ import dspy
 
 from dspy_fusion.programs.calls.drawing import arun
 from dspy_fusion.programs.pools.candidates import Candidate
+from dspy_fusion.programs.tasks.own_fields import marked_field
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
-from dspy_fusion.programs.tasks.signatures import CANDIDATES
 from dspy_fusion.serving.catalogue.model_entry import Price
 
 from .program import RESPONSE
@@ -38,7 +38,7 @@ class PromptAdapter(PlainAdapter):
     ) -> list[dict[str, Any]]:
         """The messages: for a teacher the prompt alone, after the system text where there is one."""
         messages = super().format(signature, demos, inputs)
-        if CANDIDATES in signature.input_fields:
+        if marked_field(signature, "candidates"):
             return messages
         return [*([{"role": "system", "content": self.system}] if self.system else []), *messages[1:]]
 

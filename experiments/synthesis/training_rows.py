@@ -18,7 +18,8 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks.instructions import AGGREGATE
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
-from dspy_fusion.programs.tasks.signatures import CANDIDATES, candidate_text, fusor_signature
+from dspy_fusion.programs.tasks.signatures import candidate_text, fusor_signature
+from dspy_fusion.programs.tasks.task_text import fusor_inputs
 
 from .program import PROMPT, RESPONSE, TASK
 from .synthesis_config import SynthesisConfig
@@ -89,7 +90,8 @@ def _sft(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
 def _aft(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
     if row.fused is None or not row.fused.text:
         return
-    inputs = {PROMPT: row.prompt, CANDIDATES: [_shown(row.candidates[place].text or "") for place in row.fused.shown]}
+    texts = [_shown(row.candidates[place].text or "") for place in row.fused.shown]
+    inputs = fusor_inputs(TASK, TASK.instructions, {PROMPT: row.prompt}, texts)
     messages = _ADAPTER.format(fusor_signature(TASK, shape.instructions), [], inputs)
     yield {"messages": [*messages, _message("assistant", row.fused.text)]}
 

@@ -147,12 +147,14 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             **unknown: none; anything else is refused.
 
         Returns:
-            A program with a :class:`FineTuningReport` as ``finetuning_report``. Its state names the trained model:
+            A program whose fusor writes the answer alone (``compare`` is off: the model learns no comparisons), with a
+            :class:`FineTuningReport` as ``finetuning_report``. Its state names the trained model:
             saved and loaded, it answers the same, or says that the model is not there.
         """
         refuse_unknown("AggregationFineTuning.compile", unknown, ("student", "trainset"))
-        report = self._train(fusing_program(student), trainset)
         compiled: Any = student.deepcopy()
+        fusing_program(compiled).compare.value = False
+        report = self._train(fusing_program(compiled), trainset)
         model = Path(report.model)
         everything = self.behind == "everything"
         fusing_program(compiled).put_trained(self.serve(model), model, present_adapter(), everything=everything)

@@ -19,7 +19,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
-from dspy_fusion.programs.tasks.signatures import plain, signature_of
+from dspy_fusion.programs.tasks.signatures import comparing, plain, signature_of
 
 from .forced_answer import ForcedAnswer
 from .training_row import TrainingRow
@@ -52,7 +52,8 @@ class RowWriter:
         """
         attempt = self.fusing.fuse(inputs, shown, layer=1, temperature=None)
         if instructions is not None:
-            attempt = replace(attempt, module=self._told(instructions))
+            asked = None if attempt.asked is None else attempt.asked.with_instructions(instructions)
+            attempt = replace(attempt, module=self._told(instructions), asked=asked)
         return self._row(attempt, outputs, len(shown))
 
     def solving(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> TrainingRow:
@@ -66,7 +67,8 @@ class RowWriter:
         return self._row(Attempt(self.fusing.program, inputs, self.fusing.signature), outputs, 0)
 
     def _row(self, attempt: Attempt, outputs: Mapping[str, Any], proposals: int) -> TrainingRow:
-        signature = signature_of(only_predictor(attempt.module, "what is trained"))
+        signature = attempt.asked or signature_of(only_predictor(attempt.module, "what is trained"))
+        signature = comparing(signature, self.fusing.signature, False)  # no answer to be learned has a comparison
         wanted = {name: outputs.get(name, "") for name in signature.output_fields}
         if missing := [name for name in self.fusing.signature.output_fields if name not in outputs]:
             raise ConfigurationError(

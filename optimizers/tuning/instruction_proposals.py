@@ -14,6 +14,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.calls.attempts import describe
+from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
 from .study_store import Outcome
@@ -148,11 +149,18 @@ class InstructionProposer:
 
 
 def describe_task(program: dspy.Module, path: str) -> str:
-    """What the task program beside a fusor is told to do; the fusor's own instruction where there is none."""
-    predictors = dict(program.named_predictors())
-    beside = f"{path.rpartition('.')[0]}.program".lstrip(".")
-    tasks = [signature_of(part) for name, part in predictors.items() if name == beside or name.startswith(f"{beside}.")]
-    return "\n".join(task.instructions for task in tasks) or signature_of(predictors[path]).instructions
+    """What the task asks for whose answers a fusor or a judge is shown; the predictor's own instruction where it
+    belongs to none of our programs, or is the task program itself.
+    """
+    owners = [
+        (name.removeprefix("self").lstrip("."), part) for name, part in program.named_sub_modules(SamplingProgram)
+    ]
+    owners = [(name, part) for name, part in owners if path.startswith(f"{name}." if name else "")]
+    name, owner = max(owners, key=lambda pair: len(pair[0]), default=("", None))
+    within = path.removeprefix(f"{name}.") if name else path
+    if not isinstance(owner, SamplingProgram) or within.split(".")[0] == "program":
+        return signature_of(dict(program.named_predictors())[path]).instructions
+    return owner.task_text()
 
 
 def describe_pool(outcomes: Sequence[Outcome]) -> str:

@@ -90,7 +90,7 @@ class PromptWriter:
         self.store.add_texts(path, fresh, GROUNDED)
 
     def _fuses(self, path: str) -> bool:
-        return shows_candidates(dict(self.program.named_predictors())[path])
+        return shows_candidates(dict(self.program.named_predictors())[path], path)
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -17,7 +18,8 @@ from typing import Any, Literal, Protocol
 import dspy
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
-from dspy_fusion.programs.tasks.signatures import CANDIDATES, VERDICT, plain, signature_of
+from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
+from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
 INSTRUCTION, DEMOS = "instruction:", "demos:"
 Kind = Literal["int", "float", "choice", "instruction", "demos"]
@@ -112,7 +114,7 @@ class SearchSpace:
         texts = {
             path: found
             for path, found in texts.items()
-            if len(found) > 1 or (found and (tune_task or shows_candidates(free[path])))
+            if len(found) > 1 or (found and (tune_task or shows_candidates(free[path], path)))
         }
         prompts = [Dimension(INSTRUCTION + path, "instruction") for path in texts]
         if not numbers and not prompts:
@@ -217,19 +219,27 @@ def _nearest(dimension: Dimension, value: Any) -> Any:
 def _texts(
     path: str, part: dspy.Predict, given: Sequence[str] | Mapping[str, Sequence[str]] | None, tune_task: bool
 ) -> tuple[str, ...]:
-    own, is_judge = signature_of(part).instructions, VERDICT in signature_of(part).output_fields
+    own, is_judge = signature_of(part).instructions, marked_field(signature_of(part), "verdict") is not None
     if isinstance(given, Mapping) and path in given:
         return tuple(dict.fromkeys((own, *given[path])))
-    if not shows_candidates(part):
+    if not shows_candidates(part, path):
         return (own,) if tune_task and not is_judge else ()
     if isinstance(given, Mapping):
         return (own,)
     return tuple(dict.fromkeys((own, *(() if is_judge else FUSOR_INSTRUCTIONS if given is None else given))))
 
 
-def shows_candidates(part: Any) -> bool:
-    """Whether a part of a program is a fusor, an aggregator or a judge of whole pools."""
-    return isinstance(part, dspy.Predict) and CANDIDATES in signature_of(part).input_fields
+def shows_candidates(part: Any, path: str) -> bool:
+    """Whether a part of a program is a fusor, an aggregator or a judge of whole pools.
+
+    A fusor that was written by hand is known by where it stands and by its input ``candidates``, which a task may have.
+    """
+    if not isinstance(part, dspy.Predict):
+        return False
+    role = "candidates"
+    if re.search(r"(^|\.)fusor(\.|$)", path):
+        return field_of(signature_of(part), role) is not None
+    return marked_field(signature_of(part), role) is not None
 
 
 def _excluded(path: str, exclude: Sequence[str]) -> bool:

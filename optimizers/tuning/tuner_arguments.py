@@ -58,7 +58,7 @@ def check_given(student: Any, examples: Sequence[Any]) -> None:
 def check_task_texts(program: dspy.Module, space: SearchSpace) -> None:
     """Whether a task that is to be tuned without a proposing model has texts to choose from."""
     parts = dict(program.named_predictors())
-    own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path])}
+    own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path], path)}
     if all(len(texts) < 2 for texts in own.values()):
         raise ConfigurationError(
             f"tune_task has nothing to choose from; give instructions={{path: [...]}} for one of {sorted(own)}, or a"

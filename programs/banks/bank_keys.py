@@ -73,6 +73,7 @@ class _Keys:
                 self._digest(lm),
                 self._digest(attempt.adapter or dspy.settings.adapter or self._usual),
                 self._inputs(attempt.inputs),
+                None if attempt.asked is None else self._digest(attempt.asked),
                 _own(lm, "temperature") if attempt.temperature is None else attempt.temperature,
                 _own(lm, "seed") if attempt.seed is None else attempt.seed,
                 [*current_lineage(), attempt.layer, attempt.index],

@@ -53,7 +53,7 @@ def _to_payload(attempt: Attempt, candidate: Candidate) -> dict[str, Any]:
     answer = (
         None
         if candidate.prediction is None
-        else plain({name: _packed(candidate.prediction[name]) for name in attempt.signature.output_fields})
+        else plain({name: _packed(candidate.prediction[name]) for name in attempt.kept_outputs(candidate.prediction)})
     )
     by_model = candidate.by_model or {candidate.lm: candidate.usage}
     return {
@@ -74,7 +74,7 @@ def _from_payload(attempt: Attempt, payload: dict[str, Any]) -> Candidate:
     by_model = {name: Usage(*counts) for name, counts in payload["usage"].items()}
     return Candidate(
         attempt.index,
-        None if answer is None else dspy.Prediction(**typed(attempt.signature, _unpacked(answer))),
+        None if answer is None else dspy.Prediction(**_answer(attempt, _unpacked(answer))),
         payload["error"],
         payload["lm"],
         attempt.layer,
@@ -112,3 +112,7 @@ def _trace(attempt: Attempt, rows: list[dict[str, Any]], answer: Any) -> tuple[t
         # drawn while nothing was traced, or recorded
         return ((attempt.module, dict(attempt.inputs), dspy.Prediction(**answer)),)
     return trace
+
+
+def _answer(attempt: Attempt, outputs: dict[str, Any]) -> dict[str, Any]:
+    return {**outputs, **typed(attempt.signature, outputs)}

@@ -52,6 +52,8 @@ class Attempt:
         streams: whether a listener may follow this call token by token.
         banked: whether a bank may keep the result; not so for what a user's own function computes.
         deadline_seconds: after which nobody waits for it any more, or None.
+        asked: a signature that the module, a predictor, is called with instead of its own.
+        beside: the name of a further output that is kept where the answer has it.
         key: where a bank keeps the result, or an empty string.
         adapter: the adapter that writes the prompts; None leaves it to ``dspy.settings``.
     """
@@ -68,6 +70,8 @@ class Attempt:
     streams: bool = False
     banked: bool = True
     deadline_seconds: float | None = None
+    asked: type[dspy.Signature] | None = None
+    beside: str = ""
     key: str = field(default="", compare=False)
     adapter: dspy.Adapter | None = None
 
@@ -81,7 +85,7 @@ class Attempt:
         started = time.monotonic()
         try:
             with self._scope(meter) as call:
-                answer = call.module(**self.inputs)
+                answer = call.module(**self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except Stopped as stopped:
             return self._failed(stopped.error, meter, time.monotonic() - started)
@@ -95,12 +99,20 @@ class Attempt:
         started = time.monotonic()
         try:
             with self._scope(meter) as call:
-                answer = await call.module.acall(**self.inputs)
+                answer = await call.module.acall(**self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except Stopped as stopped:
             return self._failed(stopped.error, meter, time.monotonic() - started)
         except Exception as error:  # noqa: BLE001 (a failed attempt is data)
             return self._failed(error, meter, time.monotonic() - started)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return {**self.inputs} if self.asked is None else {**self.inputs, "signature": self.asked}
+
+    def kept_outputs(self, answer: dspy.Prediction) -> list[str]:
+        """The names of those outputs that a bank keeps."""
+        return [*self.signature.output_fields, *([self.beside] if self.beside in answer else [])]
 
     def failed(self, error: str, usage: Usage, seconds: float) -> Candidate:
         """The candidate of this attempt when it did not succeed."""

@@ -98,6 +98,7 @@ class Pool:
         depth: how many calls followed one another on the longest path.
         fallback: why the answer is not the fusor's, or None when it is.
         left_out: options that were not sent because a model refuses them, each with the names of those models.
+        comparison: how the fusor that wrote the answer compared the candidates, where it was asked to.
     """
 
     candidates: tuple[Candidate, ...]
@@ -108,6 +109,7 @@ class Pool:
     depth: int = 1
     fallback: str | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    comparison: str | None = None
 
     @property
     def good(self) -> tuple[Candidate, ...]:

@@ -61,6 +61,12 @@ class JudgePanel(Scorer):
         made.judges = [judge.bound(task) for judge in self.judges]
         return made
 
+    def told(self, task_text: str) -> Scorer:
+        """A copy whose judges are told what the task asks for."""
+        made = copy.copy(self)
+        made.judges = [judge.told(task_text) for judge in self.judges]
+        return made
+
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Has all judges score at the same time, each round of calls of one beside the same round of the others."""
         given = yield from _side_by_side([judge.steps(inputs, candidates) for judge in self.judges])

@@ -18,11 +18,11 @@ from ..errors import ConfigurationError
 from ..pools.candidates import Candidate, Usage
 from ..tasks.hyperparameters import Hyperparameter
 from ..tasks.instructions import JUDGE, RATE
-from ..tasks.signatures import CANDIDATES, VERDICT, candidate_text, judge_signature, signature_of
+from ..tasks.own_fields import free_name, with_input
+from ..tasks.own_predict import OwnPredict
+from ..tasks.signatures import candidate_text, judge_signature, signature_of
 from .scorer import Scorer, Scores, with_score
 from .verdicts import read_rating, read_share
-
-RUBRIC = "rubric"
 
 
 class Judge(Scorer):
@@ -30,7 +30,7 @@ class Judge(Scorer):
 
     Args:
         lm: the judging model; None takes the one in ``dspy.settings``.
-        instructions: what the judge is told.
+        instructions: how the judge is told to judge; what the task asks for comes in an input of its own.
         verdict: what the judge is to write, as the description of the field ``verdict``.
         temperature: of the judge, in [0, 2], or None for the model's own.
         seed: base of the judge's seeds, where the temperature is not 0, and of the orders in which it sees candidates.
@@ -57,6 +57,7 @@ class Judge(Scorer):
         )
         self.judge: dspy.Predict | None = None
         self.task: type[dspy.Signature] | None = None
+        self.task_text = ""
 
     def bound(self, task: type[dspy.Signature]) -> Scorer:
         """A copy for a task's signature; instructions that were tuned for another task go with it."""
@@ -66,7 +67,13 @@ class Judge(Scorer):
                 setattr(made, name, copy.deepcopy(value))
         made.instructions = self.instructions if self.judge is None else signature_of(self.judge).instructions
         made.task = task
-        made.judge = dspy.Predict(made.asked_signature(task))
+        made.judge = OwnPredict(made.asked_signature(task))
+        return made
+
+    def told(self, task_text: str) -> Scorer:
+        """A copy with the same predictor and these instructions of the task."""
+        made = copy.copy(self)
+        made.task_text = task_text
         return made
 
     def asked_signature(self, task: type[dspy.Signature]) -> type[dspy.Signature]:
@@ -79,20 +86,27 @@ class Judge(Scorer):
         Raises:
             ConfigurationError: the judge is not bound to a task.
         """
-        if self.task is None or candidate.prediction is None:
-            raise ConfigurationError(f"{type(self).__name__} is not bound to a task; give it to a program as scorer=")
-        return candidate_text(self.task, candidate.prediction)
+        return candidate_text(self._bound()[1], candidate.prediction or dspy.Prediction())
 
     def ask(self, inputs: Mapping[str, Any], texts: Sequence[str], index: int, **further: Any) -> Attempt:
         """The attempt that has the judge look at these texts, in this order;
         ``further`` are inputs of the judge's own.
         """
+        judge, task = self._bound()
+        told = {free_name(task, "task"): self.task_text or task.instructions}
+        asked = {name: inputs[name] for name in task.input_fields if name in inputs}
+        asked = {**told, **asked, **further, free_name(task, "candidates"): list(texts)}
+        signature = signature_of(judge)
+        return Attempt(judge, asked, signature, index, lm=self.lm, temperature=self.temperature, seed=self.seed)
+
+    def said(self, verdict: dspy.Prediction) -> str:
+        """What the judge wrote as its verdict."""
+        return verdict[free_name(self._bound()[1], "verdict")]
+
+    def _bound(self) -> tuple[dspy.Predict, type[dspy.Signature]]:
         if self.judge is None or self.task is None:
             raise ConfigurationError(f"{type(self).__name__} is not bound to a task; give it to a program as scorer=")
-        given = {name: inputs[name] for name in self.task.input_fields if name in inputs}
-        asked = {**given, **further, CANDIDATES: list(texts)}
-        signature = signature_of(self.judge)
-        return Attempt(self.judge, asked, signature, index, lm=self.lm, temperature=self.temperature, seed=self.seed)
+        return self.judge, self.task
 
 
 class LMJudge(Judge):
@@ -113,8 +127,7 @@ class LMJudge(Judge):
         seed: base of the judge's seeds, where the temperature is not 0.
 
     Raises:
-        ConfigurationError: a scale whose ends are not in order, or a task that has a field called ``rubric`` where one
-            is given.
+        ConfigurationError: a scale whose ends are not in order.
     """
 
     def __init__(
@@ -138,22 +151,24 @@ class LMJudge(Judge):
         super().__init__(lm, instructions=told, verdict=verdict, temperature=temperature, seed=seed)
         self.rubric, self.scale = rubric, scale
 
+    def told(self, task_text: str) -> Scorer:
+        """A copy with the same predictor and these instructions of the task."""
+        made = copy.copy(self)
+        made.task_text = task_text
+        return made
+
     def asked_signature(self, task: type[dspy.Signature]) -> type[dspy.Signature]:
         """The judge's signature for a task, with the rubric as an input where there is one."""
         asked = super().asked_signature(task)
-        if not self.rubric:
-            return asked
-        if RUBRIC in task.fields:
-            raise ConfigurationError(
-                f"the task has a field called {RUBRIC!r}, which the judge uses itself; rename that field"
-            )
-        return asked.append(RUBRIC, dspy.InputField(desc="what to grade by"), str)
+        return with_input(asked, task, "rubric") if self.rubric else asked
 
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Asks for every candidate at once."""
-        further = {RUBRIC: self.rubric} if self.rubric else {}
+        further = {free_name(self._bound()[1], "rubric"): self.rubric} if self.rubric else {}
         verdicts = yield Batch([self.ask(inputs, [self.shown(c)], c.index, **further) for c in candidates])
-        marked = [with_score(c, v, lambda p: self.read(p[VERDICT])) for c, v in zip(candidates, verdicts, strict=True)]
+        marked = [
+            with_score(c, v, lambda p: self.read(self.said(p))) for c, v in zip(candidates, verdicts, strict=True)
+        ]
         return Scores(tuple(marked), Usage.total(verdict.usage for verdict in verdicts), 1)
 
     def read(self, verdict: str) -> float:

@@ -13,7 +13,9 @@ from ..calls.drawing import Batch, Steps, arun, run
 from ..errors import ConfigurationError, UnreadableVerdict
 from ..pools.candidates import NOTHING_USED, Candidate, Usage
 from ..tasks.instructions import COMPARE, PREFER
-from ..tasks.signatures import CANDIDATES, VERDICT, candidate_text, judge_signature, signature_of
+from ..tasks.own_fields import free_name
+from ..tasks.own_predict import OwnPredict
+from ..tasks.signatures import candidate_text, judge_signature, signature_of
 from ..visible_options import VisibleOptions
 from .tournament import RATINGS
 from .verdicts import Preference, read_preference, read_ratings
@@ -58,7 +60,8 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
     can make a tie but never a winner. A verdict that cannot be read is an error of the pair, and not a tie.
 
     Args:
-        task: the signature of the task that is answered, such as ``"question -> answer"``.
+        task: the signature of the task that is answered, such as ``"question -> answer"``; the judge is shown its
+            instructions.
         lm: the judging model; None takes the one in ``dspy.settings``.
         form: what the judge writes: ``"letter"`` ([[A]], [[B]] or [[tie]]) or ``"ratings"`` (two numbers from 1 to 10,
             the higher one wins), which is what :class:`PairwiseTournament` and the embedded judge use.
@@ -93,7 +96,7 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
             raise ConfigurationError(f"form must be 'letter' or 'ratings', but got form={form!r}")
         told = instructions or (PREFER if form == "letter" else COMPARE)
         self.task = cast("type[dspy.Signature]", dspy.ensure_signature(task))
-        self.judge = dspy.Predict(judge_signature(self.task, told, _PREFERENCE if form == "letter" else RATINGS))
+        self.judge = OwnPredict(judge_signature(self.task, told, _PREFERENCE if form == "letter" else RATINGS))
         self.lm, self.form, self.both_orders, self.temperature, self.seed, self.bank = (
             lm,
             form,
@@ -152,7 +155,8 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
             [f"[{name}] {text}" for name, text in zip("AB", pair, strict=True)] if self.form == "letter" else list(pair)
         )
         given = {name: inputs[name] for name in self.task.input_fields if name in inputs}
-        asked = {**given, CANDIDATES: texts}
+        told = {free_name(self.task, "task"): self.task.instructions}
+        asked = {**told, **given, free_name(self.task, "candidates"): texts}
         signature = signature_of(self.judge)
         attempt = Attempt(self.judge, asked, signature, place, lm=self.lm, temperature=self.temperature, seed=self.seed)
         if self.bank is None:
@@ -165,9 +169,10 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
         """Which of the two shown was preferred, as if the first were A."""
         if verdict.prediction is None:
             raise UnreadableVerdict(verdict.error)
+        said = verdict.prediction[free_name(self.task, "verdict")]
         if self.form == "letter":
-            return read_preference(verdict.prediction[VERDICT])
-        first, second = read_ratings(verdict.prediction[VERDICT])
+            return read_preference(said)
+        first, second = read_ratings(said)
         return "tie" if first == second else "A" if first > second else "B"
 
 

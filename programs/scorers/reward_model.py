@@ -19,6 +19,7 @@ from ..calls.drawing import Batch, Steps
 from ..errors import ConfigurationError, MissingKey, ScorerError
 from ..pools.candidates import Candidate, Usage
 from ..tasks.signatures import candidate_text, plain
+from ..tasks.task_text import written
 from .scorer import Scorer, Scores, with_score
 
 
@@ -27,8 +28,8 @@ class RewardModel(Scorer):
     1).
 
     The request is what vLLM's ``/pooling`` and ``/classify`` take: ``{"model": ..., "messages": [user, assistant]}``
-    for ``/pooling``, ``{"model": ..., "input": text}`` for ``/classify``. The user turn holds the task's inputs, the
-    assistant turn the candidate.
+    for ``/pooling``, ``{"model": ..., "input": text}`` for ``/classify``. The user turn holds the task's instructions,
+    where somebody wrote any, and its inputs, the assistant turn the candidate.
 
     Args:
         address: of the server, such as ``http://127.0.0.1:8000``.
@@ -55,6 +56,7 @@ class RewardModel(Scorer):
             raise MissingKey(f"the environment variable {key!r} is not set; export {key}=... or leave key= out")
         self.call = _RewardRequest(address.rstrip("/") + path, model, path, key, timeout_seconds)
         self.task: type[dspy.Signature] | None = None
+        self.task_text = ""
 
     def bound(self, task: type[dspy.Signature]) -> Scorer:
         """A copy for a task's signature."""
@@ -62,12 +64,20 @@ class RewardModel(Scorer):
         made.task = task
         return made
 
+    def told(self, task_text: str) -> Scorer:
+        """A copy with these instructions of the task."""
+        made = copy.copy(self)
+        made.task_text = task_text
+        return made
+
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Sends one request per candidate, side by side."""
         if self.task is None:
             raise ConfigurationError("RewardModel is not bound to a task; give it to a program as scorer=")
         asked = [inputs[name] for name in self.task.input_fields if name in inputs]
+        told = written(self.task_text or self.task.instructions)
         question = "\n\n".join(value if isinstance(value, str) else json.dumps(plain(value)) for value in asked)
+        question = f"{told}\n\n{question}" if told else question
         texts = [
             candidate_text(self.task, candidate.prediction)
             for candidate in candidates

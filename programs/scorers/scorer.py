@@ -48,6 +48,14 @@ class Scorer(VisibleOptions, dspy.Module):
         """This scorer, or a copy of it, made ready for a task's signature."""
         return self
 
+    def told(self, task_text: str) -> Scorer:
+        """This scorer, or a copy of it with the same predictors, for one call: told what the task asks for.
+
+        Args:
+            task_text: the task's instructions as they are at the moment of the call.
+        """
+        return self
+
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Scores candidates that have answers; the result has the same candidates in the same order."""
         raise ConfigurationError(

@@ -18,7 +18,7 @@ from ..errors import ConfigurationError, UnreadableVerdict
 from ..pools.candidates import Candidate, Usage
 from ..pools.selection import shown_order
 from ..tasks.hyperparameters import Hyperparameter
-from ..tasks.signatures import VERDICT, input_digest
+from ..tasks.signatures import input_digest
 from .judges import Judge
 from .scorer import Scores
 from .verdicts import read_choice
@@ -128,7 +128,7 @@ class Selector(Judge):
             ]
             verdicts = yield Batch(attempts)
             for (knockout, places), verdict in zip(drawn, verdicts, strict=True):
-                _enter(knockout, places, verdict)
+                self._enter(knockout, places, verdict)
             usage, rounds, asked = usage + Usage.total(v.usage for v in verdicts), rounds + 1, asked + len(drawn)
         marked = [_marked(candidate, place, knockouts) for place, candidate in enumerate(candidates)]
         return Scores(tuple(marked), usage, rounds)
@@ -156,14 +156,13 @@ class Selector(Judge):
                     knockout.enter(places, places[0])
         return drawn
 
-
-def _enter(knockout: Knockout, places: Sequence[int], verdict: Candidate) -> None:
-    try:
-        if verdict.prediction is None:
-            raise UnreadableVerdict(verdict.error)
-        knockout.enter(places, places[read_choice(verdict.prediction[VERDICT], len(places)) - 1])
-    except UnreadableVerdict as error:
-        knockout.enter_failure(f"UnreadableVerdict: {error}")
+    def _enter(self, knockout: Knockout, places: Sequence[int], verdict: Candidate) -> None:
+        try:
+            if verdict.prediction is None:
+                raise UnreadableVerdict(verdict.error)
+            knockout.enter(places, places[read_choice(self.said(verdict.prediction), len(places)) - 1])
+        except UnreadableVerdict as error:
+            knockout.enter_failure(f"UnreadableVerdict: {error}")
 
 
 def _marked(candidate: Candidate, place: int, knockouts: Sequence[Knockout]) -> Candidate:

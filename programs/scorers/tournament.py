@@ -16,7 +16,7 @@ from ..calls.drawing import Batch, Steps
 from ..errors import ConfigurationError, UnreadableVerdict
 from ..pools.candidates import Candidate, Usage
 from ..tasks.instructions import COMPARE
-from ..tasks.signatures import VERDICT, input_digest
+from ..tasks.signatures import input_digest
 from .judges import Judge
 from .scorer import Scores
 from .standing import Standing
@@ -114,7 +114,7 @@ class PairwiseTournament(Judge):
         try:
             if verdict.prediction is None:
                 raise UnreadableVerdict(verdict.error)
-            first, second = read_ratings(verdict.prediction[VERDICT])
+            first, second = read_ratings(self.said(verdict.prediction))
         except UnreadableVerdict as error:
             table.enter_failure(a, b, f"UnreadableVerdict: {error}")
         else:

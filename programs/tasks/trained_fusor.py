@@ -23,7 +23,7 @@ from .plain_adapter import PlainAdapter
 _ENGINES = tuple(f"dspy_fusion.serving.embedded.engine:{name}" for name in ("EmbeddedEngine", "AsyncEmbeddedEngine"))
 _KINDS: tuple[type[dspy.Adapter], ...] = (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, PlainAdapter)
 _ADAPTERS = {kind.__name__: kind for kind in _KINDS}
-_OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls")
+_OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls", "system_role")
 
 
 @dataclass(frozen=True)

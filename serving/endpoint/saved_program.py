@@ -21,6 +21,7 @@ from dspy_fusion.programs import BestOfN, Fusion, Likelihood, LMJudge, PlainAdap
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.sampling_program import SamplingProgram
+from dspy_fusion.programs.tasks.own_predict import OwnPredict
 from dspy_fusion.programs.tasks.signatures import signature_of
 
 from ..catalogue.models import ModelCatalogue
@@ -134,6 +135,8 @@ def restore(program: dspy.Module, state: Mapping[str, Any]) -> None:
     """
     try:
         for name, predictor in program.named_predictors():
+            if isinstance(predictor, OwnPredict):
+                continue  # it checks for itself
             saved, fields = len(state[name]["signature"]["fields"]), list(signature_of(predictor).fields)
             if saved != len(fields):
                 raise ConfigurationError(
@@ -170,7 +173,7 @@ def _described(program: dspy.Module, names: Mapping[int, str]) -> dict[str, Any]
         )
     scorer = getattr(program, "scorer", None) or getattr(program, "weights", None)
     fusor_lm = getattr(program, "fusor_lm", None)
-    if isinstance(program, FusingProgram) and (type(program.fusor) is not dspy.Predict or fusor_lm is None):
+    if isinstance(program, FusingProgram) and (type(program.fusor) is not OwnPredict or fusor_lm is None):
         raise ConfigurationError(f"the {kind} needs its default fusor and a fusor_lm to be saved; {_HELP}")
     return {
         "program": kind,

@@ -94,7 +94,6 @@ _SHOWN = (
     "a\rPWNED",
     "\u202ePWNED\u202c",
     "\u2066PWNED\u2069",
-    "\u200b\u200c\u200d\ufeff",
     "\ud800",
     "\udfff\ud800",
     "e" + "\u0301" * 200,

@@ -91,7 +91,7 @@ def test_numbered_candidates_can_be_told_apart_and_read_back() -> None:
         assert prediction.answer == "honest"
         blocks = re.split(r"(?:^|\n\n)Response \d+:\n", scripted.system_of(request))
         quoted = re.compile(
-            r"(?<![^\n\r\v\f\x1c-\x1e\x85\u2028\u2029])> (?=(?:> )*[ \t]*response\s+\d+\s*:)", re.IGNORECASE
+            r"(?<![^\n\r\v\f\x1c-\x1e\x85\u2028\u2029])> (?=(?:> )*[ \t#]*response\s+\d+\s*(?::|\n))", re.IGNORECASE
         )
         assert [quoted.sub("", block) for block in blocks[1:]] == ["left", shown_as(TASK, text), "right"], text
         lines = [line for block in blocks[1:] for line in block.splitlines()]

@@ -205,7 +205,9 @@ def test_rows_are_told_what_to_do_in_several_ways(base: Path, tmp_path: Path) ->
     fine_tuning(base, tmp_path, instructions=["Merge them."]).compile(program(), trainset=EXAMPLES)
     told = [json.loads(line)["prompt"][0]["content"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     shown = [text for text in told if "Response 1:" in text]
-    merging = [text for text in shown if text.startswith("Merge them.\n\nResponse 1:")]
+    task = "Work out every part of the worksheet."
+    assert all(text.startswith(f"{task}\n\n") for text in shown)
+    merging = [text for text in shown if text.startswith(f"{task}\n\nMerge them.\n\nResponse 1:")]
     assert 0 < len(merging) < len(shown)
 
 

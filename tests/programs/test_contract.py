@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import dspy
 import pytest
-from conftest import ScriptedLM, answers, is_fusor, prompt_of, slow
+from conftest import ScriptedLM, answers, is_fusor, prompt_of, slow, system_of
 from pydantic import BaseModel
 
 from dspy_fusion.programs import (
@@ -21,6 +21,7 @@ from dspy_fusion.programs import (
     Fusion,
     Likelihood,
     LMJudge,
+    PlainAdapter,
     ProposeAggregate,
     QuorumNotMet,
     Vote,
@@ -56,6 +57,29 @@ def test_returns_the_tasks_fields_and_a_pool(kind: str) -> None:
     assert list(prediction.keys()) == ["answer"]
     assert "pool" not in prediction.toDict()
     assert [candidate.index for candidate in prediction.pool.candidates] == [0, 1, 2]
+
+
+POLICY = "Refunds go to 'other', never 'billing'.\nAnswer in French."
+
+
+def told(request: Any) -> str:
+    """All that a request says, with line breaks and indentation as single spaces."""
+    return " ".join(f"{system_of(request)} {prompt_of(request)}".split())
+
+
+@pytest.mark.parametrize("adapter", [dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, PlainAdapter])
+def test_the_tasks_instructions_stand_in_each_prompt(kind: str, adapter: Callable[[], dspy.Adapter]) -> None:
+    writes = {"JSONAdapter": '{"answer": "a"}', "XMLAdapter": "<answer>a</answer>", "PlainAdapter": "a"}
+    lm = ScriptedLM(lambda request: writes.get(adapter.__name__, {"answer": "a"}))
+    task = dspy.Predict(dspy.Signature("question -> answer", POLICY))
+    with dspy.context(lm=lm, adapter=adapter()):
+        build(kind, task)(question="q")
+        task.signature = task.signature.with_instructions("Complaints go to 'care'.")
+        build(kind, task)(question="q")
+    assert len(lm.requests) == 2 * CALLS[kind]
+    assert all(" ".join(POLICY.split()) in told(request) for request in lm.requests[: CALLS[kind]])
+    assert all("Complaints go to 'care'." in told(request) for request in lm.requests[CALLS[kind] :])
+    assert not any("Refunds" in told(request) for request in lm.requests[CALLS[kind] :])
 
 
 def test_calls_made_are_calls_counted(kind: str) -> None:
@@ -363,10 +387,23 @@ def test_a_two_step_program_needs_a_signature(kind: str) -> None:
         assert build(kind, Two(), signature="question -> answer")(question="q").answer == "a"
 
 
-@pytest.mark.parametrize("signature", ["question, candidates -> answer", "question -> pool", "question -> verdict"])
-def test_reserved_field_names_are_refused(kind: str, signature: str) -> None:
+def test_a_field_called_as_the_attribute_that_holds_the_pool_is_refused(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="rename that field"):
-        build(kind, dspy.Predict(signature))
+        build(kind, dspy.Predict("question -> pool"))
+
+
+def test_our_own_fields_step_aside_for_the_tasks(kind: str) -> None:
+    task = "question, candidates, task -> comparison, verdict"
+    inputs = {"question": "q", "candidates": "Ann and Bob", "task": "elect"}
+    lm = ScriptedLM(lambda request: {"comparison": "close", "verdict": "Ann"})
+    with dspy.context(lm=lm):
+        prediction = build(kind, dspy.Predict(task))(**inputs)
+    assert prediction.toDict() == {"comparison": "close", "verdict": "Ann"}
+    for request in lm.requests:
+        assert "[[ ## candidates ## ]]\nAnn and Bob" in prompt_of(request)
+        assert "[[ ## task ## ]]\nelect" in prompt_of(request)
+    shown = [request for request in lm.requests if "[[ ## candidates_ ## ]]" in prompt_of(request)]
+    assert len(shown) == CALLS[kind] - 3
 
 
 def test_a_judge_as_scorer_is_found_saved_and_billed(tmp_path: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import ScriptedLM, prompt_of
+from conftest import ScriptedLM, prompt_of, system_of
 
 from dspy_fusion.optimizers.tuning.search_space import SearchSpace
 from dspy_fusion.programs import (
@@ -65,6 +65,20 @@ def test_every_call_of_a_judge_is_billed(kind: str) -> None:
         pool = build(kind)(question="q").pool
     assert pool.total.calls == len(lm.requests)
     assert pool.usage["scorer"].calls == len(lm.requests) - 3 > 0
+
+
+def test_the_tasks_instructions_as_they_are_now_stand_in_each_prompt(kind: str) -> None:
+    lm = judging()
+    task = dspy.Predict(dspy.Signature("question -> answer", "Never answer 'billing'."))
+    program = BestOfN(task, n=3, scorer=SCORERS[kind]())
+    with dspy.context(lm=lm):
+        program(question="q")
+        written = len(lm.requests)
+        task.signature = task.signature.with_instructions("Never answer 'refund'.")
+        program(question="q")
+    said = [f"{system_of(request)}\n{prompt_of(request)}" for request in lm.requests]
+    assert all("Never answer 'billing'." in text for text in said[:written])
+    assert all("Never answer 'refund'." in text and "billing" not in text for text in said[written:])
 
 
 def test_scores_lie_between_0_and_1(kind: str) -> None:

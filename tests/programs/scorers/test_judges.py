@@ -65,7 +65,7 @@ def test_a_tuned_judge_stays_tuned_for_another_task() -> None:
     first.scorer.judge.signature = first.scorer.judge.signature.with_instructions("Tuned.")
     second = BestOfN(dspy.Predict("topic -> essay"), n=2, scorer=first.scorer)
     assert second.scorer.judge.signature.instructions == "Tuned."
-    assert list(second.scorer.judge.signature.input_fields) == ["topic", "candidates"]
+    assert list(second.scorer.judge.signature.input_fields) == ["task", "topic", "candidates"]
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,10 @@ def test_bad_options_are_refused_by_name(options: dict[str, Any], message: str) 
 
 
 def test_a_rubric_does_not_hide_a_field_of_the_task() -> None:
-    with pytest.raises(ConfigurationError, match="the task has a field called 'rubric'"):
-        BestOfN(dspy.Predict("question, rubric -> answer"), n=2, scorer=LMJudge(rubric="Be strict."))
+    lm = judged_as("1/2", "1/1")
+    scorer = LMJudge(lm, rubric="Be strict.")
+    with dspy.context(lm=lm):
+        BestOfN(dspy.Predict("question, rubric -> answer"), n=2, scorer=scorer)(question="q", rubric="the task's own")
+    judged = [prompt_of(request) for request in lm.requests if "Be strict." in prompt_of(request)]
+    assert len(judged) == 2
+    assert all("[[ ## rubric ## ]]\nthe task's own" in text for text in judged)
