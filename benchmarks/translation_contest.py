@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspy_fusion.experiments.statistics.intervals import RESAMPLES, Estimate, quantiles, resampled
+from dspy_fusion.experiments.statistics.intervals import RESAMPLES, Interval, quantiles, resampled
 from dspy_fusion.experiments.statistics.significance import FLIPS
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -36,7 +36,7 @@ class Measure:
 class Contest:
     """One method minus another by one measure, the mean over some languages."""
 
-    difference: Estimate
+    difference: Interval
     """Its ``n`` counts documents."""
     p: float
     """Two-sided, by swapping the methods' translations of whole documents; not adjusted."""
@@ -56,7 +56,7 @@ SENTENCES = Measure(
 
 def score(
     languages: Sequence[Language], method: str, measure: Measure, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
+) -> Interval:
     """A method's score, the mean over the languages, with its interval over documents."""
     sums = [measure.sums(language, method) for language in languages]
     documents = _documents(sums)
@@ -64,7 +64,7 @@ def score(
     seen, drawn = (
         np.mean([measure.value(_total(some, one)) for one in sums], axis=0) for some in (np.ones((1, documents)), times)
     )
-    return Estimate(float(seen[0]), *quantiles(drawn), documents)
+    return Interval(float(seen[0]), *quantiles(drawn), documents)
 
 
 def contest(
@@ -110,7 +110,7 @@ def contest(
     swapped = np.random.default_rng(seed).integers(0, 2, (flips, documents)).astype(float)
     extreme = int((np.abs(difference(1 - swapped, swapped)) >= abs(seen) - 1e-12).sum())
     return Contest(
-        Estimate(seen, *quantiles(difference(times, np.zeros_like(times))), documents), (extreme + 1) / (flips + 1)
+        Interval(seen, *quantiles(difference(times, np.zeros_like(times))), documents), (extreme + 1) / (flips + 1)
     )
 
 

@@ -27,8 +27,8 @@ import optuna
 
 from dspy_fusion.experiments.tasks.worksheets import WORKSHEETS, examples
 from dspy_fusion.optimizers import Budget, Interval, OptunaTuner, SearchSpace, TrialReport
+from dspy_fusion.optimizers.bootstrap import of_mean
 from dspy_fusion.optimizers.tuning.racing import looks
-from dspy_fusion.optimizers.tuning.score_intervals import of_mean
 from dspy_fusion.optimizers.tuning.search_space import INSTRUCTION
 from dspy_fusion.programs import ProposeAggregate
 

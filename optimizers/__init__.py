@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dspy_fusion.lazy_face import lazy_names
 
 if TYPE_CHECKING:
+    from .bootstrap import Interval as Interval
     from .tuning.budget import (
         Budget as Budget,
         BudgetSpent as BudgetSpent,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .tuning.instruction_proposals import InstructionProposer as InstructionProposer
     from .tuning.metric import MetricError as MetricError
     from .tuning.optuna_tuner import OptunaTuner as OptunaTuner
-    from .tuning.score_intervals import Interval as Interval
     from .tuning.search_space import Dimension as Dimension, SearchSpace as SearchSpace
     from .tuning.tuning_report import Progress as Progress, TrialReport as TrialReport, TuningReport as TuningReport
 else:
@@ -33,7 +33,7 @@ else:
             ".tuning.instruction_proposals": ("InstructionProposer",),
             ".tuning.metric": ("MetricError",),
             ".tuning.optuna_tuner": ("OptunaTuner",),
-            ".tuning.score_intervals": ("Interval",),
+            ".bootstrap": ("Interval",),
             ".tuning.search_space": ("Dimension", "SearchSpace"),
             ".tuning.tuning_report": ("Progress", "TrialReport", "TuningReport"),
         },

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..presentation.text_table import TextTable, percent, points
-from ..statistics.intervals import Estimate, Strata, paired_difference
+from ..statistics.intervals import Interval, Strata, paired_difference
 from .flops import Basis, Compute
 
 _ROUNDING = 1e-9
@@ -30,7 +30,7 @@ class EqualFlops:
     """What they cost, in the basis' unit."""
     ran: Compute | None
     """The point of its N curve with that many, where there is one."""
-    difference: Estimate | None
+    difference: Interval | None
     """Mean score of the fusing strategy minus that point's, paired over examples."""
 
 

@@ -16,7 +16,7 @@ from ..evidence.summary import Summary
 from ..presentation.figure import Plot, new_figure, save_figure
 from ..presentation.figure_style import COLORS, MARKERS, MODEL_COLORS, STYLE, color_of
 from ..presentation.label_layout import Box, place_labels, spread
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .curves import Curve, grouped
 from .flops import Compute
 from .grid import SINGLE, grid_cells
@@ -74,7 +74,7 @@ def subsets_figure(cells: np.ndarray, folder: Path) -> Plot:
         return save_figure(figure, folder / "subsets", "Quality and diversity of proposals", caption, data)
 
 
-def perplexity_figure(found: Mapping[str, Estimate], folder: Path) -> Plot:
+def perplexity_figure(found: Mapping[str, Interval], folder: Path) -> Plot:
     """Perplexity of each training set."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(8.2, 1.3 + 0.45 * len(found))
@@ -174,7 +174,7 @@ def curves_figure(curves: Sequence[Curve], folder: Path) -> Plot:
         return save_figure(figure, folder / "curves", "Training curves", "Bands are the range over repetitions.", data)
 
 
-def _bars(axes: Axes, xs: Sequence[float], estimates: Sequence[Estimate], color: str) -> None:
+def _bars(axes: Axes, xs: Sequence[float], estimates: Sequence[Interval], color: str) -> None:
     reach = np.nan_to_num([[100 * (e.mean - e.low) for e in estimates], [100 * (e.high - e.mean) for e in estimates]])
     axes.errorbar(
         xs,
@@ -250,5 +250,5 @@ def _write(axes: Axes, text: str, place: tuple[float, float], color: str) -> Non
     )
 
 
-def _row(estimate: Estimate) -> dict[str, float]:
+def _row(estimate: Interval) -> dict[str, float]:
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "examples": estimate.n}

@@ -16,7 +16,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from ..evidence.summary import Row, Summary
 from ..plans.comparison_config import CompareConfig, StrategyConfig
 from ..presentation.text_table import TextTable, percent, points
-from ..statistics.intervals import Estimate, Scores, paired_difference
+from ..statistics.intervals import Interval, Scores, paired_difference
 from .output import Findings
 
 SINGLE = "a single answer"
@@ -123,7 +123,7 @@ def _contrasts(
     return [*pairs, *([(f"a single answer to {_name(*last)}", cells[last], single)] if last in cells else [])]
 
 
-def _gain(summary: Summary, to: Scores, start: Scores) -> Estimate:
+def _gain(summary: Summary, to: Scores, start: Scores) -> Interval:
     return paired_difference(to, start, strata=summary.groups)
 
 

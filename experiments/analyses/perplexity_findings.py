@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 
 from ..presentation.text_table import TextTable
-from ..statistics.intervals import Estimate, quantiles, ratio_interval, resampled
+from ..statistics.intervals import Interval, quantiles, ratio_interval, resampled
 from .output import Findings
 from .perplexity import TargetRecord
 
@@ -34,18 +34,18 @@ def perplexity_findings(records: Sequence[TargetRecord], *, base: str, notes: tu
     return Findings("perplexity", (table,), [asdict(record) for record in records], notes)
 
 
-def perplexities(records: Sequence[TargetRecord]) -> dict[str, Estimate]:
+def perplexities(records: Sequence[TargetRecord]) -> dict[str, Interval]:
     """The perplexity of each kind of training set: e to the mean negative log-likelihood of a token."""
     found = {}
     for name in dict.fromkeys(record.target for record in records):
         own = [record for record in records if record.target == name]
         losses = {(record.example, 0): -record.loglikelihood for record in own}
         estimate = ratio_interval(losses, {(record.example, 0): float(record.tokens) for record in own})
-        found[name] = Estimate(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.n)
+        found[name] = Interval(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.n)
     return found
 
 
-def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str, *, seed: int = 0) -> Estimate:
+def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str, *, seed: int = 0) -> Interval:
     """One training set's perplexity over another's, on the examples that both have."""
     own, other = ({r.example: r for r in records if r.target == target} for target in (name, reference))
     shared = sorted(own.keys() & other.keys())
@@ -54,13 +54,13 @@ def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str,
     )  # (examples, 4)
     drawn = resampled((len(shared),), _RESAMPLES, seed) @ columns
     low, high = quantiles(_ratio(drawn)) if len(shared) > 1 else (math.nan, math.nan)
-    return Estimate(float(_ratio(columns.sum(axis=0, keepdims=True))[0]), low, high, len(shared))
+    return Interval(float(_ratio(columns.sum(axis=0, keepdims=True))[0]), low, high, len(shared))
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
     return np.exp(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
 
 
-def _text(estimate: Estimate) -> str:
+def _text(estimate: Interval) -> str:
     ends = " [one example]" if math.isnan(estimate.low) else f" [{estimate.low:#.4g}, {estimate.high:#.4g}]"
     return f"{estimate.mean:#.4g}{ends}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..pools.evaluation import Way
 from ..pools.recorded_pool import RecordedPool
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .live_pool import PartFacts
 from .prospects import SHOWN, Prospects
 
@@ -41,7 +41,7 @@ class Advice:
 def advise(
     pool: RecordedPool,
     ways: Sequence[Way],
-    curves: dict[str, list[Estimate]],
+    curves: dict[str, list[Interval]],
     prospects: Prospects,
     parts: PartFacts | None,
 ) -> Advice:
@@ -93,7 +93,7 @@ def advise(
     )
 
 
-def saturation(curve: Sequence[Estimate]) -> int:
+def saturation(curve: Sequence[Interval]) -> int:
     """The smallest number of candidates that reaches ``SATURATED`` of what the best number gains over one."""
     first, most = curve[0].mean, max(estimate.mean for estimate in curve)
     return next(n for n, estimate in enumerate(curve, 1) if estimate.mean >= first + SATURATED * (most - first) - 1e-12)
@@ -130,5 +130,5 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _gain(estimate: Estimate) -> str:
+def _gain(estimate: Interval) -> str:
     return f"{100 * estimate.mean:+.1f} points [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"

@@ -11,7 +11,7 @@ import numpy as np
 from ..pools.evaluation import Way, differences
 from ..pools.recorded_pool import RecordedPool
 from ..statistics.column_intervals import column_intervals
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 
 SHOWN = 4
 """Candidates that the fusors of the next two constants saw."""
@@ -29,11 +29,11 @@ class Prospects:
 
     best_source: str
     """The model with the best mean, found on the same questions."""
-    best: Estimate
+    best: Interval
     """Its mean."""
-    single: Estimate
+    single: Interval
     """The mean of all candidates."""
-    gains: dict[str, Estimate]
+    gains: dict[str, Interval]
     """Of each way with all candidates; that of the oracle is the most that any choice can gain."""
     right: tuple[float, float, float, float]
     """Shares of the questions with no, one, several and only right candidates."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..plans.strategies import Role
 from ..presentation.text_table import TextTable, p_text, points
-from ..statistics.intervals import Estimate, paired_difference
+from ..statistics.intervals import Interval, paired_difference
 from ..statistics.significance import ALPHA, holm, sign_flip_p
 from .contenders import rivals
 from .summary import Row, Summary
@@ -27,7 +27,7 @@ class Contest:
     """Fusion against one opponent."""
 
     opponent: Row
-    difference: Estimate
+    difference: Interval
     """Fusion's mean score minus the opponent's, paired over examples."""
     cost_ratio: float
     """Fusion's tokens divided by the opponent's; infinite where the opponent reports none."""
@@ -80,7 +80,7 @@ def contest_table(fused: str, fought: Sequence[Contest]) -> TextTable:
     return TextTable(f"What the verdict rests on: {fused} against", heads, rows, note=note)
 
 
-def result_of(difference: Estimate, p: float) -> Result:
+def result_of(difference: Interval, p: float) -> Result:
     """Which side a difference is on, where an adjusted p value lets it count."""
     if p >= ALPHA:
         return "unclear"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..presentation.text_table import TextTable, p_text, points
-from ..statistics.intervals import Estimate, paired_difference
+from ..statistics.intervals import Interval, paired_difference
 from ..statistics.significance import holm, sign_flip_p
 from .summary import Row, Summary
 
@@ -32,7 +32,7 @@ class Match:
     other: Row
     equal: Equal
     """What agrees within the tolerance."""
-    difference: Estimate
+    difference: Interval
     """Mean score of the fusing strategy minus the other's, paired over examples."""
     p_holm: float
     """Adjusted for all matches."""

@@ -13,7 +13,7 @@ from statistics import fmean
 from ..presentation.text_table import TextTable, number
 from ..records.record import Record, scores_of
 from ..statistics.correlation import rank_correlation
-from ..statistics.intervals import Estimate, ratio_interval
+from ..statistics.intervals import Interval, ratio_interval
 from .provenance import word_count
 
 
@@ -25,11 +25,11 @@ class LengthDrift:
     answers: int
     characters: float
     """Mean length of an answer."""
-    in_characters: Estimate
+    in_characters: Interval
     """Length of the answers divided by that of their candidates, which count with the mean of each pool."""
-    in_words: Estimate
+    in_words: Interval
     """The same in words."""
-    with_gain: Estimate | None
+    with_gain: Interval | None
     """Spearman correlation of the length divided by the candidates' mean with the score minus the candidates' mean;
     None where either is
     constant."""

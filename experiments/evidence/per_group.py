@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..presentation.text_table import TextTable, p_text, points
-from ..statistics.intervals import Estimate, Scores, macro_difference, paired_difference
+from ..statistics.intervals import Interval, Scores, macro_difference, paired_difference
 from ..statistics.significance import ALPHA, holm, sign_flip_p
 from .contenders import best_selector, fused_row, rivals
 from .summary import Row, Summary
@@ -27,7 +27,7 @@ class Group:
     examples: int
     means: tuple[float | None, ...]
     """Mean score of each strategy, None where it has no record there."""
-    difference: Estimate | None = None
+    difference: Interval | None = None
     """Fusion minus the strategy that chooses, paired; None where one of them has no record."""
     p_holm: float | None = None
     """Of the difference, adjusted for all groups; the average is not one of them."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..plans.strategies import Strategy
 from ..records.record import Record, scores_of
-from ..statistics.intervals import Estimate, clopper_pearson_upper, mean_interval, pass_at
+from ..statistics.intervals import Interval, clopper_pearson_upper, mean_interval, pass_at
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class PoolFacts:
     """As the configuration calls it."""
     n: int
     """Candidates per pool."""
-    single: Estimate
+    single: Interval
     """Mean score of the candidates: what one sample is worth."""
-    oracle: Estimate
+    oracle: Interval
     """Mean score of each pool's best candidate; an upper bound for choosing, which needs the right answers."""
-    oracle_whole: Estimate
+    oracle_whole: Interval
     """Share of pools in which a candidate is right in full."""
     beta: float
     """Share of pools without a candidate that is right in full (arXiv 2606.27288)."""

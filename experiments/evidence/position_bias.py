@@ -14,7 +14,7 @@ from statistics import fmean
 
 from ..presentation.text_table import TextTable, points
 from ..records.record import Record
-from ..statistics.intervals import Estimate, paired_difference
+from ..statistics.intervals import Interval, paired_difference
 from .followed_candidates import Followed, Following
 
 
@@ -29,9 +29,9 @@ class PositionBias:
     """Whether the order was drawn; False where every answer saw the same order."""
     shares: tuple[float, ...]
     """The mean share of what is contested that comes from each place, first to last; they add up to 1."""
-    first: Estimate
+    first: Interval
     """The first place's share minus what chance gives it."""
-    last: Estimate
+    last: Interval
     """The last place's share minus what chance gives it."""
 
     @property

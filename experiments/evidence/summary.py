@@ -16,7 +16,7 @@ from dspy_fusion.programs.errors import RecordError
 from ..plans.comparison_config import CompareConfig
 from ..plans.strategies import Strategy, planned
 from ..records.record import Record, scores_of
-from ..statistics.intervals import Estimate, Scores, mean_interval, paired_difference
+from ..statistics.intervals import Interval, Scores, mean_interval, paired_difference
 from ..statistics.significance import holm, sign_flip_p
 from ..tasks import load_task
 from .pool_facts import PoolFacts, pool_facts
@@ -39,11 +39,11 @@ class Row:
     """What it is."""
     scores: Scores
     """The score of each (example, seed)."""
-    score: Estimate
+    score: Interval
     """Mean score."""
-    whole: Estimate
+    whole: Interval
     """Share of answers that are right in full."""
-    difference: Estimate | None
+    difference: Interval | None
     """Mean score minus the reference strategy's, paired; None for the reference itself."""
     aspects: Mapping[str, float]
     """Means of the further scores, by name, over the answers that have them."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .contenders import fused_row
 from .contests import Contest, contests, result_of
 from .equal_budget import TOLERANCE, Match, equal_budget
@@ -152,7 +152,7 @@ def _standing(result: str) -> str:
     return {"better": "ahead of", "worse": "behind", "unclear": "not told apart from"}[result]
 
 
-def _interval(difference: Estimate) -> str:
+def _interval(difference: Interval) -> str:
     return f"{_points(difference.mean)} points [{_points(difference.low)}, {_points(difference.high)}]"
 
 

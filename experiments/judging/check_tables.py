@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..presentation.text_table import TextTable, percent
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .judge_check import JudgeCheck
 
 _MANY = 0.02  # share of unreadable pairs that is worth a sentence
@@ -67,7 +67,7 @@ def _leaning(check: JudgeCheck) -> str:
     return "first" if check.first_place.mean > 0.5 else "second"
 
 
-def _use(check: JudgeCheck, accuracy: Estimate) -> str:
+def _use(check: JudgeCheck, accuracy: Interval) -> str:
     orders = "whichever that is" if check.both_orders else "in the only order it was asked in"
     if check.constant == "tie":
         return f"{check.judge} always says tie: its verdicts say nothing about the answers."
@@ -86,5 +86,5 @@ def _use(check: JudgeCheck, accuracy: Estimate) -> str:
     return f"{check.judge} is right in {percent(accuracy)} % of its verdicts."
 
 
-def _share(estimate: Estimate | None) -> str:
+def _share(estimate: Interval | None) -> str:
     return "" if estimate is None else percent(estimate)

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from dspy_fusion.programs.scorers.panel_agreement import effective_votes, mean_correlation
 from dspy_fusion.programs.scorers.verdicts import Preference
 
-from ..statistics.intervals import Estimate, mean_interval
+from ..statistics.intervals import Interval, mean_interval
 from .pairs import Pair
 
 Orders = tuple[Preference | None, ...]
@@ -56,19 +56,19 @@ class JudgeCheck:
     pairs: int
     unreadable: int
     both_orders: bool
-    accuracy: Estimate | None
-    by_order: tuple[Estimate | None, ...]
-    right_in_both: Estimate | None
-    flips: Estimate | None
-    flips_to_first: Estimate | None
-    flips_to_second: Estimate | None
+    accuracy: Interval | None
+    by_order: tuple[Interval | None, ...]
+    right_in_both: Interval | None
+    flips: Interval | None
+    flips_to_first: Interval | None
+    flips_to_second: Interval | None
     bias_p: float | None
-    first_place: Estimate | None
-    ties: Estimate | None
-    right_if_longer: Estimate | None
-    right_if_shorter: Estimate | None
+    first_place: Interval | None
+    ties: Interval | None
+    right_if_longer: Interval | None
+    right_if_shorter: Interval | None
     constant: Constant | None
-    subsets: Mapping[str, Estimate | None]
+    subsets: Mapping[str, Interval | None]
 
 
 def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed: int = 0) -> JudgeCheck:
@@ -83,7 +83,7 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
     asked = max((len(orders) for orders in said.values()), default=1)
     good = [(pair, said[pair.id]) for pair in pairs if _is_whole(said.get(pair.id, ()), asked)]
 
-    def share(value: Callable[[Pair, Orders], float | None], among: str | None = None) -> Estimate | None:
+    def share(value: Callable[[Pair, Orders], float | None], among: str | None = None) -> Interval | None:
         scores = {
             (p.id, 0): v for p, orders in good if among in (None, p.subset) and (v := value(p, orders)) is not None
         }

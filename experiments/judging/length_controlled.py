@@ -17,7 +17,7 @@ import numpy as np
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
-from ..statistics.intervals import Estimate, mean_interval, quantiles, resampled
+from ..statistics.intervals import Interval, mean_interval, quantiles, resampled
 
 # inverse strength of the penalty on what is estimated: so weak that it only keeps all-or-nothing verdicts finite
 _WEAK = 100.0
@@ -54,8 +54,8 @@ class WinRates:
         mean_baseline_length: characters of the baseline's answers.
     """
 
-    raw: Estimate
-    controlled: Estimate
+    raw: Interval
+    controlled: Interval
     length_effect: float
     difficulty_effect: float
     mean_length: float
@@ -107,7 +107,7 @@ def win_rates(
     scores = {(match.example, number): match.win for number, match in enumerate(matches)}
     return WinRates(
         raw=mean_interval(scores, confidence=confidence, seed=seed),
-        controlled=Estimate(point, low, high, len(names)),
+        controlled=Interval(point, low, high, len(names)),
         length_effect=float(fitted[1]),
         difficulty_effect=float(fitted[2]),
         mean_length=float(np.mean([match.length for match in matches])),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..statistics.column_intervals import column_intervals
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .recorded_pool import RecordedPool
 
 
@@ -24,7 +24,7 @@ class SourceFacts:
     family: str
     answered: int
     """Questions that it has an answer to; the others count as 0."""
-    score: Estimate
+    score: Interval
     """Its mean quality over all questions of the pool."""
     alone: int
     """Questions that it alone gets right in full."""

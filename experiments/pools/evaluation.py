@@ -10,7 +10,7 @@ import numpy as np
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..statistics.column_intervals import column_intervals
-from ..statistics.intervals import Estimate, clopper_pearson_upper
+from ..statistics.intervals import Interval, clopper_pearson_upper
 from .ceiling import check_ceiling
 from .recorded_pool import RecordedPool
 from .reliability import reliabilities
@@ -82,7 +82,7 @@ def beta_of(pool: RecordedPool) -> Beta:
 
 def curves_with_intervals(
     pool: RecordedPool, ways: Sequence[Way], *, resamples: int = RESAMPLES
-) -> dict[str, list[Estimate]]:
+) -> dict[str, list[Interval]]:
     """The mean of each way with 1 .. C candidates, with intervals over questions.
 
     Args:
@@ -97,7 +97,7 @@ def curves_with_intervals(
 
 def differences(
     pool: RecordedPool, ways: Sequence[Way], reference: np.ndarray, *, resamples: int = RESAMPLES
-) -> dict[str, Estimate]:
+) -> dict[str, Interval]:
     """By how much each way with all candidates is better than something else, paired by question.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..recordings.recording import RecordedQuestion
 from ..statistics.column_intervals import column_intervals
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .complementarity import SourceFacts, source_facts
 from .diversity import Diversity, diversity
 from .evaluation import RESAMPLES, SUBSETS, Beta, Way, beta_of, curves_with_intervals, differences, evaluate
@@ -24,13 +24,13 @@ class MadeFacts:
 
     column: str
     questions: int
-    quality: Estimate | None
+    quality: Interval | None
     """Mean quality, where it is known."""
-    score: Estimate | None
+    score: Interval | None
     """Mean of the recorded scores."""
     against: str
     """The first such source of the set."""
-    difference: Estimate | None
+    difference: Interval | None
     """Mean difference of the recorded scores to that source, paired; None for that source itself."""
 
 
@@ -42,9 +42,9 @@ class Measured:
     """The questions of which that is known."""
     sources: tuple[SourceFacts, ...]
     ways: tuple[Way, ...]
-    curves: dict[str, list[Estimate]]
+    curves: dict[str, list[Interval]]
     """The mean of each way with 1 .. C candidates."""
-    gains: dict[str, Estimate]
+    gains: dict[str, Interval]
     """By how much each way with all candidates beats the best source, which was found on the same questions."""
     beta: Beta
 
@@ -109,7 +109,7 @@ def made_facts(questions: tuple[RecordedQuestion, ...], resamples: int) -> tuple
     made = RecordedPool.of("made", questions, columns=tuple(names), derived=True)
     groups = np.array(list(made.groups.values()))
 
-    def mean(values: np.ndarray, which: np.ndarray) -> Estimate | None:
+    def mean(values: np.ndarray, which: np.ndarray) -> Interval | None:
         column = values[which][:, None]
         return (
             column_intervals(column, list(groups[which]), resamples=resamples, scores=False)[0] if which.any() else None

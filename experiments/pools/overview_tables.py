@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..presentation.text_table import TextTable, percent, points
 from ..recordings.store import RecordedSet
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from .overview import Measured, Overview
 
 _SHOWN_SIZES = (1, 2, 3, 5, 8, 12, 16, 20, 24, 32, 48, 64)
@@ -124,5 +124,5 @@ def diversity_table(overview: Overview) -> TextTable:
     return TextTable(title, ("candidates", *known), ((str(count), *known.values()),) if known else ())
 
 
-def _plain(estimate: Estimate, sign: str) -> str:
+def _plain(estimate: Interval, sign: str) -> str:
     return f"{estimate.mean:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"

@@ -14,7 +14,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 from ..statistics.significance import ALPHA
 
 
@@ -60,17 +60,17 @@ class TextTable:
         )
 
 
-def percent(estimate: Estimate) -> str:
+def percent(estimate: Interval) -> str:
     """A score in per cent with its interval."""
     return f"{100 * estimate.mean:.1f}" + _interval(estimate, "")
 
 
-def points(estimate: Estimate) -> str:
+def points(estimate: Interval) -> str:
     """A difference in percentage points with its interval, signs shown."""
     return f"{100 * estimate.mean:+.1f}" + _interval(estimate, "+")
 
 
-def number(estimate: Estimate, *, sign: str = "") -> str:
+def number(estimate: Interval, *, sign: str = "") -> str:
     """A ratio or a correlation with its interval; ``sign="+"`` shows signs."""
     ends = " [one example]" if math.isnan(estimate.low) else f" [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
     return f"{estimate.mean:{sign}.2f}{ends}"
@@ -88,7 +88,7 @@ def starred(p: float | None) -> str:
     return "*" if p is not None and p < ALPHA else ""
 
 
-def _interval(estimate: Estimate, sign: str) -> str:
+def _interval(estimate: Interval, sign: str) -> str:
     if math.isnan(estimate.low):
         return " [one example]"
     return f" [{100 * estimate.low:{sign}.1f}, {100 * estimate.high:{sign}.1f}]"

@@ -18,7 +18,7 @@ from ..evidence.summary import Row, Summary
 from ..presentation.figure import Plot, new_figure, save_figure
 from ..presentation.figure_style import MARKERS, STYLE, color_of
 from ..presentation.label_layout import Box, place_labels, spread
-from ..statistics.intervals import Estimate
+from ..statistics.intervals import Interval
 
 
 def draw_plots(summary: Summary, folder: Path) -> tuple[Plot, ...]:
@@ -164,7 +164,7 @@ def _label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[str, int, float
         )
 
 
-def _bars(estimates: Sequence[Estimate]) -> list[list[float]]:
+def _bars(estimates: Sequence[Interval]) -> list[list[float]]:
     return [[100 * max(0.0, e.mean - e.low) for e in estimates], [100 * max(0.0, e.high - e.mean) for e in estimates]]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .intervals import Estimate
+from .intervals import Interval
 
 _CHUNK = 100  # resamples at a time, which bounds the memory at a hundred numbers a question
 
@@ -25,7 +25,7 @@ def column_intervals(
     confidence: float = 0.95,
     seed: int = 0,
     scores: bool = True,
-) -> list[Estimate]:
+) -> list[Interval]:
     """The mean of each column with a percentile bootstrap interval over the rows.
 
     Args:
@@ -42,7 +42,7 @@ def column_intervals(
     count = len(values)
     means = values.mean(axis=0)
     if count < 2:
-        return [Estimate(float(mean), math.nan, math.nan, count) for mean in means]
+        return [Interval(float(mean), math.nan, math.nan, count) for mean in means]
     ends = np.quantile(
         _resampled_means(values, groups, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0
     )
@@ -51,7 +51,7 @@ def column_intervals(
     for mean, low, high, constant in zip(means, *ends, np.ptp(values, axis=0) == 0, strict=True):
         if scores and constant and mean in (0.0, 1.0):
             low, high = (bound, 1.0) if mean else (0.0, 1 - bound)
-        found.append(Estimate(float(mean), float(low), float(high), count))
+        found.append(Interval(float(mean), float(low), float(high), count))
     return found
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-from .intervals import RESAMPLES, Estimate, Scores, Strata, clusters, quantiles, resampled
+from .intervals import RESAMPLES, Interval, Scores, Strata, clusters, quantiles, resampled
 
 
 def rank_correlation(
     xs: Scores, ys: Scores, *, strata: Strata | None = None, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate | None:
+) -> Interval | None:
     """The correlation of the ranks of ``xs`` and ``ys``, in [-1, 1], over the (example, seed) pairs that both have.
 
     Ranks are taken once, not anew in each resample. None where fewer than three examples are shared, or either does not
@@ -31,7 +31,7 @@ def rank_correlation(
     times = resampled(found[0].sizes, resamples, seed)
     drawn = _correlations(times @ moments)
     low, high = quantiles(drawn[np.isfinite(drawn)])
-    return Estimate(float(_correlations(moments.sum(axis=0, keepdims=True))[0]), low, high, len(moments))
+    return Interval(float(_correlations(moments.sum(axis=0, keepdims=True))[0]), low, high, len(moments))
 
 
 def _correlations(moments: np.ndarray) -> np.ndarray:

@@ -11,36 +11,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
+from dspy_fusion.optimizers.bootstrap import Interval, quantiles, resampled
+
 RESAMPLES = 5000
 Scores = Mapping[tuple[str, int], float]
 """One score per (example, seed)."""
 Strata = Mapping[str, str]
 """What stratum each example is in; an example that is not named is in the stratum of the empty name."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its interval.
-
-    Attributes:
-        mean: the mean over all observations.
-        low: lower end of the interval; NaN where one example cannot give one.
-        high: upper end of the interval; NaN as ``low``.
-        n: number of examples (not of observations).
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
 
 
 class Clusters(NamedTuple):
@@ -55,7 +38,7 @@ class Clusters(NamedTuple):
 
 def mean_interval(
     scores: Scores, *, strata: Strata | None = None, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
+) -> Interval:
     """The mean of scores in [0, 1] with a percentile bootstrap interval over examples.
 
     Where every score is 0, or every one is 1, resampling would give an interval of no width; the exact binomial bound
@@ -78,7 +61,7 @@ def mean_interval(
     if n > 1 and mean in (0.0, 1.0):
         bound = ((1 - confidence) / 2) ** (1 / n)
         low, high = (bound, 1.0) if mean else (0.0, 1 - bound)
-    return Estimate(mean, low, high, n)
+    return Interval(mean, low, high, n)
 
 
 def paired_difference(
@@ -89,7 +72,7 @@ def paired_difference(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Estimate:
+) -> Interval:
     """The mean of ``scores - reference`` over the (example, seed) pairs that both have,
     with a bootstrap interval over examples.
 
@@ -98,7 +81,7 @@ def paired_difference(
     """
     found = clusters(shared_differences(scores, reference), strata)
     ends = _bootstrap(found, confidence, resamples, seed)
-    return Estimate(float(found.sums.sum() / found.counts.sum()), *ends, len(found.sums))
+    return Interval(float(found.sums.sum() / found.counts.sum()), *ends, len(found.sums))
 
 
 def macro_difference(
@@ -109,7 +92,7 @@ def macro_difference(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Estimate:
+) -> Interval:
     """The mean over strata of the mean difference in each: every language counts the same,
     however many examples it has.
 
@@ -123,7 +106,7 @@ def macro_difference(
         if len(found.sums) > 1
         else (math.nan, math.nan)
     )
-    return Estimate(float(mean), *ends, len(found.sums))
+    return Interval(float(mean), *ends, len(found.sums))
 
 
 def ratio_interval(
@@ -134,7 +117,7 @@ def ratio_interval(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Estimate:
+) -> Interval:
     """The sum of ``amounts`` divided by the sum of ``base`` over the (example, seed) pairs that both have,
     with a bootstrap interval.
 
@@ -146,7 +129,7 @@ def ratio_interval(
     if not below.sums.sum():
         raise ValueError("the base of a ratio must not add up to 0")
     low, high = _bootstrap(Clusters(above.sums, below.sums, above.sizes), confidence, resamples, seed)
-    return Estimate(float(above.sums.sum() / below.sums.sum()), low, high, len(above.sums))
+    return Interval(float(above.sums.sum() / below.sums.sum()), low, high, len(above.sums))
 
 
 def shared_differences(scores: Scores, reference: Scores) -> Scores:
@@ -209,12 +192,6 @@ def _bootstrap(found: Clusters, confidence: float, resamples: int, seed: int) ->
     return quantiles(drawn[:, 0] / drawn[:, 1], confidence)
 
 
-def quantiles(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The ends of the percentile interval."""
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
 def _macro(times: np.ndarray, found: Clusters) -> np.ndarray:
     """The mean of the strata's means for each row of ``times``, (resamples,)."""
     ends = np.cumsum((0, *found.sizes))
@@ -222,12 +199,3 @@ def _macro(times: np.ndarray, found: Clusters) -> np.ndarray:
     return np.mean(
         [(times[:, part] @ found.sums[part]) / (times[:, part] @ found.counts[part]) for part in parts], axis=0
     )
-
-
-@lru_cache(maxsize=4)
-def resampled(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
-    """How often each example is drawn in each resample, (resamples, examples); kept,
-    since most estimates of a run have the same sizes.
-    """
-    rng = np.random.default_rng(seed)
-    return np.hstack([rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in sizes]).astype(float)

@@ -15,7 +15,7 @@ from scipy.stats import t as t_distribution
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .intervals import Estimate
+from .intervals import Interval
 
 Numbers = Sequence[float] | np.ndarray
 
@@ -24,9 +24,9 @@ Numbers = Sequence[float] | np.ndarray
 class Fit:
     """A regression in which everything has mean 0 and standard deviation 1."""
 
-    coefficients: Mapping[str, Estimate]
+    coefficients: Mapping[str, Interval]
     """By name: standard deviations of the outcome for one of the regressor, the others held fixed."""
-    contrast: Estimate
+    contrast: Interval
     """The first coefficient minus the second."""
     explained: float
     """Share of the outcome's variance, in [0, 1]."""
@@ -78,9 +78,9 @@ def fit(
     covariance = small * bread @ (sums.T @ sums) @ bread
     reach = float(t_distribution.ppf((1 + confidence) / 2, groups - 1))
 
-    def estimate(weights: np.ndarray) -> Estimate:
+    def estimate(weights: np.ndarray) -> Interval:
         mean, half = float(weights @ beta), reach * float(np.sqrt(weights @ covariance @ weights))
-        return Estimate(mean, mean - half, mean + half, groups)
+        return Interval(mean, mean - half, mean + half, groups)
 
     basis = np.eye(len(names))
     return Fit(

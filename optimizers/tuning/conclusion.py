@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import dspy
 
-from . import score_intervals as intervals
+from .. import bootstrap as intervals
+from ..bootstrap import Interval
 from .budget import BudgetSpent
 from .instruction_proposals import InstructionProposer
-from .score_intervals import Interval
 from .search_space import setting_digest
 from .study_store import Outcome
 from .tuning_report import TrialReport, TuningReport

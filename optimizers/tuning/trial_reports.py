@@ -9,7 +9,7 @@ from itertools import takewhile
 import dspy
 from optuna.trial import FrozenTrial, TrialState
 
-from . import score_intervals as intervals
+from .. import bootstrap as intervals
 from .objective import Objective
 from .racing import means
 from .search_space import INSTRUCTION

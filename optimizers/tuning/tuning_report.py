@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dspy_fusion.programs import RecordError, Usage
 
-from .score_intervals import Interval
+from ..bootstrap import Interval
 
 VERSION = 1
 State = Literal["whole", "dropped", "failed"]

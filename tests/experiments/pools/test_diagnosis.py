@@ -13,7 +13,7 @@ from dspy_fusion.experiments.diagnoses.diagnosis_tables import diagnosis_tables,
 from dspy_fusion.experiments.diagnoses.live_pool import PartFacts
 from dspy_fusion.experiments.diagnoses.prospects import strata
 from dspy_fusion.experiments.pools.recorded_pool import RecordedPool
-from dspy_fusion.experiments.statistics.intervals import Estimate
+from dspy_fusion.experiments.statistics.intervals import Interval
 from dspy_fusion.programs.errors import ConfigurationError
 
 Pool = Callable[..., RecordedPool]
@@ -113,7 +113,7 @@ def test_a_sample_is_seeded_and_keeps_the_order(pool: Pool) -> None:
 
 
 def test_saturation_is_where_little_more_is_gained() -> None:
-    curve = [Estimate(value, value, value, 10) for value in (0.5, 0.8, 0.95, 0.99, 1.0)]
+    curve = [Interval(value, value, value, 10) for value in (0.5, 0.8, 0.95, 0.99, 1.0)]
     assert saturation(curve) == 3
     assert saturation(curve[:1] * 3) == 1
 

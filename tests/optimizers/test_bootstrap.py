@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dspy_fusion.optimizers.tuning.score_intervals import of_difference, of_mean
+from dspy_fusion.optimizers.bootstrap import of_difference, of_mean
 
 
 def test_interval_holds_the_mean_and_shrinks_with_more_examples() -> None:
