@@ -1,19 +1,18 @@
 """Outbox: what is to be told to a tracking server, one JSON line each, kept until someone has told it.
 
-Lines are only ever appended, each in one write, so several processes may share the file. A torn last line is one that
-was never told.
+Lines are only ever appended, and several processes may share the file. A torn line is one that was never told.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 
 
 @dataclass(frozen=True)
@@ -62,37 +61,23 @@ class Outbox:
             OSError: it cannot be written whole, such as where the disk is full; what was written of it counts as never
                 told.
         """
-        line = json.dumps(message, ensure_ascii=False) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = JsonLines(self.path, shared=True)
         try:
-            if _is_torn(self.path):
-                line = "\n" + line
-            if os.write(handle, content := line.encode()) < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            file.append(json.dumps(message, ensure_ascii=False).encode())
         finally:
-            os.close(handle)
+            file.close()
 
     def messages(self) -> list[dict[str, Any]]:
         """All whole messages, in order."""
         if not self.path.exists():
             return []
-        found = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split(
-            "\n"
-        ):  # no other line ends, which texts may contain
+        messages = []
+        for _, line in whole_lines(self.path):
             try:
-                found.append(json.loads(line))
+                messages.append(json.loads(line))
             except ValueError:
                 continue  # torn by a kill
-        return found
-
-
-def _is_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
+        return messages
 
 
 def as_told(message: Mapping[str, Any]) -> Told:

@@ -1,17 +1,16 @@
 """Records: one JSON line per (task, example, strategy, seed), the truth of which tables, plots and MLflow are views.
 
-Each line goes out in one write, so a killed run loses at most the line it was writing; that torn line is cut off when
-the file is opened again, and its work is done anew.
+A killed run loses at most the line it was writing; that torn line is cut off when the file is opened again, and its
+work is done anew.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 from .record import Record
@@ -33,9 +32,8 @@ class RecordFile:
         self._lock = threading.Lock()
         self._records = {record.key: record for record in read_records(path)} if path.exists() else {}
         try:
-            if path.exists():
-                _cut_torn_line(path)
-            self._file = path.open("ab", buffering=0)  # one write a line, so that even two processes never mix lines
+            self._file = JsonLines(path)
+            path.touch()
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write records to {path}: {error.strerror}; choose another folder"
@@ -43,10 +41,9 @@ class RecordFile:
 
     def append(self, record: Record) -> None:
         """Writes one record and hands it to the operating system before returning."""
-        line = (record.to_json() + "\n").encode()
+        line = record.to_json().encode()
         with self._lock:
-            if self._file.write(line) < len(line):  # a full disk takes a part and says so by the count alone
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._file.append(line)
             self._records[record.key] = record
 
     @property
@@ -67,11 +64,10 @@ def read_records(path: Path) -> tuple[Record, ...]:
         RecordError: the file cannot be read, or a line other than a torn last one is no record.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = [line.decode("utf-8", "replace") for _, line in whole_lines(path)]
     except OSError as error:
         raise RecordError(f"cannot read records from {path}: {error.strerror}") from error
-    complete = text.split("\n")[:-1]  # not splitlines(), which also cuts at separators that an answer may contain
-    return tuple({record.key: record for record in _parse(complete, path)}.values())
+    return tuple({record.key: record for record in _parse(lines, path)}.values())
 
 
 def _parse(lines: Iterable[str], path: Path) -> Iterable[Record]:
@@ -80,11 +76,3 @@ def _parse(lines: Iterable[str], path: Path) -> Iterable[Record]:
             yield Record.from_json(line)
         except RecordError as error:
             raise RecordError(f"{path}, line {number}: {error}; remove that line to go on without it") from error
-
-
-def _cut_torn_line(path: Path) -> None:
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)

@@ -1,6 +1,4 @@
-"""The lines of one file of rows, without reading the rows: where each begins, which prompts they are of,
-and a torn last one cut off.
-"""
+"""The lines of one file of rows, without reading the rows: where each begins, and which prompts they are of."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dspy_fusion.programs.banks.json_lines import whole_lines
 from dspy_fusion.programs.errors import RecordError
 
 from .synthesized_rows import Row, read_rows
@@ -23,16 +22,13 @@ def row_places(path: Path) -> dict[int, tuple[int, int]]:
         RecordError: a line is no row.
     """
     places: dict[int, tuple[int, int]] = {}
-    offset = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            found = _INDEX.match(line)
-            if found is None:
-                raise RecordError(
-                    f"{path}, line {number} is no row: {line[:60]!r}; remove that line to have its row made again"
-                )
-            places.setdefault(int(found[1]), (offset, len(line)))
-            offset += len(line)
+    for number, (begin, line) in enumerate(whole_lines(path), 1):
+        match = _INDEX.match(line)
+        if match is None:
+            raise RecordError(
+                f"{path}, line {number} is no row: {line[:60]!r}; remove that line to have its row made again"
+            )
+        places.setdefault(int(match[1]), (begin, len(line)))
     return places
 
 
@@ -50,23 +46,6 @@ def count_lines(path: Path) -> int:
     """How many lines a file has."""
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cuts off what was being written when the writer was killed: everything behind the last line feed."""
-    with path.open("r+b") as file:
-        end = file.seek(0, 2)
-        keep = end
-        while keep > 0:
-            begin = max(0, keep - _CHUNK)
-            file.seek(begin)
-            found = file.read(keep - begin).rfind(b"\n")
-            if found >= 0:
-                keep = begin + found + 1
-                break
-            keep = begin
-        if keep < end:
-            file.truncate(keep)
 
 
 def rewrite(source: Path, target: Path, unwanted: Callable[[Row], bool]) -> None:

@@ -9,18 +9,18 @@ unfinished files only.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
+from dspy_fusion.programs.banks.json_lines import JsonLines
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .part_files import count_lines, cut_torn_line, rewrite, row_places, rows_in_order
+from .part_files import count_lines, rewrite, row_places, rows_in_order
 from .synthesized_rows import Row, read_rows
 
 OPEN_SHARDS = 3
@@ -45,7 +45,7 @@ class _Part:
 
     path: Path
     there: bytearray
-    file: BinaryIO | None = field(default=None, repr=False)
+    file: JsonLines | None = field(default=None, repr=False)
 
     @property
     def count(self) -> int:
@@ -123,15 +123,14 @@ class Shards:
         Raises:
             ConfigurationError: the row cannot be written, such as where the disk is full.
         """
-        line, shard = row.to_line(), row.index // self.rows
+        line, shard = row.to_line()[:-1], row.index // self.rows
         with self._writing(), self._lock:
             if shard < self._finished:
                 self._reopen_last()
             part = self._parts.setdefault(shard, _Part(self._part_path(shard), bytearray(self.rows)))
             if part.file is None:
-                part.file = part.path.open("ab", buffering=0)
-            if part.file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                part.file = JsonLines(part.path)
+            part.file.append(line)
             part.there[row.index % self.rows] = 1
 
     def finish_next(self, marker: Marker) -> None:
@@ -206,11 +205,11 @@ class Shards:
             self._parts = {self._number(path): self._read_part(path) for path in self.folder.glob("rows-*.part")}
 
     def _read_part(self, path: Path) -> _Part:
-        cut_torn_line(path)
+        file = JsonLines(path)
         there = bytearray(self.rows)
         for index in row_places(path):
             there[index % self.rows] = 1
-        return _Part(path, there)
+        return _Part(path, there, file)
 
     def _reopen_last(self) -> None:
         """The last finished file was shorter than the others and there are more prompts now."""

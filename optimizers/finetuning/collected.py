@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 from .identities import differing
@@ -65,7 +65,8 @@ class Collected:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._size = self._open(json.loads(json.dumps(about)))
+            self._file = JsonLines(path)
+            self._open(json.loads(json.dumps(about)))
         except OSError as error:
             raise RecordError(f"cannot open {path}: {error.strerror}") from error
 
@@ -114,42 +115,28 @@ class Collected:
 
     def keep(self, key: str, value: Any) -> None:
         """Appends a result."""
-        line = json.dumps({"key": key, "value": value}, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps({"key": key, "value": value}, ensure_ascii=False).encode()
         try:
-            with self._lock, self.path.open("ab") as file:
-                file.write(line)
-                self._places[key] = self._size
-                self._size += len(line)
+            with self._lock:
+                self._places[key] = self._file.append(line)
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, self._size)  # half a line would spoil the next one
             raise RecordError(f"cannot write to {self.path}: {error.strerror}; what was kept before is safe") from error
 
-    def _open(self, about: dict[str, Any]) -> int:
-        whole = 0
-        if self.path.exists():
-            with self.path.open("rb+") as file:
-                whole = self._read(file, about)
-                file.truncate(whole)
-        if not whole:
-            self.path.write_bytes(json.dumps({"about": about}).encode() + b"\n")
-            whole = self.path.stat().st_size
-        return whole
+    def _open(self, about: dict[str, Any]) -> None:
+        if not self._read(about):
+            self._file.append(json.dumps({"about": about}).encode())
 
-    def _read(self, file: Any, about: dict[str, Any]) -> int:
-        whole = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                if not whole and not b'{"about": '.startswith(line[:10]):
-                    raise RecordError(f"{self.path} is no file of a fine-tuning; choose another output folder")
-                break
-            found = _parsed(line, "key" if whole else "about", self.path)
-            if whole:
-                self._places[found] = whole
+    def _read(self, about: dict[str, Any]) -> bool:
+        """Notes where the results lie; returns whether there is a first line, which says how they were made."""
+        begun = False
+        for begin, line in whole_lines(self.path) if self.path.exists() else ():
+            told = _parsed(line, "key" if begun else "about", self.path)
+            if begun:
+                self._places[told] = begin
             else:
-                _check_same(self.path, found, about)
-            whole += len(line)
-        return whole
+                _check_same(self.path, told, about)
+            begun = True
+        return begun
 
 
 class Failures:
