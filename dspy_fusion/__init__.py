@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         embedded_lm as embedded_lm,
         load_models as load_models,
         load_program as load_program,
+        local_lm as local_lm,
         save_program as save_program,
     )
 
@@ -157,6 +158,7 @@ else:
                 "ModelCatalogue",
                 "ModelEntry",
                 "embedded_lm",
+                "local_lm",
                 "load_models",
                 "load_program",
                 "save_program",

@@ -12,6 +12,7 @@ _EXTRAS = {
     "dspy_fusion.optimizers.finetuning": "finetune",
     "dspy_fusion.optimizers": "optimizers",
     "dspy_fusion.serving.endpoint": "serve",
+    "dspy_fusion.serving.local": "local",
     "dspy_fusion.serving": "serving",
     "dspy_fusion.experiments": "experiments",
 }

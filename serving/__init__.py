@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .catalogue.models import ModelCatalogue as ModelCatalogue, load_models as load_models
     from .embedded.embedded_lm import embedded_lm as embedded_lm
     from .endpoint.saved_program import load_program as load_program, save_program as save_program
+    from .local.local_lm import local_lm as local_lm
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -18,6 +19,7 @@ else:
             ".catalogue.model_entry": ("ModelEntry", "Price"),
             ".catalogue.models": ("ModelCatalogue", "load_models"),
             ".embedded.embedded_lm": ("embedded_lm",),
+            ".local.local_lm": ("local_lm",),
             ".endpoint.saved_program": ("load_program", "save_program"),
         },
     )

@@ -19,6 +19,8 @@ from dspy_fusion.serving.catalogue.model_entry import ModelEntry
 from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
 from dspy_fusion.serving.catalogue.probe import probe
 from dspy_fusion.serving.catalogue.probe_report import ProbeReport, complaints, keep_report
+from dspy_fusion.serving.local.known_models import KNOWN_MODELS
+from dspy_fusion.serving.local.model_files import model_file
 
 from ..presentation.quiet import only_errors_logged
 
@@ -40,9 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
     )
 
+    what.add_argument("--available", action="store_true", help="list small models that can be had and run here by name")
+    what.add_argument(
+        "--get", metavar="NAME", help="download one of them (resumed, checked by its hash), or say where it is"
+    )
+
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Lists, asks or probes the models."""
+    if arguments.available:
+        return _available(console)
+    if arguments.get:
+        console.print(f"{arguments.get}: {model_file(arguments.get)}", markup=False, soft_wrap=True)
+        return 0
     models = load_models(arguments.models_file)
     if arguments.probe is not None:
         with only_errors_logged(
@@ -61,6 +73,20 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     console.print(
         "Any litellm model string, such as hosted_vllm/Qwen/Qwen3-8B, does as a name too; addresses and keys go into a"
         " models.toml."
+    )
+    return 0
+
+
+def _available(console: Console) -> int:
+    """The known GGUF files."""
+    table = _table("Models that run on this machine", "name", "download", "context", "licence", "good for")
+    for model in KNOWN_MODELS.values():
+        table.add_row(model.name, f"{model.megabytes} MB", f"{model.context:,}", model.licence, model.about)
+    console.print(table)
+    console.print(
+        'Use one anywhere as local/NAME, in Python as local_lm("NAME"); any other GGUF file by its path, or as'
+        " hf:owner/name:file.gguf. They need the extra local.",
+        markup=False,
     )
     return 0
 
@@ -134,4 +160,6 @@ def _table(title: str, *heads: str) -> Table:
 
 def _where(entry: ModelEntry) -> str:
     key = f", key in {entry.key}{'' if os.environ.get(entry.key) else ' (not set)'}" if entry.key else ""
+    if entry.is_local:
+        return "this machine"
     return ("this process" if entry.is_embedded else ", ".join(entry.where) or "the provider") + key

@@ -9,11 +9,14 @@ from typing import Any
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..embedded import PREFIX
+from ..local import PREFIX as LOCAL_PREFIX
 from .model_entry import ENGINES, ModelEntry, Price, check_sampling
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_TEXTS = ("model", "engine", "key", "about", "fallback")
+_TEXTS = ("model", "engine", "key", "about", "fallback", "gguf", "sha256")
 _NOT_EMBEDDED = ("address", "addresses", "engine", "key", "max_concurrency", "timeout", "fallback", "one_request")
+_LOCAL = ("gguf", "sha256", "parallel", "threads", "lora")
+_NOT_LOCAL = (*_NOT_EMBEDDED, "gpus")
 
 
 def read_entry(name: str, table: object) -> ModelEntry:
@@ -24,6 +27,8 @@ def read_entry(name: str, table: object) -> ModelEntry:
     """
     if not isinstance(table, dict):
         raise ConfigurationError(f'{name} is {table!r}; a model is a table: [{name}] and below it model = "..."')
+    if "gguf" in table:
+        table = {"model": f"{LOCAL_PREFIX}{name}", **table}
     allowed = [item.name for item in fields(ModelEntry)]
     for key in table:
         if key not in allowed:
@@ -31,7 +36,9 @@ def read_entry(name: str, table: object) -> ModelEntry:
     _check_texts(name, table)
     _check_numbers(name, table)
     check_sampling(table.get("sampling", {}), f"[{name}]")
-    rest = {key: value for key, value in table.items() if key not in ("address", "addresses", "price")}
+    _check_local(name, table)
+    apart = ("address", "addresses", "price", "lora")
+    rest = {key: value for key, value in table.items() if key not in apart} | {"lora": tuple(table.get("lora", ()))}
     entry = ModelEntry(**rest, **_read_addresses(name, table), price=_read_price(name, table.get("price", {})))
     if not isinstance(entry.one_request, bool | None):
         raise ConfigurationError(f"[{name}] one_request must be true or false, but is {entry.one_request!r}")
@@ -93,8 +100,19 @@ def _check_texts(name: str, table: dict[str, Any]) -> None:
         raise ConfigurationError(f"[{name}] is embedded and runs in this process; leave out {present[0]}")
 
 
+def _check_local(name: str, table: dict[str, Any]) -> None:
+    is_local = table["model"].startswith(LOCAL_PREFIX)
+    if is_local and (present := [key for key in _NOT_LOCAL if key in table]):
+        raise ConfigurationError(f"[{name}] is a local model, run on this machine; leave out {present[0]}")
+    if not is_local and (present := [key for key in _LOCAL if key in table]):
+        raise ConfigurationError(f"[{name}] {present[0]} goes with gguf only, a file that is run on this machine")
+    lora = table.get("lora", [])
+    if not isinstance(lora, list) or not all(isinstance(path, str) for path in lora):
+        raise ConfigurationError(f'[{name}] lora is {lora!r}; give a list of files such as ["adapter.gguf"]')
+
+
 def _check_numbers(name: str, table: dict[str, Any]) -> None:
-    for key in ("context", "max_concurrency"):
+    for key in ("context", "max_concurrency", "parallel", "threads"):
         if key in table and (type(table[key]) is not int or table[key] < 1):
             raise ConfigurationError(f"[{name}] {key} must be a whole number from 1, but is {table[key]!r}")
     for key in ("timeout", "gpus"):

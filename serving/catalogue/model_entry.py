@@ -15,6 +15,7 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 
 from ..embedded import PREFIX
+from ..local import CONTEXT as LOCAL_CONTEXT, PREFIX as LOCAL_PREFIX
 from ..replicas.affinity import affinity_of
 from ..replicas.gpu_time import GpuTime
 from ..replicas.router import RoutedLM
@@ -46,7 +47,8 @@ class ModelEntry:
     """A model that can be asked.
 
     Attributes:
-        model: a litellm model string such as ``hosted_vllm/Qwen/Qwen3-8B``, or ``embedded/`` and a name or path.
+        model: a litellm model string such as ``hosted_vllm/Qwen/Qwen3-8B``, ``embedded/`` and a name or path, or
+            ``local/`` and the name of a known GGUF file.
         address: base URL of its server, such as ``http://localhost:8000/v1``; empty for the provider's own.
         addresses: base URLs of several servers of the same model, instead of ``address`` (which may be written as a
             list, too).
@@ -63,6 +65,12 @@ class ModelEntry:
         one_request: whether the candidates of a question are drawn in one request with ``n``, where a probe has found
             that the server honours it (:class:`TogetherLM` says what is lost); None for where the prompt has a price,
             which is then paid once.
+        gguf: the GGUF file that llama.cpp runs on this machine: a path, ``hf:owner/name:file.gguf``, or the name of a
+            known model.
+        sha256: what that file must have; empty for a known model's own, or any.
+        parallel: how many answers of it are written at once.
+        threads: cores that work on it; 0 for all.
+        lora: LoRA adapters for it, as GGUF files.
     """
 
     model: str
@@ -79,12 +87,19 @@ class ModelEntry:
     fallback: str = ""
     gpus: float = 0.0
     one_request: bool | None = None
+    gguf: str = ""
+    sha256: str = ""
+    parallel: int = 4
+    threads: int = 0
+    lora: tuple[str, ...] = ()
 
     @property
     def why_not_together(self) -> str:
         """What stands in the way of one request for several candidates, or an empty string."""
         if len(self.where) > 1:
             return "several addresses"
+        if self.is_local:
+            return "a local model, which always draws together"
         if self.is_embedded or self.engine != "litellm":
             return 'an engine other than "litellm"'
         return next((f"the sampling option {name}" for name in CANNOT_SEND if name in self.sampling), "")
@@ -100,6 +115,11 @@ class ModelEntry:
     def where(self) -> tuple[str, ...]:
         """Its addresses, or nothing for the provider's own."""
         return self.addresses or ((self.address,) if self.address else ())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether llama.cpp runs it on this machine."""
+        return self.model.startswith(LOCAL_PREFIX)
 
     @property
     def is_embedded(self) -> bool:
@@ -126,6 +146,8 @@ class ModelEntry:
             from .. import embedded_lm  # numpy and tokenizers are loaded only where such a model is asked for
 
             return embedded_lm(self.model, cache=cache, **options)
+        if self.is_local:
+            return self._local_lm(cache=cache, **options)
         if self.engine == "native" and (dropped := [name for name in _NOT_NATIVE if name in options]):
             raise ConfigurationError(
                 f'{self.model}: the native engine does not send {dropped[0]}; use engine = "litellm"'
@@ -146,6 +168,20 @@ class ModelEntry:
         settings.pop("api_base", None)
         affinity = affinity_of(self.where or (self.model,), self.max_concurrency)
         return RoutedLM(self.model, affinity=affinity, fallback=fallback, **settings)
+
+    def _local_lm(self, *, cache: bool, **options: Any) -> dspy.LM:
+        from ..local.local_lm import local_lm
+
+        return local_lm(
+            self.gguf or self.model.removeprefix(LOCAL_PREFIX),
+            sha256=self.sha256,
+            context=self.context or LOCAL_CONTEXT,
+            parallel=self.parallel,
+            threads=self.threads or None,
+            lora=self.lora,
+            cache=cache,
+            **options,
+        )
 
     def _connection(self) -> dict[str, Any]:
         connection: dict[str, Any] = {"api_base": self.address} if self.address else {}

@@ -19,11 +19,13 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..embedded import PREFIX, SUFFIX
+from ..local import PREFIX as LOCAL_PREFIX
 from .entry_tables import check_fallbacks, read_entry
 from .model_entry import ModelEntry, Price
 from .probe_report import draws_together, kept_complaints
 
 DEFAULT_FILE = "models.toml"
+GGUF_SUFFIX = ".gguf"
 logger = logging.getLogger(__name__)
 
 
@@ -57,6 +59,8 @@ class ModelCatalogue:
             return self.entries[name]
         if name.endswith(SUFFIX):
             return ModelEntry(PREFIX + name.removeprefix(PREFIX))
+        if name.endswith(GGUF_SUFFIX):
+            return ModelEntry(LOCAL_PREFIX + name.removeprefix(LOCAL_PREFIX))
         if all(name.partition("/")):
             return ModelEntry(name)
         near = difflib.get_close_matches(name, self.names, 1)
@@ -93,7 +97,8 @@ class ModelCatalogue:
         """
         chosen = {name: self.entry(name) for name in names or self.names}
         models = {
-            name: str(self.lm(name).model) if entry.is_embedded else entry.model for name, entry in chosen.items()
+            name: str(self.lm(name).model) if entry.is_embedded or entry.is_local else entry.model
+            for name, entry in chosen.items()
         }
         return {models[name]: (entry.price.input, entry.price.output) for name, entry in chosen.items()}
 

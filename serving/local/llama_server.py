@@ -17,11 +17,11 @@ import threading
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, FusionError
+from dspy_fusion.programs.extras import require
 
 from .gguf_file import GgufFile, read_gguf
 
@@ -162,8 +162,7 @@ class LlamaServer:
         return Path(self.options.model).name
 
     def _start(self) -> None:
-        if find_spec("xllamacpp") is None:
-            raise ConfigurationError(f"{self._name} is run by xllamacpp: pip install 'dspy-fusion[local]'")
+        require("a local model", "local", "xllamacpp")
         self.options.check()
         self._log = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(

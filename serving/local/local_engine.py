@@ -27,7 +27,6 @@ from ..replicas.places import wait_while_wanted
 from ..replicas.together import split
 from .llama_server import LlamaOptions, LlamaServer, shared_server
 
-PREFIX = "local/"
 logger = logging.getLogger(__name__)
 
 

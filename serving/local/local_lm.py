@@ -10,9 +10,10 @@ from typing import Any
 import dspy
 
 from ..replicas.gathered_requests import Gathering
+from . import CONTEXT, PREFIX
 from .known_models import KNOWN_MODELS
 from .llama_server import LlamaOptions, lora_adapters, shared_server
-from .local_engine import PREFIX, AsyncLocalEngine, LocalEngine
+from .local_engine import AsyncLocalEngine, LocalEngine
 from .model_files import digest_of, model_file
 
 
@@ -20,7 +21,7 @@ def local_lm(
     model: str | Path,
     *,
     sha256: str = "",
-    context: int = 4096,
+    context: int = CONTEXT,
     parallel: int = 4,
     threads: int | None = None,
     gpu_layers: int = -1,

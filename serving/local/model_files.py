@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.extras import needs
 
 from .known_models import KNOWN_MODELS, KnownModel
 
@@ -67,12 +68,8 @@ def _downloaded(reference: str) -> Path:
     local = Path(os.environ.get(FOLDER_VARIABLE, ""), Path(match["file"]).name)
     if os.environ.get(FOLDER_VARIABLE) and local.is_file():
         return local
-    try:
+    with needs("downloading a model", "local"):
         from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{reference} has to be downloaded, which needs huggingface_hub: pip install 'dspy-fusion[local]'"
-        ) from error
     try:
         return Path(hf_hub_download(match["repository"], match["file"], revision=match["revision"]))
     except Exception as error:
