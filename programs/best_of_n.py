@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import dspy
 
 from .calls.drawing import Steps
+from .errors import ConfigurationError
 from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool, Usage
 from .sampling_program import Drawn, SamplingProgram
-from .scorers.scorer import Reward, Scorer, as_scorer, check_scored
+from .scorers.scorer import Reward, RewardFunction, Scorer, as_scorer, check_scored
 from .tasks.hyperparameters import Hyperparameter
 
 
 class BestOfN(SamplingProgram):
-    """Draws ``n`` candidates side by side and returns the one with the highest score;
-    equal scores go to the lowest index.
+    """Draws up to ``n`` candidates and returns the one with the highest score; equal scores go to the lowest index.
 
-    Takes the same ``reward_fn`` as ``dspy.BestOfN``. With a ``threshold``, candidates are drawn in rounds of
-    ``max_concurrency`` and the drawing stops after the first round in which one reaches it; ``max_concurrency=1`` stops
-    exactly where ``dspy.BestOfN`` stops.
+    ``dspy.BestOfN``'s call works as it is, ``BestOfN(module=..., N=3, reward_fn=f, threshold=1.0, fail_count=1)``, by
+    name or in that order: with a ``threshold`` candidates are drawn one after another, and the first that reaches it is
+    the answer. ``max_concurrency`` draws rounds of so many side by side instead, and the drawing stops after the first
+    round in which one reaches the threshold. Without a threshold all are drawn at once.
+
+    Unlike there, candidates are drawn with ``temperature`` and seeds, nothing is kept between calls, and where every
+    candidate failed there is always an exception, never None.
 
     Args:
-        program: the task program.
-        n: how many candidates, at least 1.
-        scorer: a function ``(args, prediction) -> float``, or a :class:`Scorer`.
+        program: the task program, also called ``module``.
+        n: how many candidates at most, at least 1, also called ``N``; 5 by default.
+        scorer: a function ``(args, prediction) -> number``, also called ``reward_fn``, or a :class:`Scorer`. A number
+            may be of any type that ``float`` takes: numpy's, bool, Decimal, or a ``dspy.Prediction`` with a score.
         threshold: a score that is good enough to stop at; None draws all.
+        fail_count: how many failures are let pass, as ``dspy.BestOfN`` counts them (candidate i fails the call where
+            ``i > fail_count`` minus the failures before it); the exception of the candidate or of the reward function
+            is raised then. None, the default, leaves that to ``quorum``; with ``reward_fn`` it means ``n``.
+        module: another name of ``program``.
+        N: another name of ``n``.
+        reward_fn: another name of ``scorer``.
         **options: see :class:`SamplingOptions`.
 
     Raises:
@@ -40,18 +52,44 @@ class BestOfN(SamplingProgram):
 
     def __init__(
         self,
-        program: dspy.Module,
-        *,
-        n: int = 5,
-        scorer: Scorer | Reward,
+        program: dspy.Module | None = None,
+        n: int | None = None,
+        scorer: Scorer | Reward | None = None,
         threshold: float | None = None,
+        fail_count: int | None = None,
+        *,
+        module: dspy.Module | None = None,
+        N: int | None = None,  # noqa: N803 (DSPy's name)
+        reward_fn: Reward | None = None,
         **options: Unpack[SamplingOptions],
     ) -> None:
-        super().__init__(program, **options)
-        self.n = Hyperparameter("n", n, low=1, search=(1, 16))
-        self.check_quorum_fits("n", n)
-        self.scorer = as_scorer(scorer, self.signature)
+        super().__init__(_one_of("program", program, "module", module), **options)
+        count = 5 if n is None and N is None else _one_of("n", n, "N", N)
+        self.n = Hyperparameter("n", count, low=1, search=(1, 16))
+        self.check_quorum_fits("n", count)
+        self.scorer = as_scorer(_one_of("scorer", scorer, "reward_fn", reward_fn), self.signature)
         self.threshold = threshold
+        self._fail_count = fail_count or (None if reward_fn is None else count)
+
+    @property
+    def module(self) -> dspy.Module:
+        """The task program, as ``dspy.BestOfN`` calls it."""
+        return self.program
+
+    @property
+    def N(self) -> int:  # noqa: N802 (DSPy's name)
+        """How many candidates at most, as ``dspy.BestOfN`` calls it."""
+        return self.n.value
+
+    @property
+    def reward_fn(self) -> Scorer | Reward:
+        """The reward function, or the scorer where it is none."""
+        return self.scorer.call.reward if isinstance(self.scorer, RewardFunction) else self.scorer
+
+    @property
+    def fail_count(self) -> int:
+        """How many failures are let pass; ``n`` where nothing else was said."""
+        return self._fail_count or self.n.value
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws, scores, and takes the best."""
@@ -60,10 +98,10 @@ class BestOfN(SamplingProgram):
         return self.take(chosen, Pool(drawn.candidates, chosen.index, usage=drawn.usage, depth=drawn.rounds))
 
     def _draw_until_good_enough(self, inputs: dict[str, Any]) -> Steps[Drawn]:
-        if self.threshold is None:
+        if self.threshold is None and self._fail_count is None:
             return (yield from self.draw(inputs, self.n.value, self.scorer))
         attempts = self.attempts(inputs, self.n.value, logprobs=self.scorer.needs_logprobs)
-        size = self.max_concurrency or len(attempts)
+        size = self.max_concurrency or (len(attempts) if self.threshold is None else 1)
         seen: list[Candidate] = []
         usage, rounds = Usage(), 0
         for begin in range(0, len(attempts), size):
@@ -72,10 +110,31 @@ class BestOfN(SamplingProgram):
             scores = yield from self.score(inputs, fresh, self.scorer)
             usage, rounds = usage + scores.usage, rounds + scores.rounds
             seen.extend(scores.candidates)
-            if any(
-                candidate.score is not None and candidate.score >= self.threshold for candidate in scores.candidates
-            ):
+            self._check_failures(seen)
+            if self._is_good_enough(scores.candidates):
                 break
+        self._check_failures(seen, at_end=True)
         self.check_quorum(seen)
         check_scored(self.scorer, seen)
         return Drawn(tuple(seen), usage, rounds)
+
+    def _is_good_enough(self, candidates: Sequence[Candidate]) -> bool:
+        scores = [candidate.score for candidate in candidates if candidate.score is not None]
+        return self.threshold is not None and any(score >= self.threshold for score in scores)
+
+    def _check_failures(self, seen: Sequence[Candidate], *, at_end: bool = False) -> None:
+        """Raises what a candidate failed of where ``dspy.BestOfN`` raises it, and at the end where all have failed."""
+        if self._fail_count is None:
+            return
+        failures = [candidate for candidate in seen if candidate.score is None]
+        for before, candidate in enumerate(failures):
+            is_last = at_end and len(failures) == len(seen) == before + 1
+            if candidate.exception is not None and (candidate.index > self._fail_count - before or is_last):
+                raise candidate.exception
+
+
+def _one_of(name: str, value: Any, other: str, alias: Any) -> Any:
+    if (value is None) == (alias is None):
+        told = "only one" if value is not None else "one"
+        raise ConfigurationError(f"BestOfN needs {told} of {name}= and {other}=, which mean the same")
+    return alias if value is None else value

@@ -41,6 +41,8 @@ class FusingProgram(SamplingProgram):
     The fusor's options are described in :class:`FusingOptions`.
     """
 
+    takes_any_module = False
+
     def __init__(
         self,
         program: dspy.Module,

@@ -28,7 +28,8 @@ class SamplingOptions(TypedDict, total=False):
         deadline_seconds: wall time for each round of calls, above 0; what is late is left behind and counts as failed.
             None (the default) waits.
         max_concurrency: how many calls of one input run at once, at least 1; None (the default) for all.
-        signature: the task's signature, needed only when the program has more than one predictor.
+        signature: the task's signature; None (the default) for the program's own, or for what its ``forward`` takes and
+            its first answer holds.
         bank: where every answer of a model (candidates, aggregations, fusions, verdicts) is kept and replayed from;
             None (the default) keeps nothing.
     """

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from .calls.attempts import Attempt
-from .calls.drawing import Batch, Steps, arun, run
+from .calls.drawing import Batch, Steps, arun, noting_left_out, run
 from .errors import ConfigurationError, QuorumNotMet
 from .pools.candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, Usage
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .tasks.hyperparameters import Hyperparameter
+from .tasks.open_tasks import closed_task, output_names, program_task, thawed
 from .tasks.signatures import task_signature
 from .tasks.task_text import task_text
 from .visible_options import VisibleOptions
@@ -35,7 +36,10 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
 
     The other options are described in :class:`SamplingOptions`.
+
     """
+
+    takes_any_module = True  # whether the fields of the answers may become known with the first of them
 
     def __init__(
         self,
@@ -51,9 +55,11 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         bank: CandidateBank | None = None,
     ) -> None:
         super().__init__()
-        self.signature = task_signature(program, signature)
+        self.signature, self.loose = program_task(program, signature)
+        if self.loose and not self.takes_any_module:
+            self.signature, self.loose = task_signature(program), False
         self._has_given_signature = signature is not None
-        self.program = _thawed(program)
+        self.program = thawed(program)
         self.lms = None if lms is None else _checked_lms(lms)
         self.temperature = optional_temperature("temperature", temperature)
         self.seed = seed
@@ -74,11 +80,9 @@ class SamplingProgram(VisibleOptions, dspy.Module):
 
     def _check_named(self, args: Sequence[Any]) -> None:
         if args:
-            names = list(self.signature.input_fields)
-            call = ", ".join(f"{name}=..." for name in names)
+            call = ", ".join(f"{name}=..." for name in self.signature.input_fields)
             raise ConfigurationError(
-                f"{type(self).__name__} takes its inputs by name, but got {len(args)} without one; the input fields of"
-                f" the task are {', '.join(names)}: write program({call})"
+                f"{type(self).__name__} takes its inputs by name, but got {len(args)} without; write program({call})"
             )
 
     @abstractmethod
@@ -109,6 +113,7 @@ class SamplingProgram(VisibleOptions, dspy.Module):
                 seed=self.seed,
                 logprobs=logprobs,
                 adapter=adapter,
+                loose=self.loose,
             )
             for index in range(count)
         ]
@@ -179,7 +184,19 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         prediction = source.prediction
         if prediction is None:
             raise ConfigurationError(f"candidate {source.index} has no answer: {source.error}")
-        return PooledPrediction.of({name: prediction[name] for name in self.signature.output_fields}, pool)
+        names = output_names(self.signature, prediction, loose=self.loose and source.layer == 0)
+        return PooledPrediction.of({name: prediction[name] for name in names}, pool)
+
+    def task_of(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> type[dspy.Signature]:
+        """The task's signature, which for some programs only their answers show.
+
+        Raises:
+            ConfigurationError: the answers do not make it clear.
+        """
+        if not self.loose:
+            return self.signature
+        answers = [candidate.prediction for candidate in candidates if candidate.prediction is not None]
+        return closed_task(self.signature, self.program, inputs, answers)
 
 
 @dataclass(frozen=True)
@@ -195,25 +212,6 @@ class Drawn:
         """Cost by role."""
         usage = {"candidates": Usage.total(candidate.usage for candidate in self.candidates)}
         return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != NOTHING_USED else {})
-
-
-def noting_left_out(steps: Steps[dspy.Prediction]) -> Steps[dspy.Prediction]:
-    """The same steps; the pool of what they return also says what was not sent to whom in any of them."""
-    models: dict[str, dict[str, None]] = {}
-    try:
-        batch = next(steps)
-        while True:
-            candidates = yield batch
-            for candidate in candidates:
-                for option, model in candidate.left_out.items():
-                    models.setdefault(option, {})[model] = None
-            batch = steps.send(candidates)
-    except StopIteration as finished:
-        prediction = finished.value
-    if models and isinstance(prediction, PooledPrediction) and prediction.pool is not None:
-        left_out = {option: tuple(names) for option, names in models.items()}
-        object.__setattr__(prediction, "pool", replace(prediction.pool, left_out=left_out))
-    return prediction
 
 
 def leave_trace(sources: Sequence[Candidate]) -> None:
@@ -257,14 +255,3 @@ def _positive(name: str, value: float | None) -> float | None:
     if value is not None and not (isinstance(value, int | float) and value > 0):
         raise ConfigurationError(f"{name} must be a positive number of seconds or None, but got {name}={value!r}")
     return value
-
-
-def _thawed(program: dspy.Module) -> dspy.Module:
-    """The program itself, or a copy when an optimizer has marked it as compiled:
-    DSPy would leave a compiled child out of saved state.
-    """
-    if not getattr(program, "_compiled", False):
-        return program
-    copied = program.deepcopy()
-    copied._compiled = False
-    return copied

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,14 +23,13 @@ import dspy
 
 from ..pools.candidates import Candidate, Usage
 from ..redaction import described, know_lm
-from ..tasks.endings import empty_field
+from ..tasks.endings import empty_field, mean_logprob
+from ..tasks.open_tasks import output_names
 from ..tasks.signatures import encodable
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
 from .metering import Meter, Stopped
 
-_LAYER_STRIDE = (
-    1000  # rollout ids of layer 1 begin here, those of layer 2 at twice this, so no two attempts of a call share one
-)
+_LAYER_STRIDE = 1000  # between the rollout ids of two layers, so that no two attempts of a call share one
 _lineage: ContextVar[tuple[int, ...]] = ContextVar("dspy_fusion_lineage", default=())
 
 
@@ -51,6 +49,7 @@ class Attempt:
         logprobs: whether to ask the model for log-probabilities.
         streams: whether a listener may follow this call token by token.
         banked: whether a bank may keep the result; not so for what a user's own function computes.
+        loose: whether the answer may have other fields than the signature, which then does not know the module's.
         deadline_seconds: after which nobody waits for it any more, or None.
         asked: a signature that the module, a predictor, is called with instead of its own.
         beside: the name of a further output that is kept where the answer has it.
@@ -69,6 +68,7 @@ class Attempt:
     logprobs: bool = False
     streams: bool = False
     banked: bool = True
+    loose: bool = False
     deadline_seconds: float | None = None
     asked: type[dspy.Signature] | None = None
     beside: str = ""
@@ -87,9 +87,7 @@ class Attempt:
             with self._scope(meter) as call:
                 answer = call.module(**self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
-        except Stopped as stopped:
-            return self._failed(stopped.error, meter, time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 (a failed attempt is data)
+        except (Stopped, Exception) as error:  # noqa: BLE001 (a failed attempt is data)
             return self._failed(error, meter, time.monotonic() - started)
 
     async def amake(self, meter: Meter) -> Candidate:
@@ -101,9 +99,7 @@ class Attempt:
             with self._scope(meter) as call:
                 answer = await call.module.acall(**self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
-        except Stopped as stopped:
-            return self._failed(stopped.error, meter, time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 (a failed attempt is data)
+        except (Stopped, Exception) as error:  # noqa: BLE001 (a failed attempt is data)
             return self._failed(error, meter, time.monotonic() - started)
 
     @property
@@ -112,39 +108,35 @@ class Attempt:
 
     def kept_outputs(self, answer: dspy.Prediction) -> list[str]:
         """The names of those outputs that a bank keeps."""
-        return [*self.signature.output_fields, *([self.beside] if self.beside in answer else [])]
+        names = output_names(self.signature, answer, loose=self.loose)
+        return [*names, *([self.beside] if self.beside in answer else [])]
 
     def failed(self, error: str, usage: Usage, seconds: float) -> Candidate:
         """The candidate of this attempt when it did not succeed."""
         return Candidate(self.index, None, error, self.lm_name, self.layer, usage, seconds)
 
-    def _failed(self, error: Exception, meter: Meter, seconds: float) -> Candidate:
-        made = self.failed(describe(error), meter.usage, seconds)
-        return replace(made, reasoning=meter.reasoning, left_out=meter.left_out, exception=error)
+    def _failed(self, raised: Stopped | Exception, meter: Meter, seconds: float) -> Candidate:
+        error = raised.error if isinstance(raised, Stopped) else raised
+        failed = self.failed(describe(error), meter.usage, seconds)
+        return replace(failed, reasoning=meter.reasoning, left_out=meter.left_out, exception=error)
 
     def _succeeded(self, answer: Any, call: _Call, meter: Meter, seconds: float) -> Candidate:
         if not isinstance(answer, dspy.Prediction):
             raise TypeError(f"{type(self.module).__name__} returned {type(answer).__name__}, not a dspy.Prediction")
-        for name in self.signature.output_fields:
+        names = output_names(self.signature, answer, loose=self.loose)
+        for name in names:
             if name not in answer:
                 raise KeyError(f"the prediction lacks the output field {name!r}; it has {list(answer.keys())}")
             if (repaired := encodable(answer[name])) is not answer[name]:
                 answer[name] = repaired
         if meter.is_cut_off:
             raise AnswerCutOff(CUT_OFF)
-        if name := empty_field(self.signature, answer):
+        if name := empty_field(self.signature, answer, names):
             raise NoAnswer(f"the field {name!r} of the answer is empty; give it a default where that is an answer")
         rows = tuple((call.originals.get(id(row[0]), row[0]), *row[1:]) for row in call.trace or ())
         logprob = mean_logprob(answer.get("logprobs"))
         return Candidate(
-            self.index,
-            answer,
-            None,
-            self.lm_name,
-            self.layer,
-            meter.usage,
-            seconds,
-            logprob,
+            *(self.index, answer, None, self.lm_name, self.layer, meter.usage, seconds, logprob),
             by_model=meter.by_model,
             trace=rows,
             reasoning=meter.reasoning,
@@ -261,15 +253,3 @@ def current_lineage() -> tuple[int, ...]:
 def describe(error: BaseException) -> str:
     """An exception as one line of at most 500 characters: its type and its message, without secrets."""
     return described(error)
-
-
-def mean_logprob(reported: Any) -> float | None:
-    """The mean log-probability of an answer's tokens from what DSPy reports, or None where the model reported none."""
-    tokens = reported.get("content") if isinstance(reported, Mapping) else getattr(reported, "content", reported)
-    if not isinstance(tokens, list | tuple) or not tokens:
-        return None
-    values = [
-        token.get("logprob") if isinstance(token, Mapping) else getattr(token, "logprob", None) for token in tokens
-    ]
-    known = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
-    return sum(known) / len(known) if len(known) == len(values) else None

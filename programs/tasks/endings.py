@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
@@ -52,17 +53,32 @@ def _part(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
 
 
-def empty_field(task: type[dspy.Signature], answer: dspy.Prediction) -> str:
+def mean_logprob(reported: Any) -> float | None:
+    """The mean log-probability of an answer's tokens from what DSPy reports, or None where the model reported none."""
+    tokens = reported.get("content") if isinstance(reported, Mapping) else getattr(reported, "content", reported)
+    if not isinstance(tokens, list | tuple) or not tokens:
+        return None
+    values = [
+        token.get("logprob") if isinstance(token, Mapping) else getattr(token, "logprob", None) for token in tokens
+    ]
+    known = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def empty_field(task: type[dspy.Signature], answer: dspy.Prediction, names: Sequence[str]) -> str:
     """The first text field of an answer that holds nothing, or an empty string.
 
     A field may be empty where the task says so, by a type that allows None or by a default; so may the reasoning that
     stands before an answer.
     """
-    names = list(task.output_fields)
-    for name, field in task.output_fields.items():
-        value = answer.get(name)
-        optional = field.default is not PydanticUndefined or (name == "reasoning" and name != names[-1])
-        if isinstance(value, str) and _is_text(field.annotation) and not optional and is_blank(value):
+    if not names:
+        return "of any name"
+    for name in names:
+        field, value = task.output_fields.get(name), answer.get(name)
+        optional = name == "reasoning" and name != names[-1]
+        if field is not None:
+            optional = optional or field.default is not PydanticUndefined or not _is_text(field.annotation)
+        if isinstance(value, str) and not optional and is_blank(value):
             return name
     return ""
 

@@ -97,7 +97,10 @@ def candidate_text(task: type[dspy.Signature], prediction: dspy.Prediction) -> s
     fields with is broken up, so that a candidate can neither close the list it stands in nor pass for a field of the
     fusor's own answer; see :mod:`inert_text`.
     """
-    values = {name: prediction.get(name) for name in task.output_fields}
+    names = list(task.output_fields)
+    if not names or any(name not in prediction for name in names):
+        names = list(prediction.keys())  # a task of which only its answers show the fields
+    values = {name: prediction.get(name) for name in names}
     only = next(iter(values.values())) if len(values) == 1 else None
     text = (
         only if isinstance(only, str) else json.dumps(plain(only if len(values) == 1 else values), ensure_ascii=False)

@@ -371,20 +371,28 @@ def test_bad_options_are_refused_by_name(kind: str, options: dict[str, Any], mes
         build(kind, **options)
 
 
-def test_a_two_step_program_needs_a_signature(kind: str) -> None:
-    class Two(dspy.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = dspy.Predict("question -> draft")
-            self.second = dspy.Predict("draft -> answer")
+class Two(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = dspy.Predict("question -> draft")
+        self.second = dspy.Predict("draft -> answer")
 
-        def forward(self, question: str) -> dspy.Prediction:
-            return self.second(draft=self.first(question=question).draft)
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.second(draft=self.first(question=question).draft)
 
+
+@pytest.mark.parametrize("kind", ["Fusion", "ProposeAggregate"])
+def test_a_fusor_of_a_two_step_program_needs_a_signature(kind: str) -> None:
     with pytest.raises(ConfigurationError, match=r"Two has 2 predictors \(first, second\).*pass signature="):
         build(kind, Two())
+
+
+@pytest.mark.parametrize("signature", [None, "question -> answer"])
+def test_a_two_step_program_is_a_task(kind: str, signature: str | None) -> None:
+    if signature is None and kind in FUSING:
+        pytest.skip("a fusor has to know the task")
     with dspy.context(lm=ScriptedLM(lambda r: {"answer": "a", "draft": "d"})):
-        assert build(kind, Two(), signature="question -> answer")(question="q").answer == "a"
+        assert build(kind, Two(), signature=signature)(question="q").answer == "a"
 
 
 def test_a_field_called_as_the_attribute_that_holds_the_pool_is_refused(kind: str) -> None:
