@@ -89,7 +89,7 @@ def starred(p: float | None) -> str:
 
 
 def _interval(estimate: Interval, sign: str) -> str:
-    if math.isnan(estimate.low):
+    if not math.isfinite(estimate.low):
         return " [one example]"
     return f" [{100 * estimate.low:{sign}.1f}, {100 * estimate.high:{sign}.1f}]"
 

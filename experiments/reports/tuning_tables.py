@@ -7,13 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import dspy
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from dspy_fusion.optimizers import Interval, TuningReport
+from dspy_fusion.optimizers import TuningReport
 from dspy_fusion.programs import Hyperparameter
+
+from ..presentation.text_table import TextTable, percent, points
 
 _SHOWN = 100  # characters of an instruction
 
@@ -27,35 +26,27 @@ def show_report(report: TuningReport, program: dspy.Module, tuned: dspy.Module, 
         tuned: what the study returned.
         console: where to.
     """
-    console.print(score_table(report))
+    console.print(score_table(report).rich())
     changes = changed(report, program, tuned)
     if changes:
-        table = _table("What changed", "parameter", "before", "after")
-        for row in changes:
-            table.add_row(*map(escape, row))
-        console.print(table)
+        console.print(TextTable("What changed", ("parameter", "before", "after"), tuple(changes)).rich())
     for note in report.notes:
         console.print(note, style="yellow", markup=False)
     console.print(spending(report), markup=False, highlight=False)
     console.print(report.verdict, style="bold", markup=False, highlight=False)
 
 
-def score_table(report: TuningReport) -> Table:
+def score_table(report: TuningReport) -> TextTable:
     """Score and cost before and after; the examples of the trials stand for unseen ones only where there are none."""
     held_out = report.before is not None
     count = (report.before or report.baseline).n
-    table = _table(
-        f"On {count} examples that no trial saw" if held_out else f"On the {count} examples of the trials",
-        "",
-        "score % [95 %]",
-        "cost",
-    )
-    table.add_row("before", _percent(report.before or report.baseline), f"{report.cost_before:,.4g}")
+    title = f"On {count} examples that no trial saw" if held_out else f"On the {count} examples of the trials"
+    rows = [("before", percent(report.before or report.baseline), f"{report.cost_before:,.4g}")]
     if report.after is not None:
-        table.add_row("best trial", _percent(report.after), f"{report.cost_after:,.4g}")
+        rows.append(("best trial", percent(report.after), f"{report.cost_after:,.4g}"))
     if report.gain is not None:
-        table.add_row("difference", _percent(report.gain, sign="+"), f"{report.cost_after - report.cost_before:+,.4g}")
-    return table
+        rows.append(("difference", points(report.gain), f"{report.cost_after - report.cost_before:+,.4g}"))
+    return TextTable(title, ("", "score % [95 %]", "cost"), tuple(rows))
 
 
 def changed(report: TuningReport, program: dspy.Module, tuned: dspy.Module) -> list[tuple[str, str, str]]:
@@ -66,6 +57,8 @@ def changed(report: TuningReport, program: dspy.Module, tuned: dspy.Module) -> l
     for name, part in program.named_parameters():
         if isinstance(part, Hyperparameter):
             pair = (f"{part.value}", f"{after[name].value}")
+        elif not isinstance(part, dspy.Predict):  # such as a trained model behind a fusor, which no study changes
+            continue
         else:
             pair = (_instruction(part, origins), _instruction(after[name], origins))
         if pair[0] != pair[1]:
@@ -89,15 +82,3 @@ def _instruction(part: Any, origins: dict[str, str]) -> str:
     text = part.signature.instructions
     origin = f"({origins[text]}) " if text in origins else ""
     return origin + (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
-
-
-def _percent(interval: Interval, sign: str = "") -> str:
-    mean, low, high = (format(100 * value, f"{sign}.1f") for value in (interval.mean, interval.low, interval.high))
-    return f"{mean} [{low}, {high}]"
-
-
-def _table(title: str, *heads: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table
