@@ -107,7 +107,7 @@ class BestOfN(SamplingProgram):
         for begin in range(0, len(attempts), size):
             fresh = yield self.side_by_side(attempts[begin : begin + size])
             rounds += 1
-            scores = yield from self.score(inputs, fresh, self.scorer)
+            scores = yield from self.scores_of(inputs, fresh, self.scorer)
             usage, rounds = usage + scores.usage, rounds + scores.rounds
             seen.extend(scores.candidates)
             self._check_failures(seen)

@@ -143,11 +143,11 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         self.check_quorum(candidates)
         if scorer is None:
             return Drawn(tuple(candidates))
-        scores = yield from self.score(inputs, candidates, scorer)
+        scores = yield from self.scores_of(inputs, candidates, scorer)
         check_scored(scorer, scores.candidates)
         return Drawn(scores.candidates, scores.usage, 1 + scores.rounds)
 
-    def score(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], scorer: Scorer) -> Steps[Scores]:
+    def scores_of(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], scorer: Scorer) -> Steps[Scores]:
         """Has a scorer, told what the task asks for, score the candidates that succeeded, each of its rounds within
         this program's deadline.
         """

@@ -105,7 +105,7 @@ class SynthesisProgram(FusingProgram):
         if self.scorer is None or not any(candidate.ok for candidate in candidates):
             return scores, None
         try:
-            scores = yield from self.score(inputs, candidates, self.scorer)
+            scores = yield from self.scores_of(inputs, candidates, self.scorer)
             check_scored(self.scorer, scores.candidates)
         except ScorerError as failed:
             return scores, " ".join(str(failed).split())

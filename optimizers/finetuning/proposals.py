@@ -141,7 +141,7 @@ class _Ranking(SamplingProgram):
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         candidates = [as_candidate(place, proposal) for place, proposal in enumerate(self.proposals)]
-        scores = yield from self.score(inputs, candidates, self.scorer)
+        scores = yield from self.scores_of(inputs, candidates, self.scorer)
         check_scored(self.scorer, scores.candidates)
         return PooledPrediction.of({}, Pool(scores.candidates))
 

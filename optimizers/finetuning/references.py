@@ -166,7 +166,7 @@ class FusorReferences:
         made = run(_once(replace(attempt, lm=self.lm, temperature=self.temperature, seed=fusing.seed, adapter=None)))
         if made.prediction is None:
             raise FusorFailed(f"{self.lm.model} failed: {made.error}")
-        outputs = {name: plain(value) for name, value in made.prediction.items()}
+        outputs = {name: plain(value) for name, value in made.prediction.items() if name != attempt.beside}
         for name in fusing.signature.output_fields:
             value = outputs[name]
             if is_blank(value):
