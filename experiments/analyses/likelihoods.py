@@ -117,8 +117,3 @@ def likelihood_of(base: str, catalogue: ModelCatalogue) -> AnswerLikelihood:
 
 def _message(message: dict[str, str]) -> Message:
     return Message.assistant(message["content"]) if message["role"] == "assistant" else Message.user(message["content"])
-
-
-def row_of(read: dict[str, Any]) -> TrainingRow:
-    """A row of the prompt-completion format that the fine-tuning writes."""
-    return TrainingRow(tuple(read["prompt"]), read["completion"][-1]["content"])

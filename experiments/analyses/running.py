@@ -4,7 +4,6 @@ and returns what it found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +12,10 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
+from dspy_fusion.optimizers.finetuning.training_row import TrainingRow, read_training_rows
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
-from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
@@ -27,7 +26,7 @@ from ..runs.record_progress import RunProgress
 from ..runs.run_folder import read_run
 from ..tasks import Task, load_task
 from ..tasks.adapters import spoken
-from .likelihoods import likelihood_of, row_of
+from .likelihoods import likelihood_of
 from .perplexity import Sources, TargetRecord, measure_targets, target_rows
 from .pool_subsets import SubsetRecord, fuse_subsets
 from .subset_fusions import SubsetFusions
@@ -186,13 +185,7 @@ def _proposers(base: str, teachers: Sequence[str], catalogue: ModelCatalogue) ->
 
 
 def _read_rows(path: Path, limit: int) -> dict[str, TrainingRow]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return {f"row {place}": row_of(json.loads(line)) for place, line in enumerate(islice(file, limit))}
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise RecordError(f"{path} holds no training rows with prompt and completion: {error}") from error
+    return {f"row {place}": row for place, row in enumerate(islice(read_training_rows(path), limit))}
 
 
 def _make(folder: Path) -> None:

@@ -15,11 +15,14 @@ from dspy_fusion.optimizers.finetuning import (
     FusorReferences,
     GivenProposals,
     GoldReferences,
+    RowFineTuning,
     SampledProposals,
+    TrainingRow,
 )
 from dspy_fusion.optimizers.finetuning.output_folder import check_free, check_ours, claim, mark_whole, read_mark
 from dspy_fusion.programs import CandidateBank, LMJudge
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.scorers.scorer import Reward, Scorer
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
 from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
@@ -29,6 +32,7 @@ from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import Task
 from .finetuning_config import FineTuningConfig
+from .held_out import apart_from, asked_text
 from .judge_models import Models, graded_task, metric_judge
 
 
@@ -43,6 +47,7 @@ class FineTuning:
         examples: what is trained on.
         held_out: what is measured.
         optimizer: with everything it needs.
+        notes: what was left out of the training, in words.
     """
 
     config: FineTuningConfig
@@ -50,16 +55,20 @@ class FineTuning:
     program: Any
     examples: list[dspy.Example]
     held_out: list[dspy.Example]
-    optimizer: AggregationFineTuning
+    optimizer: AggregationFineTuning | RowFineTuning
+    notes: tuple[str, ...] = ()
 
 
-def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -> FineTuning:
+def prepare_finetuning(
+    config: FineTuningConfig, models: Models, folder: Path, rows: Sequence[TrainingRow] = ()
+) -> FineTuning:
     """Checks a fine-tuning and builds its program and its optimizer.
 
     Args:
         config: what to train.
         models: makes models from their names.
         folder: where the optimizer keeps everything.
+        rows: what a student learns as it is, instead of examples.
 
     Raises:
         ConfigurationError: a name or an option is wrong.
@@ -74,33 +83,38 @@ def prepare_finetuning(config: FineTuningConfig, models: Models, folder: Path) -
     task = graded_task(config, metric_judge(config, models, lms))
     bank = CandidateBank(config.bank) if config.bank else None
     program = build(strategy, Site(task, task.instructions, lms, bank, config.seed))
-    examples = _examples(config, task)
+    held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
+    shared = {"output": folder, "serve": _serve(config, models)}
+    training = replace(config.training, seed=config.training.seed or config.seed)
+    if rows:
+        rows, notes = apart_from(held_out, list(rows), lambda row: row.asked)
+        student = RowFineTuning(_checkpoint(config, folder), rows, training=training, **shared)
+        return FineTuning(config, task, program, [], held_out, student, notes)
+    examples, notes = apart_from(held_out, _examples(config, task), asked_text)
     optimizer = AggregationFineTuning(
         _checkpoint(config, folder),
-        output=folder,
-        serve=_serve(config, models),
-        proposals=GivenProposals(scores=_scores_field(examples))
+        proposals=_given(config, models, task, examples)
         if config.file
         else _sampled(config, comparison, models, task, examples, bank),
         references=FusorReferences(models.lm(config.references)) if config.references else GoldReferences(),
         objective=config.objective,
-        training=replace(config.training, seed=config.training.seed or config.seed),
+        training=training,
         plain_share=config.plain_share,
         instructions=config.instructions,
         too_long=config.too_long,
         tolerated_failures=config.tolerated_failures,
         num_threads=config.max_concurrency,
+        **shared,
     )
-    held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
-    return FineTuning(config, task, program, examples, held_out, optimizer)
+    return FineTuning(config, task, program, examples, held_out, optimizer, notes)
 
 
 def _checkpoint(config: FineTuningConfig, folder: Path) -> str | Path:
     """The checkpoint that training begins with; an embedded model becomes one in the run's folder, once."""
     check_free(folder, "" if config.is_embedded else config.base)
+    claim(folder)
     if not config.is_embedded:
         return config.base
-    claim(folder)
     checkpoint, source = folder / "base", load_model(config.base.removeprefix("embedded/"))
     check_ours(checkpoint)
     if (said := read_mark(checkpoint)) is None:
@@ -134,9 +148,23 @@ def _sampled(
 ) -> SampledProposals:
     names = comparison.pool_models(config.proposers or config.base)
     lms = [models.lm(name) for name in names]
-    judged = LMJudge(models.lm(config.judge)) if config.scorer == "judge" else None
-    scorer = judged if config.scorer != "metric" else _graded(task, examples)
+    scorer = _scorer(config, models, task, examples)
     return SampledProposals(lms, draws=config.draws, keep=config.keep, scorer=scorer, seed=config.seed, bank=bank)
+
+
+def _given(config: FineTuningConfig, models: Models, task: Task, examples: Sequence[dspy.Example]) -> GivenProposals:
+    """The proposals of a file, the best by the file's own scores where it has any, else by the scorer."""
+    if field := _scores_field(examples):
+        return GivenProposals(scores=field, keep=config.keep)
+    return GivenProposals(keep=config.keep, scorer=_scorer(config, models, task, examples))
+
+
+def _scorer(
+    config: FineTuningConfig, models: Models, task: Task, examples: Sequence[dspy.Example]
+) -> Scorer | Reward | None:
+    if config.scorer == "judge":
+        return LMJudge(models.lm(config.judge))
+    return _graded(task, examples) if config.scorer == "metric" else None
 
 
 def _graded(task: Task, examples: Sequence[dspy.Example]) -> Callable[[dict[str, Any], dspy.Prediction], float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dspy_fusion.optimizers.finetuning import Training
 from dspy_fusion.optimizers.finetuning.objectives import ObjectiveName
@@ -13,7 +13,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..plans.comparison_config import StrategyConfig
 from ..plans.run_config import RunConfig
-from ..plans.typed_config import Amount, Count, Names, Temperature, configuration, parse, read_toml
+from ..plans.typed_config import Amount, Count, Names, Temperature, Written, configuration, parse, read_toml
 from .tuning_config import named_program
 
 
@@ -36,6 +36,10 @@ class FineTuningConfig(RunConfig):
     """A file of JSON lines with the task's inputs and outputs and ``proposals``, and ``scores`` where there are any,
     instead of a split.
     """
+    rows: Annotated[str, Written("from", "--from")] = ""
+    """The folder of a synthesis or of a fine-tuning, or a file of rows with ``prompt`` and ``completion`` or with
+    ``messages``: a student learns its rows as they are, instead of examples.
+    """
     held_out_split: str = "test"
     """Which examples the model is measured on, before and after."""
     held_out: Amount = 0
@@ -55,6 +59,8 @@ class FineTuningConfig(RunConfig):
     """The model behind the judge."""
     references: str = ""
     """The stronger model that writes what is learned; empty learns the examples' own answers."""
+    seeds: Count = 3
+    """How often the result of fusing is measured, with other candidates each time."""
     serve: str = ""
     """Name, in the model catalogue, of the trained model when a server has it; see ``examples/vllm_aft``.
 
@@ -79,7 +85,9 @@ class FineTuningConfig(RunConfig):
             raise ConfigurationError('scorer = "judge" needs a model: judge = "..."')
         if self.file and self.proposers:
             raise ConfigurationError("file brings proposals of its own; leave out proposers")
-        if not (self.file or self.proposers or self.is_embedded):
+        if self.rows and (self.file or self.proposers):
+            raise ConfigurationError("from brings rows that are finished; leave out file and proposers")
+        if not (self.file or self.rows or self.proposers or self.is_embedded):
             raise ConfigurationError(
                 "proposers is missing: name the model that has the base, served, or a pool, or give a file instead"
             )
@@ -88,7 +96,7 @@ class FineTuningConfig(RunConfig):
                 "held_out measures the trained model at once, which only an embedded base allows; set it to 0, serve"
                 " the model and compare"
             )
-        if self.held_out and not self.file and self.held_out_split == self.split:
+        if self.held_out and not (self.file or self.rows) and self.held_out_split == self.split:
             raise ConfigurationError(f"split and held_out_split must differ, but both are {self.split!r}")
 
     @property

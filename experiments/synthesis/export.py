@@ -77,6 +77,22 @@ def export(path: Path, shape: Shape, *, to: str = "jsonl", out: Path | None = No
     return Export(folder, file, examples, totals, any(path.glob("rows-*.part")))
 
 
+def exported_examples(path: Path, shape: Shape) -> Iterator[dict[str, Any]]:
+    """The examples that an export would hold, of finished files, without writing any.
+
+    Raises:
+        RecordError: the folder holds no synthesis.
+        ConfigurationError: the rows have not what the examples need, or give none.
+    """
+    shape.check(read_folder(path).config)
+    totals, some = Totals(), False
+    for example in _examples(path, shape, totals):
+        some = True
+        yield example
+    if not some:
+        raise ConfigurationError(f"no row of {path} gives an example: {_why_none(totals)}")
+
+
 def _examples(path: Path, shape: Shape, totals: Totals) -> Iterator[dict[str, Any]]:
     """The examples, counting every row that is gone past."""
     for row in _rows(path):

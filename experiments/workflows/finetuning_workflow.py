@@ -4,27 +4,31 @@ and where it runs in this process measured before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dspy
 from rich.console import Console
 
-from dspy_fusion.optimizers.finetuning import FineTuningProgress, FineTuningReport
+from dspy_fusion.optimizers.bootstrap import Interval
+from dspy_fusion.optimizers.finetuning import FineTuningProgress, FineTuningReport, TrainingRow, read_training_rows
+from dspy_fusion.optimizers.finetuning.training_folder import REPORT, ROWS
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.text_table import TextTable, percent, points
 from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
+from ..runs.finetuning_arms import as_metrics, as_plain, compared, measured
 from ..runs.finetuning_config import FineTuningConfig
 from ..runs.run_folder import RunFolder, write_whole, writing
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
-from ..statistics.intervals import mean_interval, paired_difference
+from ..synthesis.export import exported_examples
+from ..synthesis.training_rows import Shape
 from .comparison_workflow import warner
 
 _FILES = ("report.json", "about.json", "curve.jsonl", "run.json")
@@ -39,57 +43,75 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
         log: for progress and warnings.
     """
     folder = Path(config.out or f"runs/finetune-{config.task}-{config.objective}")
-    tuning = prepare_finetuning(config, load_models(config.models or None), folder)
+    models = load_models(config.models or None)
+    rows = finished_rows(Path(config.rows)) if config.rows else []
+    tuning = prepare_finetuning(config, models, folder, rows)
+    for note in tuning.notes:
+        log.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     uri = config.tracking_uri or default_uri(RunFolder(folder))
     tracker = _tracker(config, folder, uri, log)
     tuning.optimizer.on_progress = _teller(log, tracker)
     with dspy.context(adapter=tuning.task.adapter(), disable_history=True):
         trained: Any = tuning.optimizer.compile(tuning.program, trainset=tuning.examples)
-        measured = _measured(tuning, trained) if tuning.held_out else {}
-    report: FineTuningReport = trained.finetuning_report
-    console.print(
-        f"{config.title or folder.name}: {report.rows} rows, {report.steps} steps, loss {report.loss:.4f}", markup=False
-    )
-    if measured:
-        console.print(_table(measured).rich())
-    means = {name: sum(scores.values()) / len(scores) for name, scores in measured.items()}
-    metrics = {name.replace(",", ""): mean for name, mean in means.items()}
+        result = _result(tuning, models.lm(config.base), trained, folder, log) if tuning.held_out else {}
+    report = _finished(trained.finetuning_report, tuning, result, folder)
+    _show(report, result, config.title or folder.name, console)
+    metrics = {**as_metrics(result), "rows": report.rows, "steps": report.steps}
     with writing(folder):
-        run_id = tracker.finish(
-            Told(metrics={**metrics, "rows": report.rows, "steps": report.steps}, files=_FILES, status="FINISHED")
-        )
+        run_id = tracker.finish(Told(metrics=metrics, files=_FILES, status="FINISHED"))
     _show_files(report, without_password(uri) if run_id else "", console)
     return 0
 
 
-def _measured(tuning: FineTuning, trained: Any) -> dict[str, dict[tuple[str, int], float]]:
-    """Scores on the held-out examples: the base as fusor, the trained model as fusor on the same candidates,
-    and it alone.
+def finished_rows(path: Path) -> list[TrainingRow]:
+    """The rows of a synthesis, of a fine-tuning's folder, or of a file.
+
+    Raises:
+        ConfigurationError: there are none, or they cannot be read.
     """
-    base = load_models(tuning.config.models or None).lm(tuning.config.base)
-    before, alone = tuning.program.deepcopy(), tuning.task.program(tuning.task.instructions)
-    before.fusor_lm = base
-    alone.set_lm(trained.fusor_lm.copy(temperature=0.0))
-    programs = {"fused by the base": before, "fused by the trained model": trained, "the trained model alone": alone}
-    return {name: _scores(tuning, program) for name, program in programs.items()}
+    if not path.is_dir():
+        return list(read_training_rows(path))
+    if (path / ROWS).is_file():
+        return list(read_training_rows(path / ROWS))
+    try:
+        return [TrainingRow.of(example) for example in exported_examples(path, Shape("sft"))]
+    except RecordError as error:
+        raise ConfigurationError(f"{path} is the folder of no synthesis and no fine-tuning: {error}") from error
 
 
-def _scores(tuning: FineTuning, program: dspy.Module) -> dict[tuple[str, int], float]:
-    def score(example: dspy.Example) -> float:
-        return tuning.task.metric(example, program(**example.inputs().toDict()))
-
-    with ThreadPoolExecutor(tuning.config.max_concurrency) as pool:
-        jobs = [pool.submit(copy_context().run, score, example) for example in tuning.held_out]
-        return {(example.id, 0): job.result() for example, job in zip(tuning.held_out, jobs, strict=True)}
+Result = Mapping[str, Mapping[str, Interval]]
 
 
-def _table(measured: dict[str, dict[tuple[str, int], float]]) -> TextTable:
-    first = next(iter(measured.values()))
-    rows = tuple(
-        (name, percent(mean_interval(scores)), "" if scores is first else points(paired_difference(scores, first)))
-        for name, scores in measured.items()
-    )
-    return TextTable(f"{len(first)} held-out examples", ("", "score %", "against the base"), rows)
+def _result(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module, folder: Path, log: Console) -> Result:
+    def tell(done: int, total: int) -> None:
+        if done == total or done % 200 == 0:
+            log.print(f"measured: {done} of {total}", highlight=False)
+
+    return compared(measured(tuning, base, trained, folder, tell))
+
+
+def _finished(report: FineTuningReport, tuning: FineTuning, result: Result, folder: Path) -> FineTuningReport:
+    """The report with what was measured and what was left out, as it is in the folder from now on."""
+    notes = tuple(dict.fromkeys((*report.notes, *tuning.notes)))
+    said = replace(report, notes=notes, measured=as_plain(result, tuning.config.seeds) if result else report.measured)
+    if said != report:
+        said.save(folder / REPORT)
+    return said
+
+
+def _show(report: FineTuningReport, result: Result, title: str, console: Console) -> None:
+    console.print(f"{title}: {report.rows} rows, {report.steps} steps, loss {report.loss:.4f}", markup=False)
+    for note in report.notes:
+        console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    if result:
+        console.print(_table(result).rich())
+
+
+def _table(result: Result) -> TextTable:
+    arms = [(name, percent(estimate)) for name, estimate in result["arms"].items()]
+    differences = [(name, points(estimate)) for name, estimate in result["differences"].items()]
+    count = next(iter(result["arms"].values())).n
+    return TextTable(f"{count} held-out examples", ("", "score %, or points"), (*arms, *differences))
 
 
 def _tracker(config: FineTuningConfig, folder: Path, uri: str, log: Console) -> Tracker:

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from .objectives import OBJECTIVES as OBJECTIVES, Objective as Objective
     from .proposals import GivenProposals as GivenProposals, Proposal as Proposal
     from .references import FusorReferences as FusorReferences, GoldReferences as GoldReferences
+    from .row_finetuning import RowFineTuning as RowFineTuning
     from .sampled_proposals import SampledProposals as SampledProposals
     from .settings import Lora as Lora, Training as Training
     from .training_progress import FineTuningProgress as FineTuningProgress, FineTuningReport as FineTuningReport
+    from .training_row import TrainingRow as TrainingRow, read_training_rows as read_training_rows
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -22,8 +24,10 @@ else:
             ".objectives": ("OBJECTIVES", "Objective"),
             ".proposals": ("GivenProposals", "Proposal"),
             ".references": ("FusorReferences", "GoldReferences"),
+            ".row_finetuning": ("RowFineTuning",),
             ".sampled_proposals": ("SampledProposals",),
             ".settings": ("Lora", "Training"),
+            ".training_row": ("TrainingRow", "read_training_rows"),
             ".training_progress": ("FineTuningProgress", "FineTuningReport"),
         },
     )

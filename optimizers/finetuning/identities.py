@@ -10,7 +10,8 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import CodeType, FunctionType
 from typing import Any
 
 import dspy
@@ -79,11 +80,8 @@ def _options(value: Any, deep: int) -> dict[str, Any]:
     return {"kind": _name(type(value)), "options": {name: part for name, part in options.items() if name[0] != "_"}}
 
 
-def _of_function(function: Callable[..., Any], deep: int) -> dict[str, Any]:
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        text = repr((function.__code__.co_code, function.__code__.co_names, _constants(function.__code__)))
+def _of_function(function: FunctionType, deep: int) -> dict[str, Any]:
+    text = _code(function.__code__)
     cells = inspect.getclosurevars(function).nonlocals if deep else {}
     within = {name: _enclosed(value, deep) for name, value in sorted(cells.items())}
     return {"function": _name(function), "code": _digest(text), **({"within": within} if within else {})}
@@ -97,8 +95,10 @@ def _enclosed(value: Any, deep: int) -> Any:
     return _name(type(value))
 
 
-def _constants(code: Any) -> list[str]:
-    return [repr(value) for value in code.co_consts if not inspect.iscode(value)]
+def _code(code: CodeType) -> str:
+    """What a function does: its byte code with the names and values in it, those of functions inside it too."""
+    values = [_code(value) if inspect.iscode(value) else repr(value) for value in code.co_consts]
+    return repr((code.co_code, code.co_names, values))
 
 
 def _name(value: Any) -> str:

@@ -85,7 +85,8 @@ def read_training_rows(path: Path) -> Iterator[TrainingRow]:
                 if line.strip():
                     yield _read(line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read rows from {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"cannot read {path}: {reason}; give a file of rows") from error
 
 
 def _read(line: str, where: str) -> TrainingRow:

@@ -1,0 +1,162 @@
+"""What a training is measured by: four arms, the base and the trained model, each alone and fusing.
+
+A difference is one between arms of one kind, so that a better solver is not taken for a better aggregator. Scores are
+on disk as soon as they are there: a second run measures nothing again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_fusion.optimizers.bootstrap import Interval
+from dspy_fusion.optimizers.finetuning.aggregation_finetuning import fusing_program
+from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
+from dspy_fusion.optimizers.finetuning.identities import lm_identity, program_digest
+from dspy_fusion.programs.errors import FusionError
+from dspy_fusion.programs.tasks.signatures import input_digest
+
+from ..statistics.intervals import Scores, mean_interval, paired_difference
+from .finetuning import FineTuning
+
+BASE_ALONE, BASE_FUSING, TRAINED_ALONE, TRAINED_FUSING = ARMS = (
+    "base alone",
+    "base fusing",
+    "trained alone",
+    "trained fusing",
+)
+DIFFERENCES = (
+    (TRAINED_ALONE, BASE_ALONE),
+    (TRAINED_FUSING, BASE_FUSING),
+    (BASE_FUSING, BASE_ALONE),
+    (TRAINED_FUSING, TRAINED_ALONE),
+)
+"""What training does to each kind of answer, then what fusing does for each model."""
+_APART = 1000  # seeds of one measurement from those of the next
+
+
+def measured(
+    tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module, folder: Path, tell: Callable[[int, int], None]
+) -> dict[str, Scores]:
+    """Scores of the four arms on the held-out examples, by example and seed.
+
+    Alone, a model answers at temperature 0, so all seeds have the same answer; fusing, it writes from other candidates
+    for each seed, which are the same for the base and the trained model. An answer that fails scores 0.
+
+    Args:
+        tuning: what was trained, with its held-out examples.
+        base: the model before.
+        trained: the program with the trained model behind its fusor.
+        folder: where scores are kept.
+        tell: called with how many scores there are, and of how many.
+
+    Raises:
+        RecordError: the folder cannot be written.
+    """
+    programs = _programs(tuning, base, trained)
+    keys = {
+        f"{arm}\t{example.id}\t{seed}": (arm, example, seed)
+        for arm in ARMS
+        for seed in range(tuning.config.seeds)
+        for example in tuning.held_out
+        if seed == 0 or "alone" not in arm
+    }
+    about = _about(tuning, base, trained)
+    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:10]
+    kept = Collected(folder / f"measured-{name}.jsonl", about)
+
+    def score(key: str) -> float:
+        arm, example, seed = keys[key]
+        try:
+            return float(tuning.task.metric(example, programs[arm, seed](**example.inputs().toDict())))
+        except FusionError:
+            return 0.0
+
+    failures = Failures("measurements", 0, FusionError)
+    threads = tuning.config.max_concurrency
+    kept.fill(keys, score, threads=threads, failures=failures, on_kept=lambda done: tell(done, len(keys)))
+    return {arm: _scores(arm, kept, tuning) for arm in ARMS}
+
+
+def compared(scores: Mapping[str, Scores]) -> dict[str, dict[str, Interval]]:
+    """The arms' means and their differences, with intervals over examples and seeds."""
+    return {
+        "arms": {arm: mean_interval(own) for arm, own in scores.items()},
+        "differences": {
+            f"{one} - {other}": paired_difference(scores[one], scores[other]) for one, other in DIFFERENCES
+        },
+    }
+
+
+def as_plain(result: Mapping[str, Mapping[str, Interval]], seeds: int) -> dict[str, Any]:
+    """The same as JSON data; None where one example gives no interval."""
+    tables = {
+        table: {name: {key: _finite(value) for key, value in asdict(one).items()} for name, one in estimates.items()}
+        for table, estimates in result.items()
+    }
+    return {"seeds": seeds, **tables}
+
+
+def as_metrics(result: Mapping[str, Mapping[str, Interval]]) -> dict[str, float]:
+    """The same under the names that a tracking server allows: a mean and the ends of its interval."""
+    metrics = {}
+    for estimates in result.values():
+        for name, one in estimates.items():
+            plain = name.replace(" - ", " minus ").replace(" ", "_")
+            ends = {plain: one.mean, f"{plain}_low": one.low, f"{plain}_high": one.high}
+            metrics |= {key: value for key, value in ends.items() if math.isfinite(value)}
+    return metrics
+
+
+def _programs(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module) -> dict[tuple[str, int], dspy.Module]:
+    before = tuning.program.deepcopy()
+    fusing_program(before).fusor_lm = base
+    lm = fusing_program(trained).fusor_lm
+    alone = {BASE_ALONE: _alone(tuning, base), TRAINED_ALONE: _alone(tuning, lm or base)}
+    programs = {(arm, 0): program for arm, program in alone.items()}
+    for seed in range(tuning.config.seeds):
+        for arm, program in ((BASE_FUSING, before), (TRAINED_FUSING, trained)):
+            programs[arm, seed] = _seeded(program, seed)
+    return programs
+
+
+def _alone(tuning: FineTuning, lm: dspy.BaseLM) -> dspy.Module:
+    program = tuning.task.program(tuning.task.instructions)
+    program.set_lm(lm.copy(temperature=0.0))
+    return program
+
+
+def _seeded(program: dspy.Module, seed: int) -> dspy.Module:
+    seeded = program.deepcopy()
+    fusing = fusing_program(seeded)
+    fusing.seed = (fusing.seed or 0) + _APART * seed
+    return seeded
+
+
+def _about(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module) -> dict[str, Any]:
+    """What the scores depend on beside the example and the seed."""
+    lms = {"base": lm_identity(base), "trained": lm_identity(fusing_program(trained).fusor_lm or base)}
+    pool = [lm_identity(lm) for lm in fusing_program(trained).lms or ()]
+    inputs = [input_digest(example.inputs().toDict()) for example in tuning.held_out]
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+    program = program_digest(tuning.program)
+    return {**lms, "pool": pool, "program": program, "task": tuning.task.name, "held_out": digest}
+
+
+def _scores(arm: str, kept: Collected, tuning: FineTuning) -> Scores:
+    return {
+        (str(example.id), seed): kept[f"{arm}\t{example.id}\t{0 if 'alone' in arm else seed}"]
+        for example in tuning.held_out
+        for seed in range(tuning.config.seeds)
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
