@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     debug = "--debug" in argv
     try:
+        _guard()
         command = _command(argv)
         arguments = _parser(command).parse_args(argv)
         return _run(command, arguments)
@@ -46,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader left; nothing more can be said to it
         return 0
+
+
+def _guard() -> None:
+    """Has whatever is logged, and a traceback that ends the process, hold no secrets."""
+    from dspy_fusion.programs.redaction import guard_process
+
+    guard_process()
 
 
 def _run(command: Any, arguments: argparse.Namespace) -> int:

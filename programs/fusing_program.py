@@ -16,6 +16,7 @@ from .errors import ConfigurationError, FusorFailed
 from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool, Usage
 from .pools.selection import fallback, shown_order
+from .redaction import redacting
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.own_fields import free_name
@@ -24,7 +25,7 @@ from .tasks.signatures import candidate_text, comparing, fusor_signature, input_
 from .tasks.task_text import fusor_inputs
 from .tasks.trained_fusor import TrainedFusor
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 class FusingProgram(SamplingProgram):

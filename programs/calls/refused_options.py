@@ -15,9 +15,10 @@ from typing import Any
 
 from dspy.utils.exceptions import ContextWindowExceededError, LMConfigurationError, LMError, LMUnsupportedFeatureError
 
+from ..redaction import redacting
 from .refusal_texts import is_about_the_value, named_options, replacement_for, server_text
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 _STATUSES = {400, 404, 405, 406, 409, 413, 415, 422, 500, 501}
 _KEPT = {  # what the request is about, or how it gets there: without it another question would be answered
     "model", "messages", "prompt", "tools", "tool_choice", "functions", "function_call", "timeout", "headers",

@@ -17,6 +17,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.redaction import redacting
 
 from ..embedded import PREFIX, SUFFIX
 from ..local import PREFIX as LOCAL_PREFIX
@@ -26,7 +27,7 @@ from .probe_report import draws_together, kept_complaints
 
 DEFAULT_FILE = "models.toml"
 GGUF_SUFFIX = ".gguf"
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ def _model(name: Any, catalogue: ModelCatalogue) -> dspy.LM:
     """A model by a name of the catalogue, or by a provider and a model; an address in it would be sent the key."""
     if not isinstance(name, str):
         raise ConfigurationError(f"a model is named by a text, not by {name!r:.80}")
-    is_known = name in catalogue.entries or (PREFIX + name.removeprefix(PREFIX)).endswith(SUFFIX)
+    is_known = name in catalogue.entries or (PREFIX + name.removeprefix(PREFIX)).endswith((SUFFIX, ".gguf"))
     if "/" in name and not is_known and not _MODEL_STRING.fullmatch(name):
         raise ConfigurationError(f"the model {name!r:.80} is no provider/model; a file must not choose an address")
     return catalogue.lm(name)

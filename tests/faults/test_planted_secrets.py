@@ -43,9 +43,13 @@ n = 3
 [pools]
 default = ["echo", "refusing", "failing"]
 [[strategy]]
+name = "vote"
 program = "vote"
+pool = "default"
 [[strategy]]
+name = "fusion"
 program = "fusion"
+pool = "default"
 fusor = "refusing"
 """,
     "tune.toml": """
@@ -57,11 +61,13 @@ trials = 2
 default = ["echo", "refusing"]
 [program]
 program = "fusion"
+pool = "default"
 fusor = "echo"
 n = 2
 """,
     "synthesize.toml": """
 teachers = ["echo", "refusing", "failing"]
+[fusion]
 fusor = "echo"
 [prompts]
 file = "prompts.jsonl"
