@@ -61,6 +61,8 @@ def _run(command: Any, arguments: argparse.Namespace) -> int:
 
     from dspy_fusion.programs.errors import FusionError
 
+    from .presentation.page_text import visible
+
     console, log = Console(), Console(stderr=True)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_FILE_WIDTH)
@@ -69,7 +71,7 @@ def _run(command: Any, arguments: argparse.Namespace) -> int:
     except FusionError as error:
         if arguments.debug:
             raise
-        print("dspy-fusion:", " ".join(str(error).split()), file=sys.stderr)
+        print("dspy-fusion:", visible(" ".join(str(error).split())), file=sys.stderr)
         return USAGE_ERROR
 
 
