@@ -12,6 +12,7 @@ from typing import Any, Literal, Unpack
 import dspy
 
 from .calls.attempts import Attempt
+from .calls.metering import Meter
 from .errors import ConfigurationError, FusorFailed
 from .options import SamplingOptions
 from .pools.candidates import Candidate, Pool, Usage
@@ -185,6 +186,8 @@ class FusingProgram(SamplingProgram):
             raise FusorFailed(f"{reason}; on_fusor_failure='best' would answer with the best candidate instead")
         best = fallback(self.signature, pool.candidates)
         logger.warning("%s; answering with candidate %d", reason, best.index)
+        if isinstance(dspy.settings.usage_tracker, Meter):
+            dspy.settings.usage_tracker.fell_back()
         return self.take(best, replace(pool, chosen=best.index, fallback=reason))
 
 

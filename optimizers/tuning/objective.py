@@ -219,6 +219,7 @@ class Objective:
             answer=without_secrets(json.dumps(prediction.toDict(), default=plain, ensure_ascii=False))[:2000],
             candidates=_shown(program, prediction),
             error=error,
+            fell_back=meter.has_fallback,
         )
 
     def _give_bank(self, program: dspy.Module) -> None:
