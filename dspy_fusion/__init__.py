@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Training as Training,
     )
     from .programs import (
+        Abstained as Abstained,
         BankError as BankError,
         BestOfN as BestOfN,
         Candidate as Candidate,
@@ -63,11 +64,13 @@ if TYPE_CHECKING:
         Scorer as Scorer,
         ScorerError as ScorerError,
         Scores as Scores,
+        Stopping as Stopping,
         UniversalSelfConsistency as UniversalSelfConsistency,
         UnknownOption as UnknownOption,
         UnreadableVerdict as UnreadableVerdict,
         Usage as Usage,
         Vote as Vote,
+        calibrate as calibrate,
         candidate_text as candidate_text,
         fusor_signature as fusor_signature,
         judge_signature as judge_signature,
@@ -91,6 +94,7 @@ else:
         __name__,
         {
             ".programs": (
+                "Abstained",
                 "BankError",
                 "BestOfN",
                 "Candidate",
@@ -124,11 +128,13 @@ else:
                 "Scorer",
                 "ScorerError",
                 "Scores",
+                "Stopping",
                 "UniversalSelfConsistency",
                 "UnknownOption",
                 "UnreadableVerdict",
                 "Usage",
                 "Vote",
+                "calibrate",
                 "candidate_text",
                 "fusor_signature",
                 "judge_signature",

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .best_of_n import BestOfN
+from .calibration import calibrate
 from .calls.limits import limited
 from .errors import (
+    Abstained,
     BankError,
     ConfigurationError,
     FusionError,
@@ -38,6 +40,7 @@ from .scorers.reward_model import RewardModel
 from .scorers.scorer import Likelihood, RewardFunction, Scorer, Scores
 from .scorers.tournament import PairwiseTournament
 from .scorers.universal_self_consistency import UniversalSelfConsistency
+from .stopping import Stopping
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import FUSOR_INSTRUCTIONS
 from .tasks.plain_adapter import PlainAdapter
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FUSOR_INSTRUCTIONS",
+    "Abstained",
     "BankError",
     "BestOfN",
     "Candidate",
@@ -82,11 +86,13 @@ __all__ = [
     "Scorer",
     "ScorerError",
     "Scores",
+    "Stopping",
     "UniversalSelfConsistency",
     "UnknownOption",
     "UnreadableVerdict",
     "Usage",
     "Vote",
+    "calibrate",
     "candidate_text",
     "fusor_signature",
     "judge_signature",

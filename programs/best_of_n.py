@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import dspy
 
 from .calls.drawing import Steps
 from .errors import ConfigurationError
 from .options import SamplingOptions
-from .pools.candidates import Candidate, Pool, Usage
-from .sampling_program import Drawn, SamplingProgram
+from .pools.candidates import Candidate, Usage
+from .rounds import Drawn
+from .sampling_program import SamplingProgram
 from .scorers.scorer import Reward, RewardFunction, Scorer, as_scorer, check_scored
-from .tasks.hyperparameters import Hyperparameter
+from .stopping import RuleName, Stopping, counted
 
 
 class BestOfN(SamplingProgram):
@@ -36,6 +37,9 @@ class BestOfN(SamplingProgram):
         fail_count: how many failures are let pass, as ``dspy.BestOfN`` counts them (candidate i fails the call where
             ``i > fail_count`` minus the failures before it); the exception of the candidate or of the reward function
             is raised then. None, the default, leaves that to ``quorum``; with ``reward_fn`` it means ``n``.
+        max_n: with ``n="auto"``, how many at most; 16 by default. ``"auto"`` draws in rounds until one more candidate
+            is expected to gain hardly anything.
+        stopping: with ``n="auto"``, when to stop: a :class:`Stopping` or the name of its rule.
         module: another name of ``program``.
         N: another name of ``n``.
         reward_fn: another name of ``scorer``.
@@ -53,11 +57,13 @@ class BestOfN(SamplingProgram):
     def __init__(
         self,
         program: dspy.Module | None = None,
-        n: int | None = None,
+        n: int | Literal["auto"] | None = None,
         scorer: Scorer | Reward | None = None,
         threshold: float | None = None,
         fail_count: int | None = None,
         *,
+        max_n: int | None = None,
+        stopping: Stopping | RuleName | None = None,
         module: dspy.Module | None = None,
         N: int | None = None,  # noqa: N803 (DSPy's name)
         reward_fn: Reward | None = None,
@@ -65,11 +71,16 @@ class BestOfN(SamplingProgram):
     ) -> None:
         super().__init__(_one_of("program", program, "module", module), **options)
         count = 5 if n is None and N is None else _one_of("n", n, "N", N)
-        self.n = Hyperparameter("n", count, low=1, search=(1, 16))
-        self.check_quorum_fits("n", count)
+        if count == "auto" and (threshold is not None or fail_count is not None):
+            raise ConfigurationError(
+                "n='auto' stops by its own rule and takes no threshold or fail_count; write"
+                " stopping=Stopping('reward', threshold=...)"
+            )
+        self.n, self.stopping = counted(count, max_n, stopping, scored=True)
+        self.check_quorum_fits(self.n.name, self.n.value)
         self.scorer = as_scorer(_one_of("scorer", scorer, "reward_fn", reward_fn), self.signature)
         self.threshold = threshold
-        self._fail_count = fail_count or (None if reward_fn is None else count)
+        self._fail_count = fail_count or (None if reward_fn is None else self.n.value)
 
     @property
     def module(self) -> dspy.Module:
@@ -95,10 +106,10 @@ class BestOfN(SamplingProgram):
         """Draws, scores, and takes the best."""
         drawn = yield from self._draw_until_good_enough(inputs)
         chosen = max((c for c in drawn.candidates if c.score is not None), key=lambda c: (c.score, -c.index))
-        return self.take(chosen, Pool(drawn.candidates, chosen.index, usage=drawn.usage, depth=drawn.rounds))
+        return self.take(chosen, drawn.pool(chosen.index))
 
     def _draw_until_good_enough(self, inputs: dict[str, Any]) -> Steps[Drawn]:
-        if self.threshold is None and self._fail_count is None:
+        if self.stopping is not None or (self.threshold is None and self._fail_count is None):
             return (yield from self.draw(inputs, self.n.value, self.scorer))
         attempts = self.attempts(inputs, self.n.value, logprobs=self.scorer.needs_logprobs)
         size = self.max_concurrency or (len(attempts) if self.threshold is None else 1)

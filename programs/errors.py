@@ -7,6 +7,7 @@ FusionError
 │   └── UnknownOption (also a TypeError)     a constructor was given an option that it does not have
 ├── QuorumNotMet                             too few candidates succeeded; carries the cause of every failure
 ├── FusorFailed                              the step that writes the answer failed and no fallback was wanted
+├── Abstained                                the answer was less sure than ``abstain_below`` asks for; carries it
 ├── ScorerError                              a scorer gave no usable score
 │   └── UnreadableVerdict                    a judge answered, but not with a verdict
 ├── CeilingBroken                            something chosen scored above the best it was chosen from: a mistake
@@ -18,6 +19,7 @@ FusionError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .redaction import redacted
 
@@ -67,6 +69,23 @@ class QuorumNotMet(FusionError):
 
 class FusorFailed(FusionError):
     """The step that writes the answer failed, and ``on_fusor_failure="raise"`` was asked for."""
+
+
+class Abstained(FusionError):
+    """The answer is less sure than ``abstain_below`` asks for.
+
+    Attributes:
+        prediction: the answer, with its pool.
+        confidence: of the answer, in [0, 1].
+    """
+
+    def __init__(self, message: str, prediction: Any, confidence: float) -> None:
+        super().__init__(message)
+        self.prediction = prediction
+        self.confidence = confidence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.prediction, self.confidence)
 
 
 class ScorerError(FusionError):

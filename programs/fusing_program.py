@@ -12,12 +12,12 @@ from typing import Any, Literal, Unpack
 import dspy
 
 from .calls.attempts import Attempt
-from .calls.metering import Meter
 from .errors import ConfigurationError, FusorFailed
+from .gate import Gate
 from .options import SamplingOptions
+from .overflow import middle_out
 from .pools.candidates import Candidate, Pool, Usage
 from .pools.selection import fallback, shown_order
-from .redaction import redacting
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.own_fields import free_name
@@ -26,7 +26,7 @@ from .tasks.signatures import candidate_text, comparing, fusor_signature, input_
 from .tasks.task_text import fusor_inputs
 from .tasks.trained_fusor import TrainedFusor
 
-logger = redacting(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
 
 
 class FusingProgram(SamplingProgram):
@@ -56,6 +56,8 @@ class FusingProgram(SamplingProgram):
         fusor_temperature: float | None = 0.0,
         shuffle: bool = True,
         on_fusor_failure: Literal["best", "raise"] = "best",
+        gate: float | Mapping[str, float] | None = None,
+        on_overflow: Literal["shorten", "tree", "fail"] = "shorten",
         **options: Unpack[SamplingOptions],
     ) -> None:
         super().__init__(program, **options)
@@ -63,6 +65,12 @@ class FusingProgram(SamplingProgram):
             raise ConfigurationError(
                 f"on_fusor_failure must be 'best' or 'raise', but got on_fusor_failure={on_fusor_failure!r}"
             )
+        if on_overflow not in ("shorten", "tree", "fail"):
+            raise ConfigurationError(
+                f"on_overflow must be 'shorten', 'tree' or 'fail', but got on_overflow={on_overflow!r}"
+            )
+        self.on_overflow = on_overflow
+        self.gate = None if gate is None else Gate(gate, list(self.signature.output_fields))
         self.compare = Hyperparameter("compare", compare, choices=(True, False))
         own = fusor_signature(self.signature, instructions, compare=compare)
         self.fusor = OwnPredict(own) if fusor is None else fusor
@@ -120,12 +128,25 @@ class FusingProgram(SamplingProgram):
         index: int = 0,
         temperature: Hyperparameter | None,
         streams: bool = False,
+        part: int = 1,
+        told: str = "",
     ) -> Attempt:
-        """The attempt that has the fusor write an answer from these candidates, in this order."""
+        """The attempt that has the fusor write an answer from these candidates, in this order.
+
+        Args:
+            inputs: of the task.
+            shown: the candidates.
+            layer: of the fusion.
+            index: place in its layer.
+            temperature: of the fusor.
+            streams: whether a listener may follow the call.
+            part: candidates are cut to one ``part``-th of their length.
+            told: what the fusor is told beside the task's text.
+        """
         self.trained.check(self.fusor_lm)
         return Attempt(
             self.fusor,
-            self.fusor_inputs(inputs, shown),
+            self.fusor_inputs(inputs, shown, part=part, told=told),
             self.signature,
             index,
             layer,
@@ -138,10 +159,14 @@ class FusingProgram(SamplingProgram):
             beside=free_name(self.signature, "comparison"),
         )
 
-    def fusor_inputs(self, inputs: Mapping[str, Any], shown: Sequence[Candidate]) -> dict[str, Any]:
+    def fusor_inputs(
+        self, inputs: Mapping[str, Any], shown: Sequence[Candidate], *, part: int = 1, told: str = ""
+    ) -> dict[str, Any]:
         """What the fusor is called with to write an answer from these candidates, in this order."""
         texts = [candidate_text(self.signature, c.prediction) for c in shown if c.prediction is not None]
-        asked = fusor_inputs(self.signature, self.task_text(), inputs, texts)
+        texts = texts if part == 1 else [middle_out(text, part) for text in texts]
+        text = f"{self.task_text()}\n\n{told}" if told else self.task_text()
+        asked = fusor_inputs(self.signature, text, inputs, texts)
         if not _takes(self.fusor, name := free_name(self.signature, "task")):
             del asked[name]
         return asked
@@ -167,6 +192,15 @@ class FusingProgram(SamplingProgram):
         )
         return [candidates[i] for i in (drawn if self.shuffle.value else sorted(drawn))]
 
+    def agreed(self, candidates: Sequence[Candidate]) -> tuple[Candidate, str] | None:
+        """The candidate that speaks for all where the gate says that they agree, and why; else None."""
+        if self.gate is None:
+            return None
+        good = [candidate for candidate in candidates if candidate.ok]
+        weights = None if self.calibration is None else self.calibration.weights(good)
+        fields = self.voted_fields(list(self.signature.output_fields))
+        return self.gate.opens(good, fields, self.equal_values, weights)
+
     def conclude(self, written: Candidate, sources: Sequence[Candidate], pool: Pool) -> dspy.Prediction:
         """The fused answer with its pool, or the fallback when the fusor failed.
 
@@ -186,8 +220,6 @@ class FusingProgram(SamplingProgram):
             raise FusorFailed(f"{reason}; on_fusor_failure='best' would answer with the best candidate instead")
         best = fallback(self.signature, pool.candidates)
         logger.warning("%s; answering with candidate %d", reason, best.index)
-        if isinstance(dspy.settings.usage_tracker, Meter):
-            dspy.settings.usage_tracker.fell_back()
         return self.take(best, replace(pool, chosen=best.index, fallback=reason))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from collections.abc import Mapping
+from typing import Any, Literal, Unpack
 
 import dspy
 
+from .by_field import checked_keys, fused_by_field
 from .calls.drawing import Steps
+from .errors import ConfigurationError
 from .fusing_program import FusingProgram
 from .options import FusingOptions
-from .pools.candidates import Pool
+from .overflow import fused
+from .sampling_program import value_of
+from .stopping import RuleName, Stopping, counted
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import FUSE
 
@@ -28,7 +33,15 @@ class Fusion(FusingProgram):
 
     Args:
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
-        n: how many candidates, at least 1. The paper uses 5 and finds little gain beyond 7.
+        n: how many candidates, at least 1; ``"auto"`` draws in rounds until more would hardly change the outcome. The
+            paper uses 5 and finds little gain beyond 7.
+        max_n: with ``n="auto"``, how many at most; 16 by default.
+        stopping: with ``n="auto"``, when to stop: a :class:`Stopping` or the name of its rule.
+        by_field: settle by vote what can be, leaf by leaf: closed kinds of values by the most votes, close floats as
+            one, lists item by item (aligned by resemblance, in the order most have), records field by field. The fusor
+            writes only texts on which candidates disagree (by less than ``gate``, or at all), and is not asked where
+            there is none. ``pool.leaves`` has the share behind each leaf.
+        keys: with ``by_field``, from the path of a list (``order.items``) to the field that its items are aligned by.
         instructions: how the fusor is told to fuse.
         compare: whether it writes the comparison, which is kept as ``pool.comparison``; a choice that can be tuned.
         **options: see :class:`FusingOptions`.
@@ -45,20 +58,34 @@ class Fusion(FusingProgram):
         self,
         program: dspy.Module,
         *,
-        n: int = 5,
+        n: int | Literal["auto"] = 5,
+        max_n: int | None = None,
+        stopping: Stopping | RuleName | None = None,
+        by_field: bool = False,
+        keys: Mapping[str, str] | None = None,
         instructions: str = FUSE,
         compare: bool = True,
         **options: Unpack[FusingOptions],
     ) -> None:
         super().__init__(program, instructions=instructions, compare=compare, **options)
-        self.n = Hyperparameter("n", n, low=1, search=(1, 16))
-        self.check_quorum_fits("n", n)
+        self.n, self.stopping = counted(n, max_n, stopping)
+        self.check_quorum_fits(self.n.name, self.n.value)
+        self.by_field = Hyperparameter("by_field", True, choices=(True, False)) if by_field else None
+        if keys and not by_field:
+            raise ConfigurationError(f"keys needs by_field=True, but got keys={keys!r} without it")
+        self.keys = checked_keys(keys, list(self.signature.output_fields))
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the candidates, shows them to the fusor, and returns what it writes."""
         drawn = yield from self.draw(inputs, self.n.value)
+        if (agreed := self.agreed(drawn.candidates)) is not None:
+            speaker, reason = agreed
+            return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=1))
+        if value_of(self.by_field):
+            return (yield from fused_by_field(self, inputs, drawn))
         shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
-        attempt = self.fuse(inputs, shown, layer=1, temperature=self.fusor_temperature, streams=True)
-        (written,) = yield self.side_by_side([attempt])
-        pool = Pool(drawn.candidates, shown=tuple(c.index for c in shown), usage=drawn.usage, depth=2)
+        (written,), cut = yield from fused(
+            self, inputs, [shown], layer=1, temperature=self.fusor_temperature, streams=True
+        )
+        pool = drawn.pool(shown=tuple(c.index for c in shown), depth=drawn.rounds + 1, shortened=cut)
         return self.conclude(written, shown, pool)

@@ -6,7 +6,7 @@ reads it: ``SamplingProgram`` or ``FusingProgram``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import dspy
@@ -32,6 +32,10 @@ class SamplingOptions(TypedDict, total=False):
             its first answer holds.
         bank: where every answer of a model (candidates, aggregations, fusions, verdicts) is kept and replayed from;
             None (the default) keeps nothing.
+        abstain_below: the least ``pool.confidence`` that an answer must have, in [0, 1]; None (the default) answers
+            always.
+        on_abstain: what happens below it: ``"raise"`` (the default) raises ``Abstained``, which carries the answer;
+            ``"mark"`` returns the answer with the reason in ``pool.abstained``.
     """
 
     lms: Sequence[dspy.BaseLM] | None
@@ -42,6 +46,8 @@ class SamplingOptions(TypedDict, total=False):
     max_concurrency: int | None
     signature: str | type[dspy.Signature] | None
     bank: CandidateBank | None
+    abstain_below: float | None
+    on_abstain: Literal["raise", "mark"]
 
 
 class FusingOptions(SamplingOptions, total=False):
@@ -56,6 +62,13 @@ class FusingOptions(SamplingOptions, total=False):
             model's; True by default.
         on_fusor_failure: ``"best"`` (the default) answers with the best candidate (by score, else by vote, else the
             first) and says so in ``pool.fallback`` and in the log; ``"raise"`` raises ``FusorFailed``.
+        gate: the share of the candidates, in [0, 1], that must say the same for the fusor not to be asked: one of them
+            is then the answer and ``pool.gated`` says why. One share for all fields that can be voted on, or one per
+            output field, as ``{"label": 0.8}``. 1.0 asks for unanimity; a single candidate agrees with nobody. None
+            (the default) always asks the fusor, as the papers do.
+        on_overflow: what happens when the candidates do not fit the fusor's context: ``"shorten"`` (the default) cuts
+            each in the middle, to half its length as often as needed; ``"tree"`` has subsets of half the candidates
+            fused first, then their fusions; ``"fail"`` lets the fusor fail. ``pool.shortened`` says what was done.
     """
 
     fusor: dspy.Module | None
@@ -63,3 +76,5 @@ class FusingOptions(SamplingOptions, total=False):
     fusor_temperature: float | None
     shuffle: bool
     on_fusor_failure: Literal["best", "raise"]
+    gate: float | Mapping[str, float] | None
+    on_overflow: Literal["shorten", "tree", "fail"]

@@ -7,12 +7,13 @@ from typing import Any, Unpack
 
 import dspy
 
-from .calls.drawing import Batch, Steps
+from .calls.drawing import Steps
 from .errors import ConfigurationError
 from .fusing_program import FusingProgram, usage_of
 from .options import FusingOptions
+from .overflow import fused
 from .pools.candidates import Candidate, Pool, Usage
-from .sampling_program import optional_temperature
+from .sampling_program import leave_trace, optional_temperature
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import AGGREGATE
 
@@ -78,9 +79,13 @@ class ProposeAggregate(FusingProgram):
             (only,) = drawn.candidates
             return self.take(only, Pool(drawn.candidates, only.index, usage=drawn.usage))
         below, layers = [candidate for candidate in drawn.candidates if candidate.ok], []
-        sources, usage = list(below), dict(drawn.usage)
+        sources, usage, notes = list(below), dict(drawn.usage), list[str]()
+        if (agreed := self.agreed(below)) is not None:
+            speaker, reason = agreed
+            return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=width * (depth - 1) + 1))
         for layer in range(1, depth):
-            made = yield self._aggregations(inputs, below, layer, width)
+            made, cut = yield from self._aggregations(inputs, below, layer, width)
+            notes += [cut] if cut else []
             layers.append(tuple(made))
             usage["aggregations"] = usage.get("aggregations", Usage()) + usage_of(made)
             below = [candidate for candidate in made if candidate.ok]
@@ -88,25 +93,27 @@ class ProposeAggregate(FusingProgram):
                 pool = Pool(drawn.candidates, layers=tuple(layers), usage=usage, depth=layer + 1)
                 return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool)
             sources += below
+            if (agreed := self.agreed(below)) is not None:
+                speaker, reason = agreed
+                saved = width * (depth - 1 - layer) + 1
+                pool = drawn.pool(
+                    layers=tuple(layers), usage=usage, depth=layer + 1, gated=f"layer {layer}: {reason}", saved=saved
+                )
+                leave_trace([*(source for source in sources if source is not speaker), speaker])
+                return self.answer(speaker, pool)
         shown = self.order(inputs, below, depth * width, self._limit())
-        (written,) = yield self.side_by_side(
-            [self.fuse(inputs, shown, layer=depth, temperature=self.fusor_temperature, streams=True)]
+        (written,), cut = yield from fused(
+            self, inputs, [shown], layer=depth, temperature=self.fusor_temperature, streams=True
         )
-        pool = Pool(drawn.candidates, None, tuple(layers), tuple(c.index for c in shown), usage, depth + 1)
+        indexes, shortened = tuple(c.index for c in shown), next(iter([*notes, *([cut] if cut else [])]), None)
+        pool = drawn.pool(layers=tuple(layers), shown=indexes, usage=usage, depth=depth + 1, shortened=shortened)
         return self.conclude(written, sources, pool)
 
     def _limit(self) -> int | None:
         return None if self.subset is None else self.subset.value
 
-    def _aggregations(self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int) -> Batch:
-        attempts = [
-            self.fuse(
-                inputs,
-                self.order(inputs, below, layer * width + index, self._limit()),
-                layer=layer,
-                index=index,
-                temperature=self.aggregation_temperature,
-            )
-            for index in range(width)
-        ]
-        return self.side_by_side(attempts)
+    def _aggregations(
+        self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int
+    ) -> Steps[tuple[list[Candidate], str | None]]:
+        orders = [self.order(inputs, below, layer * width + index, self._limit()) for index in range(width)]
+        return fused(self, inputs, orders, layer=layer, temperature=self.aggregation_temperature)

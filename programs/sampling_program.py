@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import dspy
 
 from .calls.attempts import Attempt
 from .calls.drawing import Batch, Steps, arun, noting_left_out, run
+from .concluding import Concluding
 from .errors import ConfigurationError, QuorumNotMet
-from .pools.candidates import NOTHING_USED, Candidate, Pool, PooledPrediction, Usage
+from .pools.candidates import Candidate, Pool, PooledPrediction
+from .rounds import Drawn, drawn_in_rounds
 from .scorers.scorer import Scorer, Scores, check_scored, scored
+from .stopping import Stopping
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.open_tasks import closed_task, output_names, program_task, thawed
 from .tasks.signatures import task_signature
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from .banks.bank import CandidateBank
 
 
-class SamplingProgram(VisibleOptions, dspy.Module):
+class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
     """A task program that is called several times, and made one answer of.
 
     Args:
@@ -53,6 +56,8 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         max_concurrency: int | None = None,
         signature: str | type[dspy.Signature] | None = None,
         bank: CandidateBank | None = None,
+        abstain_below: float | None = None,
+        on_abstain: Literal["raise", "mark"] = "raise",
     ) -> None:
         super().__init__()
         self.signature, self.loose = program_task(program, signature)
@@ -67,16 +72,18 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         self.deadline_seconds = _positive("deadline_seconds", deadline_seconds)
         self.max_concurrency = None if max_concurrency is None else _at_least_one("max_concurrency", max_concurrency)
         self.bank = bank
+        self.stopping: Stopping | None = None
+        self.set_abstention(abstain_below, on_abstain)
 
     def forward(self, *args: Any, **inputs: Any) -> dspy.Prediction:
         """Answers one input; see the class for what is returned and raised."""
         self._check_named(args)
-        return run(noting_left_out(self.steps(inputs)))
+        return run(self.concluded(noting_left_out(self.steps(inputs))))
 
     async def aforward(self, *args: Any, **inputs: Any) -> dspy.Prediction:
         """As :meth:`forward`, in the running event loop."""
         self._check_named(args)
-        return await arun(noting_left_out(self.steps(inputs)))
+        return await arun(self.concluded(noting_left_out(self.steps(inputs))))
 
     def _check_named(self, args: Sequence[Any]) -> None:
         if args:
@@ -102,6 +109,8 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         with the keys under which a bank keeps them.
         """
         lms, adapter = self.proposers()
+        if lms and (calibration := self.calibration) is not None:
+            lms = calibration.turns(lms)
         made = [
             Attempt(
                 self.program,
@@ -133,11 +142,14 @@ class SamplingProgram(VisibleOptions, dspy.Module):
         return keyed(attempts)
 
     def draw(self, inputs: Mapping[str, Any], count: int, scorer: Scorer | None = None) -> Steps[Drawn]:
-        """Draws ``count`` candidates, checks the quorum and has a scorer score them.
+        """Draws ``count`` candidates (or up to as many, where a stopping rule decides), checks the quorum and has a
+        scorer score them.
 
         Raises:
             QuorumNotMet: fewer than ``quorum`` succeeded (or than ``count``, where that is less).
         """
+        if self.stopping is not None:
+            return (yield from drawn_in_rounds(self, self.stopping, inputs, count, scorer))
         attempts = self.attempts(inputs, count, logprobs=scorer is not None and scorer.needs_logprobs)
         candidates = yield self.side_by_side(attempts)
         self.check_quorum(candidates)
@@ -197,21 +209,6 @@ class SamplingProgram(VisibleOptions, dspy.Module):
             return self.signature
         answers = [candidate.prediction for candidate in candidates if candidate.prediction is not None]
         return closed_task(self.signature, self.program, inputs, answers)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn pool: the candidates, what scoring them cost, and how many rounds of calls followed one another."""
-
-    candidates: tuple[Candidate, ...]
-    scorer_usage: Usage = NOTHING_USED
-    rounds: int = 1
-
-    @property
-    def usage(self) -> dict[str, Usage]:
-        """Cost by role."""
-        usage = {"candidates": Usage.total(candidate.usage for candidate in self.candidates)}
-        return usage | ({"scorer": self.scorer_usage} if self.scorer_usage != NOTHING_USED else {})
 
 
 def leave_trace(sources: Sequence[Candidate]) -> None:

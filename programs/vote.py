@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import dspy
 
@@ -12,12 +12,13 @@ from .calls.attempts import describe
 from .calls.drawing import Steps
 from .errors import ConfigurationError, ScorerError
 from .options import SamplingOptions
-from .pools.candidates import Candidate, Pool
+from .pools.candidates import Candidate, PooledPrediction
 from .pools.clusters import TOLERANCE, clusters, heaviest, labels, vote_weights
 from .pools.selection import votable_fields
-from .sampling_program import Drawn, SamplingProgram, leave_trace
+from .rounds import Drawn
+from .sampling_program import SamplingProgram, leave_trace
 from .scorers.scorer import Reward, Scorer, as_scorer
-from .tasks.hyperparameters import Hyperparameter
+from .stopping import RuleName, Stopping, counted
 
 
 class Vote(SamplingProgram):
@@ -29,7 +30,9 @@ class Vote(SamplingProgram):
 
     Args:
         program: the task program.
-        n: how many candidates, at least 1.
+        n: how many candidates, at least 1; ``"auto"`` draws in rounds until more would hardly change the outcome.
+        max_n: with ``n="auto"``, how many at most; 16 by default.
+        stopping: with ``n="auto"``, when to stop: a :class:`Stopping` or the name of its rule.
         fields: the output fields that are voted on; by default those that :func:`votable_fields` names (Literal, bool,
             numbers, Enum, dates, ``Choice`` and the like), and when there is none the last output field (which leaves a
             chain of thought to the candidate that is chosen).
@@ -39,7 +42,8 @@ class Vote(SamplingProgram):
         tolerance: how far two floats may differ to be equal, as a share of the larger one, at least 0; see
             :func:`~dspy_fusion.programs.pools.clusters.clusters`.
         weights: a scorer whose scores weigh the votes (a candidate without a score does not vote); None counts each as
-            one. For scores below 0 see :func:`~dspy_fusion.programs.pools.clusters.vote_weights`.
+            one, or by the reliability of its model where :func:`calibrate` learned that. For scores below 0 see
+            :func:`~dspy_fusion.programs.pools.clusters.vote_weights`.
         **options: see :class:`SamplingOptions`.
 
     Raises:
@@ -52,7 +56,9 @@ class Vote(SamplingProgram):
         self,
         program: dspy.Module,
         *,
-        n: int = 5,
+        n: int | Literal["auto"] = 5,
+        max_n: int | None = None,
+        stopping: Stopping | RuleName | None = None,
         fields: Sequence[str] | None = None,
         normalize: Callable[[Any], Any] | None = None,
         tolerance: float = TOLERANCE,
@@ -60,8 +66,8 @@ class Vote(SamplingProgram):
         **options: Unpack[SamplingOptions],
     ) -> None:
         super().__init__(program, **options)
-        self.n = Hyperparameter("n", n, low=1, search=(1, 16))
-        self.check_quorum_fits("n", n)
+        self.n, self.stopping = counted(n, max_n, stopping)
+        self.check_quorum_fits(self.n.name, self.n.value)
         self.fields = None if fields is None else _known(fields, self.signature, loose=self.loose)
         self.normalize = normalize
         self.tolerance = _checked(tolerance)
@@ -70,26 +76,60 @@ class Vote(SamplingProgram):
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws, counts, and answers with the winners."""
         drawn = yield from self.draw(inputs, self.n.value, self.weights)
+        answer, closest = self._decided(inputs, drawn)
+        leave_trace([closest])
+        return answer
+
+    def reconsidered(self, inputs: Mapping[str, Any], prediction: PooledPrediction) -> PooledPrediction:
+        """The vote over a pool that was drawn before."""
+        if prediction.pool is None:
+            return prediction
+        answer, _ = self._decided(inputs, Drawn(prediction.pool.candidates))
+        object.__setattr__(answer, "pool", replace(prediction.pool, chosen=answer.pool.chosen if answer.pool else None))
+        return answer
+
+    def voted_fields(self, names: Sequence[str]) -> list[str]:
+        """The fields that are voted on."""
+        return super().voted_fields(names) if self.fields is None else self.fields
+
+    def equal_values(self, name: str, values: Sequence[Any]) -> list[list[int]]:
+        """Groups of equal values, as the vote compares them; a value that ``normalize`` cannot take equals no other."""
+        if self.normalize is None or name not in self.voted_fields([name]):
+            annotation = self.signature.output_fields[name].annotation if name in self.signature.output_fields else None
+            return clusters(values, annotation, tolerance=self.tolerance)
+        return clusters([self._ballot(value) for value in values], normalize=lambda value: value)
+
+    def _ballot(self, value: Any) -> Any:
+        try:
+            return value if self.normalize is None else self.normalize(value)
+        except Exception:  # noqa: BLE001 (the user's own function, on this value)
+            return object()
+
+    def _decided(self, inputs: Mapping[str, Any], drawn: Drawn) -> tuple[PooledPrediction, Candidate]:
         voters = [c for c in drawn.candidates if c.ok and (self.weights is None or c.score is not None)]
         task = self.task_of(inputs, voters)
         fields = votable_fields(task) if self.fields is None else self.fields
         ballots, voters, drawn = self._ballots(fields, voters, drawn)
         groups = {name: self._groups(task, name, ballots[name]) for name in fields}
-        weights = None if self.weights is None else vote_weights([voter.score or 0.0 for voter in voters])
+        weights = self._weights(voters)
         firsts = {name: heaviest(groups[name], weights) for name in fields}
         winners = {name: voters[first] for name, first in firsts.items()}
         sides = [(labels(groups[name]), first) for name, first in firsts.items()]
         agreement = [sum(side[place] == side[first] for side, first in sides) for place in range(len(voters))]
         closest = voters[agreement.index(max(agreement))]
-        pool = Pool(drawn.candidates, closest.index, usage=drawn.usage, depth=drawn.rounds)
+        pool = drawn.pool(closest.index)
         if max(agreement) < len(fields):
             pool = replace(pool, chosen=None)
-        leave_trace([closest])
         answer = self.answer(closest, pool)
         if pool.chosen is None:
             for name, source in winners.items():
                 answer[name] = source.prediction[name] if source.prediction is not None else None
-        return answer
+        return answer, closest
+
+    def _weights(self, voters: Sequence[Candidate]) -> list[float] | None:
+        if self.weights is not None:
+            return vote_weights([voter.score or 0.0 for voter in voters])
+        return None if self.calibration is None else self.calibration.weights(voters)
 
     def _ballots(
         self, fields: Sequence[str], voters: list[Candidate], drawn: Drawn

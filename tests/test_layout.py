@@ -50,7 +50,7 @@ HEAVY = {
     },
     "fastapi": {"serving/endpoint/app.py"},
     "uvicorn": {"serving/endpoint/server.py"},
-    "sklearn": {"experiments/judging/length_controlled.py"},
+    "sklearn": {"experiments/judging/length_controlled.py", "programs/calibration.py"},
     "langdetect": {"experiments/tasks/ifeval_rules/arguments.py"},
     "punkt": {"experiments/tasks/ifeval_rules/lengths.py"},
     "janome": {"experiments/tasks/ifeval_rules/japanese.py"},

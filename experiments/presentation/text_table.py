@@ -11,12 +11,11 @@ import re
 from dataclasses import dataclass
 
 from rich import box
-from rich.markup import escape as _escaped
+from rich.markup import escape
 from rich.table import Table
 
 from ..statistics.intervals import Interval
 from ..statistics.significance import ALPHA
-from .page_text import visible
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,6 @@ class TextTable:
         )
 
 
-def escape(text: str) -> str:
-    """A text for the terminal: no markup, and nothing that would move the cursor or reorder the line."""
-    return _escaped(visible(text))
-
-
 def percent(estimate: Interval) -> str:
     """A score in per cent with its interval."""
     return f"{100 * estimate.mean:.1f}" + _interval(estimate, "")
@@ -101,7 +95,7 @@ def _interval(estimate: Interval, sign: str) -> str:
 
 
 def _one_line(cell: str) -> str:
-    return visible(" ".join(cell.splitlines()))
+    return " ".join(cell.splitlines())
 
 
 def slug(name: str) -> str:

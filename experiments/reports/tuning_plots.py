@@ -135,6 +135,5 @@ def _row(report: TuningReport, trial: TrialReport) -> dict[str, object]:
         **scores,
         "cost": trial.cost,
         "scored": trial.scored,
-        "fallbacks": trial.fallbacks,
         "front": trial.number in report.pareto,
     }

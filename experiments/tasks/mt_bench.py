@@ -18,7 +18,6 @@ from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs import LMJudge
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.redaction import redacting
 
 from ..rows.row_files import Row
 from ..rows.sources import Source, data_folder, read_rows
@@ -79,7 +78,7 @@ def _after(question: str, answer: str) -> dspy.History:
     return dspy.History(messages=[{"question": question, "answer": answer}])
 
 
-_log = redacting(logging.getLogger(__name__))
+_log = logging.getLogger(__name__)
 
 SOURCE = Source(
     licence="Apache-2.0",

@@ -99,6 +99,19 @@ class Pool:
         fallback: why the answer is not the fusor's, or None when it is.
         left_out: options that were not sent because a model refuses them, each with the names of those models.
         comparison: how the fusor that wrote the answer compared the candidates, where it was asked to.
+        agreement: per output field of the answer, the share of the candidates that say the same in it, in [0, 1];
+            weighted by the reliability of their models once that was learned.
+        confidence: the chance that the answer is right, in [0, 1]: the share of the candidates that agree with it in
+            all fields that can be voted on, and after :func:`~dspy_fusion.programs.calibrate` what that share means by
+            the examples. None where nothing was answered from this pool.
+        leaves: per leaf of an answer that was put together field by field (``items[2].price``), the share of the
+            candidates behind it, in [0, 1].
+        gated: why the fusor, or further layers, were not asked, or None when they were.
+        stopped: why no more candidates were drawn, or None when all were.
+        saved: calls that were not made because of the two.
+        shortened: how candidates were shortened to be shown to a fusor, or None when they were shown whole.
+        abstained: why the answer should not be used, or None; see ``abstain_below``.
+        notes: what else is worth knowing, one line each.
     """
 
     candidates: tuple[Candidate, ...]
@@ -110,6 +123,21 @@ class Pool:
     fallback: str | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     comparison: str | None = None
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    leaves: Mapping[str, float] = field(default_factory=dict)
+    gated: str | None = None
+    stopped: str | None = None
+    saved: int = 0
+    shortened: str | None = None
+    abstained: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A table of the candidates, and below it what was decided and what it cost."""
+        from .pool_text import pool_text  # the only user of what it imports
+
+        return pool_text(self)
 
     @property
     def good(self) -> tuple[Candidate, ...]:

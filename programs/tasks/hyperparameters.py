@@ -6,6 +6,7 @@ program is nested.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,8 @@ class Hyperparameter(Parameter):
         self.integer = isinstance(value if low is None else low, int)
         self._value: Value = self._checked(value)
         self.initial = self._value
+        self.kept: dict[str, Any] = {}
+        """Plain JSON data that is saved beside the value, such as what was learned about the program that has it."""
 
     @property
     def value(self) -> Any:
@@ -68,16 +71,17 @@ class Hyperparameter(Parameter):
         self._value = self._checked(value)
 
     def reset(self) -> None:
-        """Goes back to the initial value."""
-        self._value = self.initial
+        """Goes back to the initial value; nothing is kept beside it."""
+        self._value, self.kept = self.initial, {}
 
-    def dump_state(self, json_mode: bool = True) -> dict[str, Value]:
-        """The value as plain JSON data."""
-        return {"value": self._value}
+    def dump_state(self, json_mode: bool = True) -> dict[str, Any]:
+        """The value, and what is kept beside it, as plain JSON data."""
+        return {"value": self._value, **({"kept": copy.deepcopy(self.kept)} if self.kept else {})}
 
-    def load_state(self, state: dict[str, Value], **_: object) -> Hyperparameter:
+    def load_state(self, state: dict[str, Any], **_: object) -> Hyperparameter:
         """Takes a saved value over; raises ``ConfigurationError`` when it does not fit the bounds."""
         self.value = state["value"]
+        self.kept = copy.deepcopy(state.get("kept") or {})
         return self
 
     def __repr__(self) -> str:

@@ -14,9 +14,8 @@ from dspy.lm15 import ContextLengthError, InvalidRequestError, UnsupportedFeatur
 from dspy.utils.exceptions import ContextWindowExceededError
 
 from dspy_fusion.programs.errors import FusionError, FusorFailed, QuorumNotMet, ScorerError
-from dspy_fusion.programs.redaction import redacted, redacting
 
-logger = redacting(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
 
 _NO_RETRY = {"x-should-retry": "false"}  # the client of OpenAI would send a failed program's whole work again, twice
 
@@ -108,4 +107,4 @@ def _kind(status: int) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return redacted(str(error).partition("\n")[0])
+    return str(error).partition("\n")[0]
