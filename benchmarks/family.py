@@ -91,7 +91,7 @@ def _pools(sheets: Sequence[Sheet]) -> list[list[str]]:
 def _fuse(name: str, sheets: Sequence[Sheet], pools: Sequence[Sequence[str]]) -> list[str]:
     model = load_model(name)
     prompts = [
-        model.tokenizer.prompt(system_text(AGGREGATE, pool), question_text(s))
+        model.tokenizer.prompt(system_text(f"{TASK_INSTRUCTIONS}\n\n{AGGREGATE}", pool), question_text(s))
         for s, pool in zip(sheets, pools, strict=True)
     ]
     jobs = [model.submit(prompt, Sampling(max_tokens=120, temperature=0.0)) for prompt in prompts]

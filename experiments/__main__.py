@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     debug = "--debug" in argv
     try:
+        _guard()
         command = _command(argv)
         arguments = _parser(command).parse_args(argv)
         return _run(command, arguments)
@@ -48,10 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _guard() -> None:
+    """Has whatever is logged, and a traceback that ends the process, hold no secrets."""
+    from dspy_fusion.programs.redaction import guard_process
+
+    guard_process()
+
+
 def _run(command: Any, arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from dspy_fusion.programs.errors import FusionError
+
+    from .presentation.page_text import visible
 
     console, log = Console(), Console(stderr=True)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -61,7 +71,7 @@ def _run(command: Any, arguments: argparse.Namespace) -> int:
     except FusionError as error:
         if arguments.debug:
             raise
-        print("dspy-fusion:", " ".join(str(error).split()), file=sys.stderr)
+        print("dspy-fusion:", visible(" ".join(str(error).split())), file=sys.stderr)
         return USAGE_ERROR
 
 

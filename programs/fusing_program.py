@@ -12,12 +12,14 @@ from typing import Any, Literal, Unpack
 import dspy
 
 from .calls.attempts import Attempt
+from .calls.metering import Meter
 from .errors import ConfigurationError, FusorFailed
 from .gate import Gate
 from .options import SamplingOptions
 from .overflow import middle_out
 from .pools.candidates import Candidate, Pool, Usage
 from .pools.selection import fallback, shown_order
+from .redaction import redacting
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.own_fields import free_name
@@ -26,7 +28,7 @@ from .tasks.signatures import candidate_text, comparing, fusor_signature, input_
 from .tasks.task_text import fusor_inputs
 from .tasks.trained_fusor import TrainedFusor
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 class FusingProgram(SamplingProgram):
@@ -220,6 +222,8 @@ class FusingProgram(SamplingProgram):
             raise FusorFailed(f"{reason}; on_fusor_failure='best' would answer with the best candidate instead")
         best = fallback(self.signature, pool.candidates)
         logger.warning("%s; answering with candidate %d", reason, best.index)
+        if isinstance(dspy.settings.usage_tracker, Meter):
+            dspy.settings.usage_tracker.fell_back()
         return self.take(best, replace(pool, chosen=best.index, fallback=reason))
 
 

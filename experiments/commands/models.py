@@ -70,6 +70,9 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
         )
         table.add_row(*map(escape, (name, entry.model, _where(entry), price, entry.about)))
     console.print(table)
+    if models.file:
+        overridden = f"; it overrides the built-in {', '.join(models.overrides)}" if models.overrides else ""
+        console.print(f"Read from {models.file}{overridden}.", markup=False, soft_wrap=True)
     console.print(
         "Any litellm model string, such as hosted_vllm/Qwen/Qwen3-8B, does as a name too; addresses and keys go into a"
         " models.toml."

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .page_text import spreadsheet_cell
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -46,5 +48,5 @@ def save_figure(figure: Figure, stem: Path, title: str, caption: str, data: Sequ
     with plot.data.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(data[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(data)
+        writer.writerows({name: spreadsheet_cell(value) for name, value in row.items()} for row in data)
     return plot

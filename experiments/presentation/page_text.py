@@ -17,6 +17,22 @@ _UNSEEN = re.compile(
 )
 
 
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """The value, and if it is text that a spreadsheet would run as a formula, the same behind an apostrophe; numbers,
+    signed ones too, stay as they are.
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    if not text.startswith(_RUN_BY_SPREADSHEETS) or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
+
+
 def visible(value: Any) -> Any:
     """The value, and if it is text that a template did not write itself,
     with every unseen character written as ``[U+202E]``.

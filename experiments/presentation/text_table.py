@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass
 
 from rich import box
-from rich.markup import escape
+from rich.markup import escape as _escaped
 from rich.table import Table
 
 from ..statistics.intervals import Interval
 from ..statistics.significance import ALPHA
+from .page_text import visible
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class TextTable:
         )
 
 
+def escape(text: str) -> str:
+    """A text for the terminal: no markup, and nothing that would move the cursor or reorder the line."""
+    return _escaped(visible(text))
+
+
 def percent(estimate: Interval) -> str:
     """A score in per cent with its interval."""
     return f"{100 * estimate.mean:.1f}" + _interval(estimate, "")
@@ -95,7 +101,7 @@ def _interval(estimate: Interval, sign: str) -> str:
 
 
 def _one_line(cell: str) -> str:
-    return " ".join(cell.splitlines())
+    return visible(" ".join(cell.splitlines()))
 
 
 def slug(name: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
+from dspy_fusion.programs.redaction import without_secrets_in
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Outbox:
         """
         file = JsonLines(self.path, shared=True)
         try:
-            file.append(json.dumps(message, ensure_ascii=False).encode())
+            file.append(json.dumps(without_secrets_in(message), ensure_ascii=False).encode())
         finally:
             file.close()
 

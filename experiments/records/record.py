@@ -9,6 +9,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.programs.pools.candidates import Usage
+from dspy_fusion.programs.redaction import without_secrets
 
 Key = tuple[str, str, str, int]
 
@@ -117,8 +118,8 @@ class Record:
         return Usage.total(self.usage.values())
 
     def to_json(self) -> str:
-        """The record as one line."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, default=str)
+        """The record as one line, without secrets that a server may have echoed."""
+        return without_secrets(json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, default=str))
 
     @classmethod
     def from_json(cls, line: str) -> Record:

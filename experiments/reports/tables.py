@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 
 from ..evidence.summary import MeanUsage, Row, Summary
+from ..presentation.page_text import spreadsheet_cell
 from ..presentation.text_table import TextTable, p_text, percent, points, starred
 from ..statistics.significance import ALPHA
 
@@ -17,7 +18,7 @@ def to_csv(summary: Summary) -> str:
     rows = [_flat(row) for row in summary.rows]
     writer = csv.DictWriter(out, list(rows[0]) if rows else ["strategy"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: spreadsheet_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 

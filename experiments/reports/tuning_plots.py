@@ -135,5 +135,6 @@ def _row(report: TuningReport, trial: TrialReport) -> dict[str, object]:
         **scores,
         "cost": trial.cost,
         "scored": trial.scored,
+        "fallbacks": trial.fallbacks,
         "front": trial.number in report.pareto,
     }

@@ -46,7 +46,7 @@ def score_table(report: TuningReport) -> TextTable:
         rows.append(("best trial", percent(report.after), f"{report.cost_after:,.4g}"))
     if report.gain is not None:
         rows.append(("difference", points(report.gain), f"{report.cost_after - report.cost_before:+,.4g}"))
-    return TextTable(title, ("", "score % [95 %]", "cost"), tuple(rows))
+    return TextTable(title, ("", "score % and its 95 % interval", "cost"), tuple(rows))
 
 
 def changed(report: TuningReport, program: dspy.Module, tuned: dspy.Module) -> list[tuple[str, str, str]]:

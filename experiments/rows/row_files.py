@@ -18,6 +18,8 @@ from typing import Any
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
+from .row_limits import RowLimits, limited_lines
+
 _ROWS_AT_ONCE = 256  # of a Parquet file, so that it need not fit into memory whole
 
 
@@ -59,7 +61,7 @@ def read_file(path: Path) -> Iterator[Row]:
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         try:
@@ -73,14 +75,17 @@ def _json_lines(path: Path) -> Iterator[Row]:
         yield Row(values, f"{path}, line {number}")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, compressed or not, cut at line feeds only;
-    a break in the middle is told with the line before it.
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a text file with their ends, compressed or not, cut at line feeds only and no longer than
+    ``row_limits`` allows; a break in the middle is told with the line before it.
+
+    Raises:
+        ConfigurationError: the file is broken, no UTF-8, or too long.
     """
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for raw in file:
+            for raw in limited_lines(file, path):
                 yield raw.decode("utf-8").removeprefix("" if number else "\ufeff")
                 number += 1
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -93,7 +98,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _csv(path: Path) -> Iterator[Row]:
     """Rows of a CSV file with a header line; a cell that holds a JSON list or object is read as one."""
-    reader = csv.DictReader(io.StringIO("".join(_lines(path)), newline=""), strict=True)
+    reader = csv.DictReader(csv_lines(path), strict=True)
     try:
         for values in reader:
             if None in values or None in values.values():
@@ -105,6 +110,12 @@ def _csv(path: Path) -> Iterator[Row]:
         raise ConfigurationError(
             f"{path} is no CSV after line {reader.line_num} ({error}); mend the next line"
         ) from error
+
+
+def csv_lines(path: Path) -> Iterator[str]:
+    """The lines of a CSV file, whose ends may be carriage returns too."""
+    for line in lines_of(path):
+        yield from io.StringIO(line, newline="")
 
 
 def _cell(text: str) -> Any:
@@ -123,7 +134,10 @@ def _parquet(path: Path) -> Iterator[Row]:
     number = 0
     try:
         with ParquetFile(path) as file:
+            limits = RowLimits.now()
+            limits.check_file(path, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)))
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                limits.check_file(path, batch.nbytes)
                 for values in batch.to_pylist():
                     yield Row(values, f"{path}, row {number}")
                     number += 1

@@ -22,6 +22,7 @@ import dspy
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.redaction import without_secrets
 
 from ..plans.comparison_config import CompareConfig
 from ..plans.strategies import Strategy, model_names, planned
@@ -246,5 +247,5 @@ def _keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None
         state: dict[str, Any] = {"strategy": name, "program": type(program).__name__, "state": program.dump_state()}
         with writing(folder.path):
             (folder.programs / f"{place:02d}_{slug(name)}.json").write_text(
-                json.dumps(state, indent=1, default=str), encoding="utf-8"
+                without_secrets(json.dumps(state, indent=1, default=str)), encoding="utf-8"
             )

@@ -14,6 +14,7 @@ import numpy as np
 from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
 from dspy_fusion.programs.pools.candidates import Candidate, Pool
+from dspy_fusion.programs.redaction import described, redacting
 from dspy_fusion.serving.catalogue.model_entry import Price
 
 from ..plans.strategies import Strategy
@@ -21,7 +22,7 @@ from ..pools.ceiling import check_ceiling
 from ..records.record import CandidateRecord, PartRecord, Record
 from ..tasks import Task
 
-_log = logging.getLogger(__name__)
+_log = redacting(logging.getLogger(__name__))
 
 
 def measure(
@@ -118,7 +119,7 @@ def _aspects(task: Task, example: dspy.Example, prediction: dspy.Prediction) -> 
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+    return described(error, 600)
 
 
 def _spent(meter: Meter, prices: Mapping[str, Price]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.redaction import without_secrets_in
 
 from ..plans.comparison_config import CompareConfig, parse_config
 from ..plans.typed_config import differences
@@ -201,5 +202,5 @@ def _read_about(folder: RunFolder) -> dict[str, Any]:
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes beside the target first, so that a kill never leaves half a file."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(path)

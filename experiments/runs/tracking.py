@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dspy_fusion.programs.redaction import described
+
 from .run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def default_uri(folder: RunFolder) -> str:
 
 def reason(error: Exception) -> str:
     """An error of a store in one short line, without passwords."""
-    return without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+    return without_password(described(error, 200))
 
 
 def without_password(text: str) -> str:

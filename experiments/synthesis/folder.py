@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.redaction import without_secrets_in
 
 from ..plans.typed_config import differences
 from ..runs.run_folder import environment
@@ -114,7 +115,7 @@ def read_folder(path: Path) -> StoredSynthesis:
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file beside its place first, so that a kill never leaves half of one."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(path)
 
 

@@ -6,17 +6,15 @@ Tasks read CSV and Parquet files whole; here both are streamed, and JSON lines a
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO, cast
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
-from ..rows.row_files import SUFFIXES, Row, read_file
+from ..rows.row_files import SUFFIXES, Row, csv_lines, read_file
+from ..rows.row_limits import RowLimits
 
 _CHUNK = 1 << 20
 
@@ -51,31 +49,16 @@ def file_digest(path: Path) -> str:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            for values in reader:
-                if None in values or None in values.values():
-                    raise ConfigurationError(
-                        f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
-                    )
-                yield Row(values, f"{path}, line {reader.line_num}")
-        except csv.Error as error:
-            raise ConfigurationError(f"{path}, line {reader.line_num} is no CSV ({error}); mend the line") from error
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{path}, after line {reader.line_num}, is no UTF-8 ({error.reason}); mend the line"
-            ) from error
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ConfigurationError(
-                f"{path} is a broken gzip file after line {reader.line_num} ({error}); fetch it again"
-            ) from error
-
-
-def _opened(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
+    reader = csv.DictReader(csv_lines(path), strict=True)
+    try:
+        for values in reader:
+            if None in values or None in values.values():
+                raise ConfigurationError(
+                    f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
+                )
+            yield Row(values, f"{path}, line {reader.line_num}")
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}, line {reader.line_num} is no CSV ({error}); mend the line") from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -85,7 +68,10 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         number = 0
         with ParquetFile(path) as file:
+            limits = RowLimits.now()
+            limits.check_file(path, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)))
             for batch in file.iter_batches(batch_size=256):
+                limits.check_file(path, batch.nbytes)
                 for values in batch.to_pylist():
                     yield Row(values, f"{path}, row {number}")
                     number += 1

@@ -12,6 +12,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.programs.pools.candidates import Usage
+from dspy_fusion.programs.redaction import without_secrets
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Row:
 
     def to_line(self) -> bytes:
         """The row as one line, with its line feed."""
-        return (json.dumps(self, default=vars, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
+        line = json.dumps(self, default=vars, ensure_ascii=False, allow_nan=False)
+        return (without_secrets(line) + "\n").encode("utf-8", "replace")
 
     @classmethod
     def from_line(cls, line: bytes) -> Row:

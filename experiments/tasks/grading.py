@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import dspy
 
 from dspy_fusion.programs.errors import FusionError, ScorerError
+from dspy_fusion.programs.redaction import described
 
 Grade = TypeVar("Grade")
 
@@ -34,9 +35,7 @@ def ask_judge(judge: dspy.BaseLM, signature: type[dspy.Signature], **inputs: Any
     except FusionError:
         raise
     except Exception as error:
-        raise ScorerError(
-            f"the judge gave no verdict ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-        ) from error
+        raise ScorerError(f"the judge gave no verdict ({described(error, 250)})") from error
 
 
 def remembered(

@@ -17,12 +17,13 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import require
+from dspy_fusion.programs.redaction import redacting
 
 from ..rows.row_files import Row
 from ..rows.sources import Source, data_folder, read_rows
 from .task import SetAside, Setup
 
-_log = logging.getLogger(__name__)
+_log = redacting(logging.getLogger(__name__))
 
 
 class UnreadableAnswer(Exception):

@@ -17,6 +17,7 @@ from dspy.teleprompt import Teleprompter
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.redaction import redacting
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from ..tuning.objective import example_digest
@@ -32,7 +33,7 @@ from .training_folder import RowSource, TooLong, TrainingFolder
 from .training_progress import FineTuningProgress, FineTuningReport
 from .training_row import TrainingRow
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 class AggregationFineTuning(VisibleOptions, Teleprompter):

@@ -18,6 +18,7 @@ from typing import Any
 
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.redaction import without_secrets
 
 from .identities import differing
 
@@ -115,7 +116,7 @@ class Collected:
 
     def keep(self, key: str, value: Any) -> None:
         """Appends a result."""
-        line = json.dumps({"key": key, "value": value}, ensure_ascii=False).encode()
+        line = without_secrets(json.dumps({"key": key, "value": value}, ensure_ascii=False)).encode()
         try:
             with self._lock:
                 self._places[key] = self._file.append(line)

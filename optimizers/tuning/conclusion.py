@@ -10,7 +10,7 @@ from .. import bootstrap as intervals
 from ..bootstrap import Interval
 from .budget import BudgetSpent
 from .instruction_proposals import InstructionProposer
-from .search_space import setting_digest
+from .search_space import SearchSpace, setting_digest
 from .study_store import Outcome
 from .tuning_report import TrialReport, TuningReport
 from .tuning_run import TuningRun
@@ -56,7 +56,7 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         replayed=totals.replayed,
         spent_cost=totals.cost,
         verdict=_verdict(best, keeps, gain),
-        notes=tuple(run.notes + _complaints(run.writer.proposer)),
+        notes=(*run.notes, *_untaken(run.space), *_fallbacks(reports), *_complaints(run.writer.proposer)),
     )
     result = made if keeps else run.program.deepcopy()
     setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
@@ -119,6 +119,28 @@ def _verdict(best: TrialReport | None, keeps: bool, gain: Interval | None) -> st
     if gain.low > 0:
         return f"better on unseen examples by {gain}"
     return f"no clear difference on unseen examples ({gain}); the best trial is returned"
+
+
+def _untaken(space: SearchSpace) -> list[str]:
+    """Which temperatures were searched in part or not at all, since the models do not take them."""
+    searched = {dimension.name: dimension for dimension in space.dimensions}
+    return [
+        f"{d.name} was searched up to {searched[d.name].high:g} only: the model takes no more"
+        if d.name in searched
+        else f"{d.name} was not searched: the model takes no temperature"
+        for d in space.untaken
+    ]
+
+
+def _fallbacks(reports: Sequence[TrialReport]) -> list[str]:
+    count = sum(report.fallbacks > 0 for report in reports)
+    if not count:
+        return []
+    worst = max(reports, key=lambda report: report.fallbacks)
+    return [
+        f"in {count} of {len(reports)} trials a fusor failed on some example and a candidate answered instead, most"
+        f" often in trial {worst.number}: {worst.fallbacks} of {worst.scored}"
+    ]
 
 
 def _complaints(proposer: InstructionProposer | None) -> list[str]:

@@ -14,12 +14,13 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.calls.attempts import describe
+from dspy_fusion.programs.redaction import redacting
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
 from .study_store import Outcome
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 _LONGEST = 4000  # characters of an instruction; longer ones are a model that ran on
 
 

@@ -19,6 +19,7 @@ import dspy
 from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, PooledPrediction, Usage, candidate_text
 from dspy_fusion.programs.calls.attempts import describe
 from dspy_fusion.programs.calls.metering import Meter
+from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain
 
@@ -215,9 +216,10 @@ class Objective:
             spent_cost=priced(self.price, spent),
             seconds=seconds,
             feedback=error or "",
-            answer=json.dumps(prediction.toDict(), default=plain, ensure_ascii=False)[:2000],
+            answer=without_secrets(json.dumps(prediction.toDict(), default=plain, ensure_ascii=False))[:2000],
             candidates=_shown(program, prediction),
             error=error,
+            fell_back=meter.has_fallback,
         )
 
     def _give_bank(self, program: dspy.Module) -> None:

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import dspy
 
@@ -21,49 +21,11 @@ from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperpa
 from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
+from .dimensions import Dimension, Suggests, taken
+
 INSTRUCTION, DEMOS = "instruction:", "demos:"
-Kind = Literal["int", "float", "choice", "instruction", "demos"]
 Setting = Mapping[str, Any]
 """A point of a space: a value per dimension; for instructions and demos a place in their list."""
-
-
-class Suggests(Protocol):
-    """What an Optuna trial offers to a space."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int: ...
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One thing that is tuned.
-
-    Attributes:
-        name: a hyperparameter's path in the program, or ``instruction:`` or ``demos:`` and a predictor's path.
-        kind: what it is.
-        low: lowest value of a number.
-        high: highest value of a number.
-        step: grid of a float, or None.
-        choices: the values of a choice.
-    """
-
-    name: str
-    kind: Kind
-    low: float = 0
-    high: float = 0
-    step: float | None = None
-    choices: tuple[Any, ...] = ()
-
-    def suggest(self, trial: Suggests, length: int) -> Any:
-        """Has a trial choose a value; ``length`` is the present length of an instruction or demo list."""
-        if self.kind == "int":
-            return trial.suggest_int(self.name, int(self.low), int(self.high))
-        if self.kind == "float":
-            return round(trial.suggest_float(self.name, self.low, self.high, step=self.step), 6)
-        if self.kind == "choice":
-            return trial.suggest_categorical(self.name, self.choices)
-        return trial.suggest_int(self.name, 0, length - 1)
 
 
 @dataclass(frozen=True)
@@ -74,11 +36,13 @@ class SearchSpace:
         dimensions: in the order of the program's parameters.
         instructions: per predictor path, the texts; place 0 is the program's own.
         demos: per predictor path, the demo sets; place 0 is the program's own.
+        untaken: temperatures of which the models take less than what would be searched, or nothing, as they would be.
     """
 
     dimensions: tuple[Dimension, ...]
     instructions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     demos: Mapping[str, tuple[tuple[Any, ...], ...]] = field(default_factory=dict)
+    untaken: tuple[Dimension, ...] = ()
 
     @classmethod
     def of(
@@ -105,7 +69,7 @@ class SearchSpace:
         parameters = dict(program.named_parameters())
         _check_paths(parameters, exclude, instructions)
         free = {path: part for path, part in parameters.items() if not _excluded(path, exclude)}
-        numbers = [_dimension(path, part) for path, part in free.items() if isinstance(part, Hyperparameter)]
+        numbers = [Dimension.of(path, part) for path, part in free.items() if isinstance(part, Hyperparameter)]
         texts = {
             path: _texts(path, part, instructions, tune_task)
             for path, part in free.items()
@@ -122,7 +86,19 @@ class SearchSpace:
                 f"{type(program).__name__} has nothing to tune: no hyperparameter and no fusor, aggregator or judge; "
                 "wrap your module in Fusion, ProposeAggregate, BestOfN or Vote first"
             )
-        return cls((*numbers, *prompts), texts)
+        space = cls((*numbers, *prompts), texts).taken_by(program)
+        if not space.dimensions:
+            names = ", ".join(dimension.name for dimension in space.untaken)
+            raise ConfigurationError(f"nothing can be tuned: the models of the program take no temperature ({names})")
+        return space
+
+    def taken_by(self, program: dspy.Module) -> SearchSpace:
+        """The space without the temperatures that the program's models are known by now not to take."""
+        whole = {dimension.name: dimension for dimension in (*self.dimensions, *self.untaken)}
+        dimensions = taken(program, [whole[dimension.name] for dimension in self.dimensions])
+        names = {dimension.name for dimension in self.untaken}
+        untaken = [d for d in self.dimensions if d not in dimensions and d.name not in names]
+        return replace(self, dimensions=tuple(dimensions), untaken=(*self.untaken, *untaken))
 
     def with_texts(self, path: str, added: Sequence[str]) -> SearchSpace:
         """The space with further instructions for a predictor; texts that are there already are left out."""
@@ -155,7 +131,7 @@ class SearchSpace:
         """
         parameters = dict(program.named_parameters())
         return {
-            d.name: 0 if d.kind in ("instruction", "demos") else _nearest(d, parameters[d.name].value)
+            d.name: 0 if d.kind in ("instruction", "demos") else d.nearest(parameters[d.name].value)
             for d in self.dimensions
         }
 
@@ -177,10 +153,11 @@ class SearchSpace:
 
     def describe(self) -> dict[str, Any]:
         """What two runs of one study must have in common, as plain data: the dimensions and demo sets,
-        without the growing texts.
+        without the growing texts. What a model does not take is described as if it did: that may come out later.
         """
         described = {
-            dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"} for dimension in self.dimensions
+            dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"}
+            for dimension in (*self.dimensions, *self.untaken)
         }
         for path, sets in self.demos.items():
             text = json.dumps([[plain(dict(demo)) for demo in demos] for demos in sets], sort_keys=True, default=str)
@@ -192,28 +169,6 @@ def setting_digest(program: dspy.Module) -> str:
     """The digest of a program's state: equal for two settings that make the same program."""
     state = json.dumps(program.dump_state(), sort_keys=True, default=str)
     return hashlib.sha256(state.encode()).hexdigest()[:32]
-
-
-def _dimension(path: str, part: Hyperparameter) -> Dimension:
-    if part.choices is not None:
-        return Dimension(path, "choice", choices=part.choices)
-    low, high = part.search or (part.low, part.high)
-    if low is None or high is None:
-        raise ConfigurationError(
-            f"{path} has no bounds to search in; give its Hyperparameter search=(low, high) or exclude it"
-        )
-    return Dimension(path, "int" if part.integer else "float", low, high, part.step)
-
-
-def _nearest(dimension: Dimension, value: Any) -> Any:
-    if dimension.kind == "choice":
-        return value
-    bounded = min(max(value, dimension.low), dimension.high)
-    if dimension.kind == "float" and dimension.step:
-        bounded = min(
-            dimension.high, dimension.low + round((bounded - dimension.low) / dimension.step) * dimension.step
-        )
-    return round(bounded, 6) if dimension.kind == "float" else int(bounded)
 
 
 def _texts(

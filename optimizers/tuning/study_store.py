@@ -61,6 +61,7 @@ class Outcome:
         answer: the answer as text.
         candidates: the candidates as texts.
         error: why the program failed on the example (its score is then the failure score), or None.
+        fell_back: whether a fusor in it failed, so that a candidate was taken in the place of what it was to write.
     """
 
     example: str
@@ -74,6 +75,7 @@ class Outcome:
     answer: str = ""
     candidates: tuple[str, ...] = ()
     error: str | None = None
+    fell_back: bool = False
 
     @property
     def replayed(self) -> Usage:

@@ -91,6 +91,8 @@ class TrialReports:
         scored = trial.user_attrs.get(DROPPED)
         outcomes = self.outcomes(trial.user_attrs[DIGEST])[:scored]
         quality = intervals.of_mean([outcome.score for outcome in outcomes])
+        state = "whole" if scored is None else "dropped"
+        fallbacks = sum(outcome.fell_back for outcome in outcomes)
         return TrialReport(
-            trial.number, "whole" if scored is None else "dropped", setting, quality, means(outcomes)[1], len(outcomes)
+            trial.number, state, setting, quality, means(outcomes)[1], len(outcomes), fallbacks=fallbacks
         )

@@ -29,6 +29,7 @@ class TrialReport:
         scored: how many examples were scored; a dropped trial has fewer than a whole one and is not to be compared with
             it.
         cause: why it failed.
+        fallbacks: on how many of the scored examples a fusor failed and a candidate was taken instead.
     """
 
     number: int
@@ -38,6 +39,7 @@ class TrialReport:
     cost: float
     scored: int
     cause: str = ""
+    fallbacks: int = 0
 
 
 @dataclass(frozen=True)

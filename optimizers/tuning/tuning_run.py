@@ -138,6 +138,7 @@ class TuningRun:
         self.objective.match()  # what writing took
         if self.writer.proposer is None and self.space.instructions:
             self.notes.append("no proposing model was given: the search went over the given instructions alone")
+        self.space = self.space.taken_by(self.program)  # what the baseline's models refused is known now
         self.study.enqueue_trial(self.space.read(self.program), skip_if_exists=True)
 
     def _check_baseline(self, outcomes: Sequence[Outcome]) -> None:
@@ -179,7 +180,7 @@ class TuningRun:
                     self.ledger.check()
                     if self._reflect(done):
                         trials = self.study.look()
-                    self.space = self.writer.current(self.space)
+                    self.space = self.writer.current(self.space).taken_by(self.program)
                     # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have
                     # had.
                     self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))

@@ -62,6 +62,7 @@ class Meter(UsageTracker, BaseCallback):
         self._thoughts: list[str] = []
         self._left_out: dict[str, str] = {}
         self.has_stand_in = False
+        self.has_fallback = False
 
     def is_over(self, *, after_seconds: float = 0.0) -> bool:
         """Whether nobody waits for the attempt any more, now or so much later."""
@@ -99,6 +100,12 @@ class Meter(UsageTracker, BaseCallback):
         self.has_stand_in = True
         if isinstance(self._outer, Meter):
             self._outer.stood_in()
+
+    def fell_back(self) -> None:
+        """Notes that a candidate was taken in the place of what a fusor failed to write, here and around."""
+        self.has_fallback = True
+        if isinstance(self._outer, Meter):
+            self._outer.fell_back()
 
     @property
     def spent(self) -> dict[str, Usage]:

@@ -8,6 +8,7 @@ its own. A refusal names an option that was sent. Any other error is none and st
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,15 +16,26 @@ from typing import Any
 
 from dspy.utils.exceptions import ContextWindowExceededError, LMConfigurationError, LMError, LMUnsupportedFeatureError
 
+from ..redaction import redacting
 from .refusal_texts import is_about_the_value, named_options, replacement_for, server_text
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 _STATUSES = {400, 404, 405, 406, 409, 413, 415, 422, 500, 501}
 _KEPT = {  # what the request is about, or how it gets there: without it another question would be answered
     "model", "messages", "prompt", "tools", "tool_choice", "functions", "function_call", "timeout", "headers",
     "extra_headers", "api_key", "api_base", "base_url", "api_version", "organization", "rollout_id", "cache",
     "num_retries", "custom_llm_provider", "prompt_cache", "modalities", "audio", "prediction",
 }  # fmt: skip
+_HOTTEST = (  # the highest temperature that a provider takes, as its API reference or litellm has it
+    (r"claude|^anthropic/", 1.0),  # platform.claude.com, Messages API
+    (
+        r"^(?:bedrock|amazon|sagemaker)\b",
+        1.0,
+    ),  # docs.aws.amazon.com, inference parameters of Nova, Llama, Mistral, Titan
+    (r"^(?:cohere|cohere_chat)/", 1.0),  # docs.cohere.com, Chat API
+    (r"^(?:moonshot|zai|minimax)/", 1.0),  # litellm's transformations and the providers' references
+    (r"^mistral/", 1.5),  # docs.mistral.ai, chat completions
+)
 
 
 @dataclass(frozen=True)
@@ -99,9 +111,12 @@ def known_refusal(lm: Any, option: str, value: Any) -> Refusal | None:
 def refuses(lm: Any, option: str, value: Any = 0.7) -> bool:
     """Whether a model is known not to take an option with this value, before it is asked.
 
-    Besides earlier refusals this asks the client which parameters the model takes, which may load litellm.
+    Besides earlier refusals it is the provider's range of temperatures that speaks, and the client's knowledge of which
+    parameters the model takes, which may load litellm.
     """
     if known_refusal(lm, option, value) is not None:
+        return True
+    if option == "temperature" and value > _hottest(getattr(lm, "model", "")):
         return True
     if not isinstance(getattr(lm, "engine", None), str):
         return False
@@ -147,6 +162,10 @@ def _refuses_temperature(lm: Any) -> bool:
     except Exception:  # noqa: BLE001 (a model class of the user's own, with other arguments)
         return False
     return False
+
+
+def _hottest(model: str) -> float:
+    return next((highest for pattern, highest in _HOTTEST if re.search(pattern, model)), float("inf"))
 
 
 def _is_no_nearer(value: Any, refused: Any, option: str) -> bool:

@@ -20,6 +20,7 @@ from ..calls.attempts import Attempt
 from ..calls.drawing import Batch, Steps
 from ..errors import ConfigurationError, ScorerError
 from ..pools.candidates import Candidate, Usage
+from ..redaction import described
 from ..visible_options import VisibleOptions
 
 Reward = Callable[[dict[str, Any], dspy.Prediction], float]
@@ -164,7 +165,7 @@ def with_score(candidate: Candidate, verdict: Candidate, read: Callable[[dspy.Pr
     try:
         score = read(verdict.prediction)
     except ScorerError as error:
-        return replace(candidate, score_error=f"{type(error).__name__}: {error}")
+        return replace(candidate, score_error=described(error))
     return replace(candidate, score=finite(score))
 
 

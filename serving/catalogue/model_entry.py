@@ -13,6 +13,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
+from dspy_fusion.programs.redaction import know
 
 from ..embedded import PREFIX
 from ..local import CONTEXT as LOCAL_CONTEXT, PREFIX as LOCAL_PREFIX
@@ -191,6 +192,7 @@ class ModelEntry:
             if not os.environ.get(self.key):
                 raise MissingKey(f"{self.model} needs a key: set the environment variable {self.key}")
             connection["api_key"] = os.environ[self.key]
+            know(connection["api_key"])
         elif self.where:
             # Without one litellm would send the provider's own key, such as OPENAI_API_KEY, to this address.
             connection["api_key"] = _NO_KEY

@@ -17,6 +17,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.redaction import redacting
 
 from ..embedded import PREFIX, SUFFIX
 from ..local import PREFIX as LOCAL_PREFIX
@@ -26,7 +27,7 @@ from .probe_report import draws_together, kept_complaints
 
 DEFAULT_FILE = "models.toml"
 GGUF_SUFFIX = ".gguf"
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class ModelCatalogue:
 
     Attributes:
         entries: the models, by name.
+        file: the file they were read from; empty for the built-in ones alone.
+        overrides: the built-in names that the file gives to other models.
     """
 
     entries: Mapping[str, ModelEntry]
+    file: str = ""
+    overrides: tuple[str, ...] = ()
 
     @classmethod
     def builtin(cls) -> ModelCatalogue:
@@ -110,23 +115,40 @@ class ModelCatalogue:
 def load_models(path: Path | str | None = None) -> ModelCatalogue:
     """Reads a catalogue.
 
+    A file that was only found in the working directory may be somebody else's, so a line in the log says once that it
+    is used, which built-in names it overrides, and which keys it sends where.
+
     Args:
         path: a TOML file; None takes ``models.toml`` of the working directory where there is one, else the built-in
             models.
 
     Raises:
-        ConfigurationError: the file is missing, is no TOML, or a table is wrong.
+        ConfigurationError: the file is missing, is no TOML, a table is wrong, or one has a built-in name without
+            ``override = true``.
     """
-    if path is None:
-        path = Path(DEFAULT_FILE)
-        if not path.is_file():
-            return ModelCatalogue.builtin()
-    entries = {**ModelCatalogue.builtin().entries, **_read(Path(path))}
+    is_unasked = path is None
+    path = Path(DEFAULT_FILE) if path is None else Path(path)
+    if is_unasked and not path.is_file():
+        return ModelCatalogue.builtin()
+    own = _read(path)
+    overrides = tuple(name for name in own if name in ModelCatalogue.builtin().entries)
+    entries = {**ModelCatalogue.builtin().entries, **own}
     try:
         check_fallbacks(entries)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    return ModelCatalogue(entries)
+    if is_unasked:
+        _warn_once(_told(path, own, overrides))
+    return ModelCatalogue(entries, str(path), overrides)
+
+
+def _told(path: Path, own: Mapping[str, ModelEntry], overrides: tuple[str, ...]) -> str:
+    """What a file in the working directory changes, in one line."""
+    text = f"models are read from {path.resolve()}"
+    if overrides:
+        text += f"; it overrides the built-in {', '.join(overrides)}"
+    sent = [f"{entry.key} to {' and '.join(entry.where) or 'its provider'}" for entry in own.values() if entry.key]
+    return text + (f"; it sends {', '.join(dict.fromkeys(sent))}" if sent else "")
 
 
 @cache
@@ -147,6 +169,19 @@ def _read(path: Path) -> dict[str, ModelEntry]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the model catalogue {path} is no TOML: {error}") from error
     try:
-        return {name: read_entry(name, table) for name, table in tables.items()}
+        return {name: read_entry(name, _without_override(path, name, table)) for name, table in tables.items()}
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _without_override(path: Path, name: str, table: object) -> object:
+    """A table without the word that lets it have a built-in name, which it must have for one."""
+    is_builtin_file = path == Path(__file__).with_name(DEFAULT_FILE)
+    word = table.get("override", False) if isinstance(table, dict) else False
+    if not isinstance(word, bool):
+        raise ConfigurationError(f"[{name}] override must be true or false, but is {word!r}")
+    if not is_builtin_file and not word and name in _builtin().entries:
+        raise ConfigurationError(
+            f"[{name}] has the name of a built-in model; choose another, or write override = true into the table"
+        )
+    return {key: value for key, value in table.items() if key != "override"} if isinstance(table, dict) else table

@@ -16,6 +16,8 @@ from collections import deque
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
+from dspy_fusion.programs.redaction import redacting
+
 from .jobs import Answer
 from .lane import Errand, Lane
 from .worker import Worker
@@ -28,7 +30,7 @@ _UNDER_WAY_BEFORE_LANES = 4
 _JOBS_A_PLACE = 64  # as many as a batch has slots
 _DEATHS_OF_AN_ERRAND, _DEATHS_OF_LANES = 2, 4
 
-_log = logging.getLogger(__name__)
+_log = redacting(logging.getLogger(__name__))
 
 
 def usable_cores() -> int:

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.redaction import redacting
 
 from .answers import Answer, Head, Piece, Served, encoded
 from .chat import ChatBody, model_name, read_chat
@@ -29,7 +30,7 @@ from .error_responses import ApiError, as_api_error
 from .events import Events, EventStream, ended
 from .request_limits import Gate, Limits, check_key, read_json
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 T = TypeVar("T")
 _CLIENT_LEFT = 499  # as nginx logs it; nobody reads it

@@ -14,8 +14,9 @@ from dspy.lm15 import ContextLengthError, InvalidRequestError, UnsupportedFeatur
 from dspy.utils.exceptions import ContextWindowExceededError
 
 from dspy_fusion.programs.errors import FusionError, FusorFailed, QuorumNotMet, ScorerError
+from dspy_fusion.programs.redaction import redacted, redacting
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 _NO_RETRY = {"x-should-retry": "false"}  # the client of OpenAI would send a failed program's whole work again, twice
 
@@ -107,4 +108,4 @@ def _kind(status: int) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+    return redacted(str(error).partition("\n")[0])

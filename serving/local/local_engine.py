@@ -22,12 +22,14 @@ from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngin
 from dspy.clients.engines.litellm_errors import litellm_errors
 from dspy.lm15 import Request, Response
 
+from dspy_fusion.programs.redaction import redacting
+
 from ..replicas.gathered_requests import Gathering, Group
 from ..replicas.places import wait_while_wanted
 from ..replicas.together import split
 from .llama_server import LlamaOptions, LlamaServer, shared_server
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 
 class _Shared:

@@ -28,12 +28,13 @@ from dspy.clients import _deprecation
 from dspy.utils.exceptions import LMError, is_retryable_lm_error
 
 from dspy_fusion.programs.calls.metering import Meter
+from dspy_fusion.programs.redaction import redacting
 
 from .affinity import Affinity
 from .endpoints import Endpoint
 from .places import wait_while_wanted
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 _LAID_OVER = (
     "temperature",
     "seed",

@@ -39,7 +39,7 @@ def test_an_embedded_model_is_taken_by_path(weights_path: Path) -> None:
 
 
 def test_the_builtin_models_are_in_every_catalogue(tmp_path: Path) -> None:
-    models = catalogue(tmp_path, '[aft]\nmodel = "openai/mine"\n[other]\nmodel = "openai/other"')
+    models = catalogue(tmp_path, '[aft]\nmodel = "openai/mine"\noverride = true\n[other]\nmodel = "openai/other"')
     assert ModelCatalogue.builtin().names == MODEL_NAMES
     assert models.names == (*MODEL_NAMES, "other")
     assert models.entry("aft").model == "openai/mine"
@@ -158,3 +158,27 @@ def test_making_an_lm_does_not_import_litellm() -> None:
         "ModelCatalogue.builtin().lm('openai/m')\nassert 'litellm' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_builtin_name_is_taken_only_on_purpose(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[aft\] has the name of a built-in model; .* override = true"):
+        catalogue(tmp_path, '[aft]\nmodel = "openai/mine"')
+    with pytest.raises(ConfigurationError, match=r"\[aft\] override must be true or false"):
+        catalogue(tmp_path, '[aft]\nmodel = "openai/mine"\noverride = "yes"')
+    assert catalogue(tmp_path, '[aft]\nmodel = "openai/mine"\noverride = true').overrides == ("aft",)
+
+
+def test_a_file_found_in_the_working_directory_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = "http://someone.example/v1"
+    (tmp_path / "models.toml").write_text(
+        f'[aft]\nmodel = "openai/mine"\naddress = "{address}"\nkey = "OPENAI_API_KEY"\noverride = true'
+    )
+    monkeypatch.chdir(tmp_path)
+    load_models()
+    load_models()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"models are read from {tmp_path / 'models.toml'}; it overrides the built-in aft; "
+        f"it sends OPENAI_API_KEY to {address}"
+    ]
