@@ -1,15 +1,16 @@
-"""Answers and pieces of answers, and how OpenAI's chat protocol writes them down."""
+"""Answers and pieces of answers, what gives them, and what writes them down in a protocol."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from dspy_fusion.programs.pools.candidates import Usage
 
 from .chat import ChatBody
+from .error_responses import ApiError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Answer:
         usage: what it cost, by role; one unnamed role for a bare model.
         logprobs: of its tokens, as OpenAI writes them.
         about: what else there is to say, for the key ``dspy_fusion``.
+        reasoning_tokens: how many of the completion tokens were thoughts, as far as models reported it; None where
+            nothing is known.
     """
 
     text: str
@@ -40,6 +43,7 @@ class Answer:
     usage: Mapping[str, Usage]
     logprobs: list[dict[str, Any]] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    reasoning_tokens: int | None = None
 
 
 class Served(Protocol):
@@ -52,7 +56,7 @@ class Served(Protocol):
 
     @property
     def honours(self) -> Collection[str]:
-        """Which sampling arguments it honours."""
+        """Which sampling arguments it honours, and whether ``response_format``."""
         ...
 
     @property
@@ -76,84 +80,54 @@ class Served(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Head:
-    """What all parts of one response have in common; ``include_usage`` is whether a stream ends with the usage,
-    and says so until then.
-    """
-
-    id: str
-    created: int
-    model: str
-    include_usage: bool = False
+class Writer(Protocol):
+    """Writes one response down in a protocol."""
 
     @property
-    def headers(self) -> dict[str, str]:
-        """Of the response; the openai SDK hands the id on as ``_request_id``."""
-        return {"x-request-id": self.id}
+    def headers(self) -> Mapping[str, str]:
+        """Of the response."""
+        ...
 
-    def completion(self, answers: Iterable[Answer]) -> dict[str, Any]:
+    def whole(self, answers: Sequence[Answer]) -> dict[str, Any]:
         """A whole response."""
-        answers = list(answers)
-        choices = [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None},
-                "logprobs": _logprobs(answer.logprobs),
-                "finish_reason": answer.finish,
-            }
-            for index, answer in enumerate(answers)
-        ]
-        body = {**self._common("chat.completion"), "choices": choices, "usage": usage_body(answers)}
-        return body | _about(answers)
+        ...
 
-    def first(self, index: int) -> dict[str, Any]:
+    def begin(self, index: int) -> bytes:
         """The beginning of a streamed answer."""
-        return self._chunk(index, {"role": "assistant", "content": ""})
+        ...
 
-    def piece(self, index: int, piece: Piece) -> dict[str, Any]:
+    def piece(self, index: int, piece: Piece) -> bytes:
         """A piece of a streamed answer."""
-        return self._chunk(index, {"content": piece.text}, _logprobs(piece.logprobs))
+        ...
 
-    def last(self, index: int, answer: Answer) -> dict[str, Any]:
-        """The end of a streamed answer."""
-        return self._chunk(index, {}, finish=answer.finish) | _about([answer])
+    def end(self, answers: Sequence[Answer]) -> bytes:
+        """The ends of all streamed answers and of the stream."""
+        ...
 
-    def usage(self, answers: Iterable[Answer]) -> dict[str, Any]:
-        """What a stream ends with, where it was asked for."""
-        return {**self._common("chat.completion.chunk"), "choices": [], "usage": usage_body(answers)}
-
-    def _chunk(
-        self, index: int, delta: dict[str, Any], logprobs: Any = None, finish: str | None = None
-    ) -> dict[str, Any]:
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        return {
-            **self._common("chat.completion.chunk"),
-            "choices": [choice],
-            **({"usage": None} if self.include_usage else {}),
-        }
-
-    def _common(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+    def error(self, error: ApiError) -> bytes:
+        """An error, which ends a stream."""
+        ...
 
 
-def usage_body(answers: Iterable[Answer]) -> dict[str, Any]:
-    """What answers cost together, with the completion and prompt tokens of each role in the details."""
+def total_usage(answers: Iterable[Answer]) -> tuple[Usage, dict[str, Usage]]:
+    """What answers cost together, and by role where roles have names."""
     roles: dict[str, Usage] = {}
     for answer in answers:
         for role, usage in answer.usage.items():
             roles[role] = roles.get(role, Usage()) + usage
-    total = Usage.total(roles.values())
-    named = {role: usage for role, usage in roles.items() if role}
-    body: dict[str, Any] = {
-        "prompt_tokens": total.tokens_in,
-        "completion_tokens": total.tokens_out,
-        "total_tokens": total.tokens_in + total.tokens_out,
-    }
-    if named:
-        body["prompt_tokens_details"] = {role: usage.tokens_in for role, usage in named.items()}
-        body["completion_tokens_details"] = {role: usage.tokens_out for role, usage in named.items()}
-    return body
+    return Usage.total(roles.values()), {role: usage for role, usage in roles.items() if role}
+
+
+def reasoning_tokens(answers: Iterable[Answer]) -> int | None:
+    """How many of the tokens were thoughts, or None where nothing is known."""
+    known = [answer.reasoning_tokens for answer in answers if answer.reasoning_tokens is not None]
+    return sum(known) if known else None
+
+
+def about_all(answers: Iterable[Answer]) -> dict[str, Any]:
+    """What stands behind the answers, under this library's own key."""
+    about = [dict(answer.about) for answer in answers if answer.about]
+    return {"dspy_fusion": about[0] if len(about) == 1 else about} if about else {}
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
@@ -164,12 +138,3 @@ def encoded(body: Mapping[str, Any]) -> bytes:
 def event(body: Mapping[str, Any]) -> bytes:
     """One server-sent event."""
     return b"data: " + encoded(body) + b"\n\n"
-
-
-def _logprobs(content: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    return None if content is None else {"content": content, "refusal": None}
-
-
-def _about(answers: list[Answer]) -> dict[str, Any]:
-    about = [dict(answer.about) for answer in answers if answer.about]
-    return {"dspy_fusion": about[0] if len(about) == 1 else about} if about else {}

@@ -24,11 +24,14 @@ from starlette.responses import Response
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.redaction import redacting
 
-from .answers import Answer, Head, Piece, Served, encoded
+from .answers import Answer, Piece, Served, Writer, encoded
 from .chat import ChatBody, model_name, read_chat
+from .chat_writer import ChatWriter
 from .error_responses import ApiError, as_api_error
 from .events import Events, EventStream, ended
-from .request_limits import Gate, Limits, check_key, read_json
+from .request_limits import Gate, Limits, WorkEnds, check_key, read_json
+from .responses_request import chat_of
+from .responses_writer import ResponsesWriter
 
 logger = redacting(logging.getLogger(__name__))
 
@@ -51,7 +54,7 @@ def create_app(models: Sequence[Served], *, limits: Limits | None = None, key: s
     names = [model.name for model in models]
     if not names:
         raise ConfigurationError(
-            "there is nothing to serve; give a program's file, or --models with names of embedded models"
+            "there is nothing to serve; give a program's file, or --models with names of embedded or local models"
         )
     if double := next((name for name in names if names.count(name) > 1), None):
         raise ConfigurationError(f"two models are called {double!r}; give one of them another --name")
@@ -61,6 +64,8 @@ def create_app(models: Sequence[Served], *, limits: Limits | None = None, key: s
     app.add_route("/v1/models", endpoint.list_models, ["GET"])
     app.add_route("/v1/models/{name:path}", endpoint.show_model, ["GET"])
     app.add_route("/v1/chat/completions", endpoint.chat, ["POST"])
+    app.add_route("/v1/responses", endpoint.responses, ["POST"])
+    app.state.stop = endpoint.stop
     app.add_exception_handler(ApiError, _said)
     app.add_exception_handler(HTTPException, _said)
     app.add_exception_handler(Exception, _said)
@@ -70,7 +75,7 @@ def create_app(models: Sequence[Served], *, limits: Limits | None = None, key: s
 class _Endpoint:
     def __init__(self, models: dict[str, Served], limits: Limits, key: str) -> None:
         self._models, self._limits, self._key = models, limits, key
-        self._gate = Gate(limits)
+        self._gate, self._ends = Gate(limits), WorkEnds()
         self._since = int(time.time())
 
     async def health(self, request: Request) -> Response:
@@ -85,39 +90,62 @@ class _Endpoint:
         return _json(self._card(self._model(request.path_params["name"]).name))
 
     async def chat(self, request: Request) -> Response:
+        def writer(model: str, chat: ChatBody) -> Writer:
+            return ChatWriter(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), model, chat.include_usage)
+
+        return await self._answered(request, dict, writer)
+
+    async def responses(self, request: Request) -> Response:
+        def writer(model: str, chat: ChatBody) -> Writer:
+            return ResponsesWriter(f"resp_{uuid.uuid4().hex}", int(time.time()), model, chat)
+
+        return await self._answered(request, chat_of, writer)
+
+    def stop(self) -> None:
+        """Ends what is under way; its clients are told with a 503."""
+        self._ends.stop()
+
+    async def _answered(
+        self,
+        request: Request,
+        translated: Callable[[Mapping[str, Any]], dict[str, Any]],
+        writer: Callable[[str, ChatBody], Writer],
+    ) -> Response:
         end = asyncio.get_running_loop().time() + self._limits.seconds
         try:
             check_key(request.headers, self._key)
-            body = await read_json(request.headers, request.stream(), self._limits)
+            async with self._ends.until(end):
+                body = await read_json(request.headers, request.stream(), self._limits)
             model = self._model(model_name(body))
-            chat = read_chat(body, honours=model.honours, takes_inputs=model.takes_inputs, max_n=self._limits.answers)
+            chat = read_chat(
+                translated(body), honours=model.honours, takes_inputs=model.takes_inputs, max_n=self._limits.answers
+            )
             model.check(chat)
-            head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), model.name, chat.include_usage)
             answer = self._streamed if chat.stream else self._whole
-            return await _unless_client_leaves(request, answer(head, model, chat, end))
+            return await _unless_client_leaves(request, answer(writer(model.name, chat), model, chat, end))
         except ClientDisconnect:
             return Response(status_code=_CLIENT_LEFT)
         except Exception as error:  # noqa: BLE001 (whatever happens, the client is told in the protocol's own way)
             return _error(as_api_error(error))
 
-    async def _whole(self, head: Head, model: Served, chat: ChatBody, end: float) -> Response:
-        async with asyncio.timeout_at(end), self._gate.place():
-            return _json(head.completion(await _all(model, chat)), head.headers)
+    async def _whole(self, writer: Writer, model: Served, chat: ChatBody, end: float) -> Response:
+        async with self._ends.until(end), self._gate.place():
+            return _json(writer.whole(await _all(model, chat)), writer.headers)
 
-    async def _streamed(self, head: Head, model: Served, chat: ChatBody, end: float) -> EventStream:
+    async def _streamed(self, writer: Writer, model: Served, chat: ChatBody, end: float) -> EventStream:
         """A stream that has begun. What fails before the first piece is an HTTP error, what fails later an event."""
-        events = Events(head, chat)
+        events = Events(writer)
 
         async def work() -> None:
             try:
-                async with asyncio.timeout_at(end), self._gate.place():
+                async with self._ends.until(end), self._gate.place():
                     events.finish(await _all(model, chat, events.tell))
             except Exception as error:  # noqa: BLE001 (handed to the client)
                 events.fail(error)
 
         working = asyncio.ensure_future(work())
         try:
-            return EventStream(await events.first(), events, working, head.headers)
+            return EventStream(await events.first(), events, working, writer.headers)
         except BaseException:
             await ended(working)
             raise
@@ -164,9 +192,12 @@ async def _unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="dspy-fusion-endpoint") as threads:
-        asyncio.get_running_loop().set_default_executor(threads)
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dspy-fusion-endpoint")
+    asyncio.get_running_loop().set_default_executor(threads)
+    try:
         yield
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)  # what a hanging call holds does not hold up the end
 
 
 async def _said(request: Request, error: Exception) -> Response:

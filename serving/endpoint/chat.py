@@ -1,77 +1,181 @@
-"""The body of a chat request, read and checked. What a model does not honour is refused by name, never dropped."""
+"""The body of a chat request, read and checked.
+
+What a model does not honour is refused by name where it would change the answer, and never dropped; a value that
+changes nothing is as good as none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .error_responses import ApiError, bad_request
 
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs")
 """What a model may honour, apart from ``n``, ``stop`` and ``stream``, which all do."""
 
-_ROLES = ("system", "developer", "user", "assistant")
-_MOST_STOPS = 16
-# Allowed with these values only, which change nothing.
+_LONGEST_STOP, _MOST_STOPS = 1000, 16
+# Allowed with these values only, which change nothing; false, [] and {} change nothing in any field.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "repetition_penalty": (1,),
+    "length_penalty": (1,),
     "min_p": (0,),
-    "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
-    "tools": ([],),
+    "typical_p": (1,),
     "tool_choice": ("auto", "none"),
-    "functions": ([],),
+    "function_call": ("auto", "none"),
     "modalities": (["text"],),
-    "store": (False,),
-    "service_tier": ("auto", "default"),
+    "verbosity": ("medium",),
     "best_of": (1,),
-    "echo": (False,),
+    "skip_special_tokens": (True,),
+    "add_generation_prompt": (True,),
 }
-_WITHOUT_MEANING = ("user", "metadata", "safety_identifier", "prompt_cache_key", "parallel_tool_calls", "rollout_id")
+_WITHOUT_MEANING = frozenset(
+    (
+        "user",
+        "metadata",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "parallel_tool_calls",
+        "prediction",
+        "service_tier",
+        "store",
+        "rollout_id",
+    )
+)
+_OFF: dict[str, tuple[Any, ...]] = {"top_p": (1,), "top_k": (-1, 0)}
 
 
-@dataclass(frozen=True)
-class ChatMessage:
-    """One message; its content as text."""
+class _Checked(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
 
-    role: str
+
+class _TextPart(_Checked):
+    type: Literal["text", "input_text", "output_text"]
     text: str
 
 
-@dataclass(frozen=True)
-class ChatBody:
+def _text_of(content: Any) -> Any:
+    """A message's content as one text; parts of it are lines."""
+    if not isinstance(content, list):
+        return "" if content is None else _whole(content)
+    if any(not isinstance(part, dict) or "text" not in str(part.get("type")) for part in content):
+        raise ValueError("must be text, or a list of parts of type 'text'")
+    return _whole("\n".join(_TextPart.model_validate(part).text for part in content))
+
+
+def _whole(text: Any) -> Any:
+    if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half a character (a lone surrogate), which is no text") from None
+    return text
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _nothing(value: Any) -> None:
+    if value:
+        raise ValueError("holds what this server does not take; leave it out")
+
+
+class ChatMessage(_Checked):
+    """One message; its content as text, which is empty where there is none."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    text: Annotated[str, BeforeValidator(_text_of)] = Field("", alias="content", validate_default=True)
+    tool_calls: Annotated[None, BeforeValidator(_nothing)] = None
+    function_call: Annotated[None, BeforeValidator(_nothing)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _users_say_something(cls, message: Any) -> Any:
+        if isinstance(message, dict) and message.get("role") == "user" and message.get("content") is None:
+            raise ValueError("a user's message needs a content")
+        return message
+
+
+class _StreamOptions(_Checked):
+    include_usage: bool = False
+
+
+class _JsonSchema(_Checked):
+    name: str = ""
+    schema_: dict[str, Any] = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(_Checked):
+    """What form the answer is to have: free text, any JSON object, or one that meets a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema = _JsonSchema()
+
+
+class ChatBody(_Checked):
     """A checked request.
 
     Attributes:
         messages: at least one, unless ``inputs`` are given.
-        inputs: a program's inputs by name, or None where they are to be read from the last message.
+        inputs: a program's inputs by name, or None where they are to be read from the messages.
         n: how many answers.
-        stop: texts before which an answer ends.
+        stop: texts before which an answer ends; at most 16 of at most 1000 characters.
         stream: whether the answer is to come piece by piece.
-        include_usage: whether a stream ends with the usage.
         temperature: in [0, 2], or None for the model's own; the following likewise.
         top_p: in [0, 1].
         top_k: from 1.
         seed: any whole number; answer i has ``seed + i`` or what the model makes of it.
-        max_tokens: from 1.
-        logprobs: None for no log-probabilities, else how many of the likeliest tokens to name with each, from 0.
+        max_tokens: from 1; also where the request calls it ``max_completion_tokens``.
+        logprobs: whether the answer's tokens are to be named with their log-probabilities.
+        top_logprobs: how many of the likeliest tokens to name with each.
+        response_format: the form of the answer, or None for free text.
     """
 
-    messages: tuple[ChatMessage, ...]
-    inputs: Mapping[str, Any] | None = None
-    n: int = 1
-    stop: tuple[str, ...] = ()
+    messages: list[ChatMessage] = []
+    inputs: dict[str, Any] | None = None
+    n: int = Field(1, ge=1)
+    stop: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]],
+        BeforeValidator(_as_list),
+        Field(max_length=_MOST_STOPS),
+    ] = []
     stream: bool = False
-    include_usage: bool = False
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
-    max_tokens: int | None = None
-    logprobs: int | None = None
+    stream_options: _StreamOptions = _StreamOptions()
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=1)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with the usage."""
+        return self.stream_options.include_usage
+
+    @property
+    def most_tokens(self) -> int | None:
+        """How many tokens the answer may have, or None."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def likeliest(self) -> int | None:
+        """How many of the likeliest tokens to name beside each token, from 0; None names no tokens."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is to be a JSON object."""
+        return self.response_format is not None and self.response_format.type != "text"
 
 
 def read_chat(body: Mapping[str, Any], *, honours: Collection[str], takes_inputs: bool, max_n: int) -> ChatBody:
@@ -79,7 +183,7 @@ def read_chat(body: Mapping[str, Any], *, honours: Collection[str], takes_inputs
 
     Args:
         body: its JSON object.
-        honours: which of ``SAMPLING`` the model honours.
+        honours: which of ``SAMPLING`` the model honours, and whether ``response_format``.
         takes_inputs: whether it takes ``inputs``.
         max_n: how many answers may be asked for.
 
@@ -87,134 +191,28 @@ def read_chat(body: Mapping[str, Any], *, honours: Collection[str], takes_inputs
         ApiError: a field is of the wrong type or out of range, or asks for what the model does not do; it names the
             field.
     """
-    given = {name: value for name, value in body.items() if value is not None and name != "model"}
-    read = {name: reader(given.pop(name), name) for name, reader in _READERS.items() if name in given}
-    given = {name: value for name, value in given.items() if name not in _WITHOUT_MEANING}
-    for name, value in given.items():
-        if value not in _NEUTRAL.get(name, ()):
-            raise bad_request(
-                f"this server does not know {name}={value!r:.80}; leave it out", name, code="unsupported_parameter"
-            )
-    read["max_tokens"] = read.pop("max_completion_tokens", read.get("max_tokens"))
-    top_logprobs, wanted = read.pop("top_logprobs", None), read.get("logprobs")
-    if top_logprobs is not None and not wanted:
-        raise bad_request("top_logprobs needs logprobs=true", "top_logprobs")
-    read["logprobs"] = (top_logprobs or 0) if wanted else None
-    for name in SAMPLING:
-        if read.get(name) is not None and name not in honours:
-            raise bad_request(f"this model does not honour {name}; leave it out", name, code="unsupported_parameter")
-    if "inputs" in read and not takes_inputs:
-        raise bad_request("this model takes messages, not inputs; leave inputs out", "inputs")
-    if not read.get("messages") and "inputs" not in read:
-        raise bad_request("messages must hold at least one message", "messages")
-    if read.get("n", 1) > max_n:
-        raise bad_request(f"n must be at most {max_n}, but got n={read['n']}", "n")
-    read["include_usage"] = read.pop("stream_options", False)
-    return ChatBody(messages=read.pop("messages", ()), **read)
-
-
-def _messages(value: Any, name: str) -> tuple[ChatMessage, ...]:
-    if not isinstance(value, list):
-        raise bad_request(f"messages must be a list, but got {value!r:.80}", name)
-    return tuple(_message(message, f"messages[{place}]") for place, message in enumerate(value))
-
-
-def _message(message: Any, where: str) -> ChatMessage:
-    if not isinstance(message, dict):
-        raise bad_request(f"{where} must be an object with role and content, but got {message!r:.80}", where)
-    role, content = message.get("role"), message.get("content")
-    if role not in _ROLES:
-        raise bad_request(f"{where}.role must be one of {', '.join(_ROLES)}, but got {role!r:.80}", f"{where}.role")
-    if message.get("tool_calls"):
-        raise bad_request(f"{where} holds tool calls, which this server does not take", f"{where}.tool_calls")
-    if isinstance(content, list):
-        content = "\n".join(_part(part, f"{where}.content") for part in content)
-    return ChatMessage(role, _text(content, f"{where}.content"))
-
-
-def _part(part: Any, where: str) -> str:
-    if not isinstance(part, dict) or part.get("type") != "text":
-        raise bad_request(f"{where} must be text, or a list of parts of type 'text'", where)
-    return _text(part.get("text"), where)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise bad_request(f"{where} must be a text, but got {value!r:.80}", where)
+    known = {name: value for name, value in body.items() if value is not None and name != "model"}
+    known = {name: value for name, value in known.items() if not _is_off(name, value)}
+    for name in [name for name in known if name not in ChatBody.model_fields]:
+        value = known.pop(name)
+        if name not in _WITHOUT_MEANING and value not in _NEUTRAL.get(name, ()) and not _is_empty(value):
+            raise _unsupported(f"this server does not know {name}={value!r:.80}; leave it out", name)
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise bad_request(f"{where} holds half a character (a lone surrogate), which is no text", where) from None
-    return value
-
-
-def _number(low: float, high: float | None, *, whole: bool = False) -> Callable[[Any, str], Any]:
-    kinds = int if whole else int | float
-
-    def read(value: Any, name: str) -> Any:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, kinds)
-            or value < low
-            or (high is not None and value > high)
-        ):
-            kind = "a whole number" if whole else "a number"
-            span = f"from {low:g}" if high is None else f"from {low:g} to {high:g}"
-            raise bad_request(f"{name} must be {kind} {span}, but got {name}={value!r:.80}", name)
-        return value
-
-    return read
-
-
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise bad_request(f"{name} must be true or false, but got {value!r:.80}", name)
-    return value
-
-
-def _stops(value: Any, name: str) -> tuple[str, ...]:
-    stops = value if isinstance(value, list) else [value]
-    if len(stops) > _MOST_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
-        raise bad_request(
-            f"stop must be a text or a list of at most {_MOST_STOPS} texts, none empty, but got {value!r:.80}", name
-        )
-    return tuple(_text(stop, name) for stop in stops)
-
-
-def _stream_options(value: Any, name: str) -> bool:
-    if not isinstance(value, dict):
-        raise bad_request(f"stream_options must be an object, but got {value!r:.80}", name)
-    return _flag(value.get("include_usage", False), "stream_options.include_usage")
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise bad_request(f"{name} must be an object, but got {value!r:.80}", name)
-    return value
-
-
-def _seed(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise bad_request(f"seed must be a whole number of at most 64 bits, but got {value!r:.80}", name)
-    return value
-
-
-_READERS: dict[str, Callable[[Any, str], Any]] = {
-    "messages": _messages,
-    "inputs": _object,
-    "n": _number(1, None, whole=True),
-    "stop": _stops,
-    "stream": _flag,
-    "stream_options": _stream_options,
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "top_k": _number(1, None, whole=True),
-    "seed": _seed,
-    "max_tokens": _number(1, None, whole=True),
-    "max_completion_tokens": _number(1, None, whole=True),
-    "logprobs": _flag,
-    "top_logprobs": _number(0, 20, whole=True),
-}
+        chat = ChatBody.model_validate(known)
+    except ValidationError as error:
+        raise _refused(error) from None
+    if chat.top_logprobs and not chat.logprobs:
+        raise bad_request("top_logprobs needs logprobs=true", "top_logprobs")
+    for name, wanted in _wanted(chat).items():
+        if wanted and name not in honours:
+            raise _unsupported(f"this model does not honour {name}; leave it out", name)
+    if chat.inputs is not None and not takes_inputs:
+        raise bad_request("this model takes messages, not inputs; leave inputs out", "inputs")
+    if not chat.messages and chat.inputs is None:
+        raise bad_request("messages must hold at least one message", "messages")
+    if chat.n > max_n:
+        raise bad_request(f"n must be at most {max_n}, but got n={chat.n}", "n")
+    return chat
 
 
 def model_name(body: Any) -> str:
@@ -229,3 +227,35 @@ def model_name(body: Any) -> str:
     if not isinstance(name, str) or not name:
         raise bad_request(f"model must name a model of this server, but got {name!r:.80}", "model")
     return name
+
+
+def _wanted(chat: ChatBody) -> dict[str, bool]:
+    """Which of the fields that not every model honours a request asks for."""
+    numbers = {name: getattr(chat, name) is not None for name in ("temperature", "top_p", "top_k", "seed")}
+    return {
+        **numbers,
+        "max_tokens": chat.most_tokens is not None,
+        "logprobs": chat.logprobs,
+        "response_format": chat.is_json,
+    }
+
+
+def _is_off(name: str, value: Any) -> bool:
+    return not isinstance(value, bool) and value in _OFF.get(name, ())
+
+
+def _is_empty(value: Any) -> bool:
+    return value is False or (isinstance(value, list | dict) and not value)
+
+
+def _refused(failures: ValidationError) -> ApiError:
+    """The first thing that is wrong, by its place in the request."""
+    first = failures.errors(include_url=False, include_context=False)[0]
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"]).lstrip(".")
+    reason = first["msg"].removeprefix("Value error, ")
+    shown = f"{first['input']!r:.80}"
+    return bad_request(f"{place}: {reason[:1].lower()}{reason[1:]}, but got {shown}".replace("\n", " "), place)
+
+
+def _unsupported(message: str, name: str) -> ApiError:
+    return bad_request(message, name, code="unsupported_parameter")

@@ -8,34 +8,30 @@ from typing import Any
 
 from starlette.responses import Response
 
-from .answers import Answer, Head, Piece, event
-from .chat import ChatBody
+from .answers import Answer, Piece, Writer
 from .error_responses import as_api_error
 
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 class Events:
-    """What is to be sent, in order; a role comes before an answer's first piece."""
+    """What is to be sent, in order; an answer's beginning comes before its first piece."""
 
-    def __init__(self, head: Head, chat: ChatBody) -> None:
-        self._head, self._chat = head, chat
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
         self._items: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self._begun: set[int] = set()
 
     def tell(self, index: int, piece: Piece) -> None:
         """Adds a piece of answer ``index``."""
         self._begin(index)
-        self._items.put_nowait(event(self._head.piece(index, piece)))
+        self._items.put_nowait(self._writer.piece(index, piece))
 
     def finish(self, answers: Sequence[Answer]) -> None:
         """Adds the ends of all answers and of the stream."""
-        for index, answer in enumerate(answers):
+        for index in range(len(answers)):
             self._begin(index)
-            self._items.put_nowait(event(self._head.last(index, answer)))
-        if self._chat.include_usage:
-            self._items.put_nowait(event(self._head.usage(answers)))
-        self._items.put_nowait(b"data: [DONE]\n\n")
+        self._items.put_nowait(self._writer.end(answers))
         self.end()
 
     def fail(self, error: Exception) -> None:
@@ -58,13 +54,13 @@ class Events:
         item = await self._items.get()
         if isinstance(item, Exception):
             self.end()
-            return event(as_api_error(item).body)
+            return self._writer.error(as_api_error(item))
         return item
 
     def _begin(self, index: int) -> None:
         if index not in self._begun:
             self._begun.add(index)
-            self._items.put_nowait(event(self._head.first(index)))
+            self._items.put_nowait(self._writer.begin(index))
 
 
 class EventStream(Response):

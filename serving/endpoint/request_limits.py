@@ -28,6 +28,10 @@ class Limits:
         seconds: from a request's arrival to the end of its answer; after that it is answered with 504.
         answers: how many answers, ``n``, one request may ask for.
         grace_seconds: how long a server that is told to stop goes on with the answers it has begun.
+        connections: how many clients may be connected; beyond that the connection that has waited longest for a request
+            is closed, and where there is none, the new one.
+        header_seconds: how long a client may take from its connection to the end of a request's headers.
+        body_seconds: how long it may take to send a request's body, or to take in what it is sent.
     """
 
     body_bytes: int = 4 * 2**20
@@ -36,6 +40,9 @@ class Limits:
     seconds: float = 600.0
     answers: int = 16
     grace_seconds: float = 30.0
+    connections: int = 2048
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         """Refuses limits that would let nothing through."""
@@ -51,6 +58,41 @@ class Limits:
                 raise ConfigurationError(
                     f"the limit {item.name} must be {kind} from {low}, but got {item.name}={value!r}"
                 )
+
+
+class WorkEnds:
+    """When work on requests ends: each at its time limit, and all of it when the server stops."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Timeout] = set()
+        self._is_stopped = False
+
+    @asynccontextmanager
+    async def until(self, end: float) -> AsyncIterator[None]:
+        """Work that ends by a time of the event loop's clock at the latest.
+
+        Raises:
+            ApiError: the server stopped.
+            TimeoutError: the time was over.
+        """
+        try:
+            async with asyncio.timeout_at(0 if self._is_stopped else end) as limit:
+                self._open.add(limit)
+                try:
+                    yield
+                finally:
+                    self._open.discard(limit)
+        except TimeoutError:
+            if self._is_stopped:
+                raise ApiError(503, "this server is stopping", code="server_stopping") from None
+            raise
+
+    def stop(self) -> None:
+        """Ends all work that is under way, and whatever begins from now on."""
+        self._is_stopped, now = True, asyncio.get_running_loop().time()
+        for limit in list(self._open):
+            if not limit.expired():
+                limit.reschedule(now)
 
 
 class Gate:
@@ -122,7 +164,7 @@ async def read_json(headers: Mapping[str, str], chunks: AsyncIterator[bytes], li
     if declared.isdigit() and int(declared) > limits.body_bytes:
         raise _too_large(limits)
     try:
-        async with asyncio.timeout(limits.seconds):
+        async with asyncio.timeout(min(limits.seconds, limits.body_seconds)):
             body = bytearray()
             async for chunk in chunks:
                 body += chunk

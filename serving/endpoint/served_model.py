@@ -1,12 +1,15 @@
-"""An embedded model as it is: its own tokens, its own log-probabilities,
+"""A model of this machine as it is, embedded or local: its own tokens, its own log-probabilities,
 and every sampling argument that it honours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
+import dspy
+from dspy.clients._litellm import get_litellm
 from dspy.lm15 import (
     Config,
     Message,
@@ -19,10 +22,12 @@ from dspy.lm15 import (
     Usage as TokenUsage,
 )
 
+from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Usage
 
-from ..embedded.embedded_model import load_model
-from ..embedded.engine import AsyncEmbeddedEngine
+from ..embedded.embedded_lm import embedded_lm
+from ..embedded.engine import AsyncEmbeddedEngine, EmbeddedEngine
+from ..local.local_engine import AsyncLocalEngine, LocalEngine
 from .answers import Answer, Piece, Tell
 from .chat import SAMPLING, ChatBody, ChatMessage
 from .error_responses import bad_request
@@ -30,26 +35,40 @@ from .error_responses import bad_request
 Scores: TypeAlias = tuple[TokenLogprob, ...] | None
 
 
+_OWN: dict[type, tuple[str, ...]] = {EmbeddedEngine: (), LocalEngine: ("response_format",)}
+"""The engines of this machine's models, and what each honours beside the sampling arguments."""
+
+
 class ServedModel:
-    """An embedded model of the endpoint. Answer i to a request with a seed is drawn with ``seed + i``.
+    """A model of this machine on the endpoint. Answer i to a request with a seed is drawn with ``seed + i``.
 
     Args:
         name: what clients call it.
-        source: a built-in name, or the path of a ``.safetensors`` file.
+        model: an embedded model by its built-in name or the path of a ``.safetensors`` file, or the ``dspy.LM`` of an
+            embedded or a local model; what that has set, such as a temperature, holds where a request says nothing.
 
     Raises:
-        ConfigurationError: there is no such model.
+        ConfigurationError: there is no such model, or it answers elsewhere.
     """
 
     takes_inputs = False
 
-    def __init__(self, name: str, source: str) -> None:
-        self.name = name
-        self.honours: Collection[str] = frozenset(SAMPLING)
-        self._engine = AsyncEmbeddedEngine(load_model(source))
+    def __init__(self, name: str, model: str | dspy.LM) -> None:
+        lm = embedded_lm(model) if isinstance(model, str) else model
+        kind = next((kind for kind in _OWN if isinstance(lm.engine, kind)), None)
+        if kind is None:
+            raise ConfigurationError(f"{name!r} is no model of this machine: it answers elsewhere; ask it there")
+        self.name, self._lm = name, lm
+        self.honours: Collection[str] = frozenset((*SAMPLING, *_OWN[kind]))
+        engine: Any = lm.engine
+        self._engine: Any = _asynchronous(engine)
 
     def warm_up(self) -> None:
-        """Does nothing: the weights are there."""
+        """Imports litellm, which takes seconds, where the model is reached through it; a local server starts with
+        the first request.
+        """
+        if isinstance(self._engine, AsyncLocalEngine):
+            get_litellm(feature="dspy-fusion serve")
 
     def check(self, body: ChatBody) -> None:
         """The last message must be the user's."""
@@ -59,10 +78,12 @@ class ServedModel:
 
     async def answer(self, body: ChatBody, index: int, tell: Tell | None) -> Answer:
         """Draws an answer; the typed errors of ``dspy.lm15`` say what is wrong with a request."""
-        request = _request(self.name, body, index)
+        request = _request(self.name, body, index, self._lm.kwargs)
         if tell is None:
             response = await self._engine.complete(request)
             return _answer(body, response.message.text or "", response.logprobs, response.finish_reason, response.usage)
+        if isinstance(self._engine, AsyncLocalEngine):
+            await asyncio.to_thread(self._engine.server.address)  # which starts it where it does not run
         text, scores = "", ()
         async for event in self._engine.stream(request):
             if isinstance(event, StreamDeltaEvent) and isinstance(event.delta, TextDelta):
@@ -74,24 +95,44 @@ class ServedModel:
         raise StreamAssemblyError("the model's stream had no end")
 
 
+def _asynchronous(engine: EmbeddedEngine | LocalEngine) -> AsyncEmbeddedEngine | AsyncLocalEngine:
+    if isinstance(engine, LocalEngine):
+        return AsyncLocalEngine(engine.server, engine.gathering)
+    return AsyncEmbeddedEngine(engine.model)
+
+
 def _answer(body: ChatBody, text: str, scores: Scores, finish: str | None, usage: TokenUsage | None) -> Answer:
     spent = Usage(1, usage.input_tokens or 0, usage.output_tokens or 0) if usage else Usage(1)
-    return Answer(text, "length" if finish == "length" else "stop", {"": spent}, _logprobs(body, scores))
+    thoughts = usage.reasoning_tokens if usage else None
+    ended = "length" if finish == "length" else "stop"
+    return Answer(text, ended, {"": spent}, _logprobs(body, scores), reasoning_tokens=thoughts)
 
 
-def _request(model: str, body: ChatBody, index: int) -> Request:
+def _request(model: str, body: ChatBody, index: int, own: Mapping[str, Any]) -> Request:
     system = "\n\n".join(message.text for message in body.messages if message.role in ("system", "developer"))
     spoken = tuple(_message(message) for message in body.messages if message.role not in ("system", "developer"))
+
+    def value(name: str, wanted: Any) -> Any:
+        return own.get(name) if wanted is None else wanted
+
+    seed = value("seed", body.seed)
     config = Config(
-        max_tokens=body.max_tokens,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=body.top_k,
-        stop=body.stop,
-        seed=None if body.seed is None else body.seed + index,
-        logprobs=body.logprobs,
+        max_tokens=value("max_tokens", body.most_tokens),
+        temperature=value("temperature", body.temperature),
+        top_p=value("top_p", body.top_p),
+        top_k=value("top_k", body.top_k),
+        stop=tuple(body.stop) or tuple(own.get("stop") or ()),
+        seed=None if seed is None else seed + index,
+        logprobs=body.likeliest,
+        response_format=_format(body),
     )
     return Request(model=model, messages=spoken, system=system or None, config=config)
+
+
+def _format(body: ChatBody) -> dict[str, Any] | None:
+    if body.response_format is None or not body.is_json:
+        return None
+    return body.response_format.model_dump(by_alias=True, exclude_defaults=True)
 
 
 def _message(message: ChatMessage) -> Message:
@@ -99,7 +140,7 @@ def _message(message: ChatMessage) -> Message:
 
 
 def _logprobs(body: ChatBody, scores: Scores) -> list[dict[str, Any]] | None:
-    if body.logprobs is None:
+    if not body.logprobs:
         return None
     tops = [[_token(top.token, top.logprob) for top in score.top] for score in scores or ()]
     return [

@@ -1,18 +1,20 @@
-"""A program as a model: the last user message is its input, its answer field is the text,
+"""A program as a model: the conversation is its input, its answer field is the text,
 and the fusor's own tokens are the stream.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, cast
 
 import dspy
-from dspy.adapters.utils import parse_value
 from dspy.clients._litellm import get_litellm
 from dspy.clients.engines.litellm_engine import LiteLLMEngine
+from dspy.utils.usage_tracker import UsageTracker
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
@@ -20,10 +22,14 @@ from dspy_fusion.programs.pools.candidates import Pool
 from dspy_fusion.programs.sampling_program import SamplingProgram, optional_temperature
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
+from ..embedded.engine import EmbeddedEngine
+from .answer_end import AnswerEnd, OwnTokens, Tokens, WordTokens
+from .answer_schema import as_json, check_schema
 from .answers import Answer, Tell
 from .chat import ChatBody
-from .error_responses import ApiError, bad_request
-from .streaming import FusorStream, Shown, before_stop, reader_for
+from .conversation import read_inputs, with_system
+from .error_responses import ApiError
+from .streaming import FusorStream, Shown, reader_for
 
 # candidate i is drawn with seed + i, so the seeds of several answers must lie further apart than a pool is large
 SEED_STRIDE = 1000
@@ -33,7 +39,8 @@ class ServedProgram:
     """A program of the endpoint.
 
     A request's ``temperature`` is that of the candidates, its ``seed`` the program's; answer i has ``seed + 1000 * i``.
-    Answer 0 to a request without them is what calling the program gives.
+    Answer 0 to a request without them is what calling the program gives. ``max_tokens`` ends the answer's text, not
+    the calls behind it, which have limits of their own.
 
     Args:
         name: what clients call it.
@@ -47,6 +54,7 @@ class ServedProgram:
     """
 
     takes_inputs = True
+    honours: Collection[str] = frozenset({"seed", "temperature", "max_tokens", "response_format"})
 
     def __init__(
         self, name: str, program: dspy.Module, *, adapter: dspy.Adapter | None = None, answer_field: str | None = None
@@ -57,38 +65,54 @@ class ServedProgram:
                 " n=1, temperature=None)"
             )
         self.name, self.program, self.adapter = name, program, adapter
-        self.honours: Collection[str] = frozenset(
-            {"seed"} | ({"temperature"} if program.temperature is not None else set())
-        )
         self.answer_field = _answer_field(program.signature, answer_field)
 
     def warm_up(self) -> None:
         """Imports litellm, which takes seconds, where a model of the program is reached through it."""
-        lms = [*(self.program.lms or ()), getattr(self.program, "fusor_lm", None)]
-        engines = [getattr(lm, "engine", None) for lm in lms]
+        engines = [getattr(lm, "engine", None) for lm in [*(self.program.lms or ()), self._writer]]
         if any(engine == "litellm" or isinstance(engine, LiteLLMEngine) for engine in engines):
             get_litellm(feature="dspy-fusion serve")
 
     def check(self, body: ChatBody) -> None:
-        """The inputs must be the task's, in its types."""
-        read_inputs(self.program.signature, body)
+        """The inputs must be the task's, in its types, and its outputs such as a schema wants them."""
+        read_inputs(self.program.signature, body, self.answer_field)
+        if body.is_json:
+            check_schema(self.program.signature, body)
 
     async def answer(self, body: ChatBody, index: int, tell: Tell | None) -> Answer:
         """Calls the program in the running event loop; the errors are the program's own."""
-        program, shown = self._program_for(body, index), Shown(tell, body.stop) if tell else None
-        settings = {"adapter": self.adapter, "trace": None, "disable_history": True, "track_usage": shown is not None}
-        with dspy.context(**settings, send_stream=self._stream(program, shown) if shown else None):
-            prediction = await program.acall(**read_inputs(program.signature, body))
-        text = before_stop(self._text(prediction), body.stop)
+        tokens = None if body.most_tokens is None else await asyncio.to_thread(self._tokens)
+        end = AnswerEnd(body.stop, body.most_tokens, tokens)
+        program, shown = self._program_for(body, index), Shown(tell, end) if tell else None
+        stream = self._stream(program, shown) if shown and not body.is_json else None
+        tracker = _ReasoningTokens()
+        settings = {"trace": None, "disable_history": True, "track_usage": shown is not None, "usage_tracker": tracker}
+        with dspy.context(adapter=self.adapter, **settings, send_stream=stream):
+            prediction = await program.acall(**read_inputs(program.signature, body, self.answer_field))
+        text, finish = end.whole(as_json(prediction, body) if body.is_json else self._text(prediction))
         if shown is not None and not shown.finish(text):
             raise ApiError(
                 502, "the fusor failed after it had begun to write; the answer so far is void", code="answer_withdrawn"
             )
         pool = cast("Pool", prediction.pool)
-        return Answer(text, "stop", pool.usage, about=_about(prediction, pool, body))
+        return Answer(text, finish, pool.usage, about=_about(prediction, pool), reasoning_tokens=tracker.count)
+
+    @property
+    def _writer(self) -> dspy.BaseLM | None:
+        """The model that writes the answers."""
+        fusor_lm = getattr(self.program, "fusor_lm", None)
+        return fusor_lm or next(iter(self.program.lms or ()), None)
+
+    def _tokens(self) -> Callable[[], Tokens]:
+        """What counts the tokens of an answer: the tokenizer of an embedded model, or else one of OpenAI's."""
+        engine = getattr(self._writer, "engine", None)
+        if isinstance(engine, EmbeddedEngine):
+            return partial(OwnTokens, engine.model.tokenizer)
+        encoding = get_litellm(feature="max_tokens").encoding
+        return partial(WordTokens, partial(encoding.encode, disallowed_special=()), encoding.decode)
 
     def _program_for(self, body: ChatBody, index: int) -> SamplingProgram:
-        program = copy.copy(self.program)
+        program = copy.copy(with_system(self.program, body))
         seed = program.seed if body.seed is None else body.seed
         program.seed = None if seed is None else seed + index * SEED_STRIDE
         if body.temperature is not None:
@@ -114,53 +138,18 @@ class ServedProgram:
         return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
 
 
-def read_inputs(task: type[dspy.Signature], body: ChatBody) -> dict[str, Any]:
-    """A task's inputs from a request.
+class _ReasoningTokens(UsageTracker):
+    """Counts the completion tokens that were thoughts, as far as models report them."""
 
-    They are the request's ``inputs`` by name where it has them; else the last message, which must be the user's: as it
-    is for a single input, as a JSON object for several. What is not of an input's type is parsed from text, as DSPy
-    parses answers.
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
 
-    Raises:
-        ApiError: an input is missing, unknown, or not of its type.
-    """
-    fields = task.input_fields
-    given, where = body.inputs, "inputs"
-    if given is None:
-        message, where = body.messages[-1], f"messages[{len(body.messages) - 1}]"
-        if message.role != "user":
-            raise bad_request(f"the last message must be the user's, but its role is {message.role!r}", f"{where}.role")
-        given = {next(iter(fields)): message.text} if len(fields) == 1 else _object(message.text, where, list(fields))
-    for name in (*given, *fields):
-        if name not in fields or name not in given:
-            what = "is missing" if name in fields else "is none of them"
-            raise bad_request(f"this model's inputs are {', '.join(fields)}; {name!r:.80} {what}", where)
-    return {name: _typed(value, fields[name].annotation, name, where) for name, value in given.items()}
-
-
-def _object(text: str, where: str, names: list[str]) -> Mapping[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise bad_request(
-            f"this model has several inputs; send a JSON object with {', '.join(names)}, or give them as inputs", where
-        )
-    return found
-
-
-def _typed(value: Any, annotation: Any, name: str, where: str) -> Any:
-    try:
-        if annotation is str and not isinstance(value, str):
-            raise ValueError(f"expected a text, but got {value!r:.80}")
-        json.dumps(value, ensure_ascii=False).encode()
-        return parse_value(value, annotation)
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise bad_request(
-            f"the input {name!r} is not of its type: {reason}", where if where != "inputs" else f"inputs.{name}"
-        ) from None
+    def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
+        details = usage_entry.get("completion_tokens_details") or usage_entry.get("output_tokens_details")
+        details = details if isinstance(details, Mapping) else getattr(details, "__dict__", {})
+        if isinstance(thoughts := details.get("reasoning_tokens"), int) and thoughts > 0:
+            self.count += thoughts
 
 
 def _answer_field(task: type[dspy.Signature], wanted: str | None) -> str | None:
@@ -172,12 +161,11 @@ def _answer_field(task: type[dspy.Signature], wanted: str | None) -> str | None:
     return wanted or (names[0] if len(names) == 1 else "answer" if "answer" in names else None)
 
 
-def _about(prediction: dspy.Prediction, pool: Pool, body: ChatBody) -> dict[str, Any]:
+def _about(prediction: dspy.Prediction, pool: Pool) -> dict[str, Any]:
     return {
         "outputs": plain(prediction.toDict()),
         "calls": pool.total.calls,
         "candidates": len(pool.candidates),
         "failed_candidates": len(pool.candidates) - len(pool.good),
         "fallback": pool.fallback.partition(":")[0] if pool.fallback else None,
-        "unread_messages": 0 if body.inputs is not None else len(body.messages) - 1,
     }

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 
 from .answers import Served
 from .app import create_app
+from .connections import close_late, guarded
 from .request_limits import Limits
 
 KEY_VARIABLE = "DSPY_FUSION_API_KEY"
+_LAST_SECONDS = 2.0  # in which a client takes in that its request was ended
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -81,8 +84,14 @@ def endpoint_server(models: Sequence[Served], *, limits: Limits | None = None, k
 
 
 def key_for(host: str) -> str:
-    """The key of the environment, or an empty text; raises ``MissingKey`` where the address needs one."""
+    """The key of the environment, or an empty text; raises ``MissingKey`` where the address needs one,
+    and ``ConfigurationError`` where no client could send it.
+    """
     key = os.environ.get(KEY_VARIABLE, "")
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise ConfigurationError(
+            f"{KEY_VARIABLE} has characters that no HTTP header can carry; use letters, digits and signs of ASCII"
+        )
     if not key and host not in _LOOPBACK:
         raise MissingKey(
             f"host {host!r} can be reached from other machines: set {KEY_VARIABLE} to a key that clients must send, or"
@@ -92,27 +101,49 @@ def key_for(host: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, grace: float, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._app, self._grace, self._ready = app, grace, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # once a second
+            close_late(self.server_state.connections)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Lets what has begun come to its end, then tells its clients with a 503, then closes what is left."""
+        loop = asyncio.get_running_loop()
+        timers = [
+            loop.call_later(self._grace, self._app.state.stop),
+            loop.call_later(self._grace + _LAST_SECONDS, self._abort),
+        ]
+        await super().shutdown(sockets)
+        for timer in timers:
+            timer.cancel()
+
+    def _abort(self) -> None:
+        for connection in list(self.server_state.connections):
+            if (transport := getattr(connection, "transport", None)) is not None:
+                transport.abort()
+
 
 def _server(models: Sequence[Served], limits: Limits, key: str, ready: Callable[[], None]) -> _Server:
+    app = create_app(models, limits=limits, key=key)
     config = uvicorn.Config(
-        create_app(models, limits=limits, key=key),
+        app,
         # the faster httptools, which would be taken where it is installed, sets no limit to the size of headers
-        http="h11",
+        http=guarded(limits),  # type: ignore[arg-type]
         access_log=False,
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=int(limits.grace_seconds) or 1,
+        timeout_graceful_shutdown=int(limits.grace_seconds + 2 * _LAST_SECONDS) + 1,
         timeout_keep_alive=30,
     )
-    return _Server(config, ready)
+    return _Server(config, app, limits.grace_seconds, ready)
 
 
 @contextmanager

@@ -16,26 +16,28 @@ from pydantic_core import from_json
 
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
 
+from .answer_end import AnswerEnd
 from .answers import Piece, Tell
 
+_STEPS = 256  # an answer is shown in steps of a 256th of its length, which is a token up to some thousand characters
 _HEADER = re.compile(r"\[\[ ## (\w+) ## \]\]")  # of dspy.ChatAdapter
 
 
 class Shown:
-    """What has been told of an answer: always a beginning of it, up to and without the first stop text.
+    """What has been told of an answer: always a beginning of it, up to its end.
 
     Args:
         tell: takes the pieces.
-        stops: texts before which the answer ends.
+        end: finds where the answer ends.
     """
 
-    def __init__(self, tell: Tell, stops: tuple[str, ...]) -> None:
-        self._tell, self._stops = tell, stops
+    def __init__(self, tell: Tell, end: AnswerEnd) -> None:
+        self._tell, self._end = tell, end
         self.text = ""
 
     def show(self, text: str) -> None:
         """Tells what is new in the answer's text so far; what does not go on from what was told is kept back."""
-        safe = before_stop(text, self._stops, partly=True)
+        safe = self._end.beginning(text)
         if len(safe) > len(self.text) and safe.startswith(self.text):
             self._tell(Piece(safe[len(self.text) :]))
             self.text = safe
@@ -63,6 +65,7 @@ class FusorStream:
     ) -> None:
         self._read, self._shown, self._predictors = read, shown, predictors
         self._text, self._ended = "", False
+        self._next = 0  # the length from which the text is read again; reading all of it for every token is quadratic
 
     async def send(self, chunk: Any) -> None:
         """Takes one chunk of a model's answer."""
@@ -70,9 +73,13 @@ class FusorStream:
         if not choices or (self._predictors and getattr(chunk, "predict_id", None) not in self._predictors):
             return
         if content := getattr(choices[0].delta, "content", None):
-            self._text, self._ended = content if self._ended else self._text + content, False
-            if (answer := self._read(self._text)) is not None:
-                self._shown.show(answer)
+            if self._ended:
+                self._text, self._ended, self._next = "", False, 0
+            self._text += content
+            if len(self._text) >= self._next:
+                self._next = len(self._text) * (_STEPS + 1) // _STEPS
+                if (answer := self._read(self._text)) is not None:
+                    self._shown.show(answer)
         self._ended = self._ended or choices[0].finish_reason is not None  # what comes after is another call's
 
 
@@ -128,14 +135,3 @@ def xml_field(text: str, field: str) -> str | None:
     return (
         re.split("[<&]", rest, maxsplit=1)[0].strip() if begun else None
     )  # past a tag or an entity the rest is told at the end
-
-
-def before_stop(text: str, stops: tuple[str, ...], *, partly: bool = False) -> str:
-    """The text before the first stop text; with ``partly``,
-    also without what may be the beginning of one at its end.
-    """
-    end = min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))
-    if partly and end == len(text):
-        longest = (size for stop in stops for size in range(len(stop) - 1, 0, -1) if text.endswith(stop[:size]))
-        end -= max(longest, default=0)
-    return text[:end]

@@ -11,9 +11,10 @@ import httpx
 import openai
 import pytest
 
+from dspy_fusion.serving.endpoint.answer_end import AnswerEnd
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
-from dspy_fusion.serving.endpoint.streaming import Shown, before_stop, reader_for
+from dspy_fusion.serving.endpoint.streaming import Shown, reader_for
 
 from .conftest import fusion_of, scripted
 
@@ -62,11 +63,12 @@ def test_what_is_told_is_a_beginning_of_what_the_adapter_reads(kind: str, answer
 
 def test_text_that_may_become_a_stop_text_is_kept_back() -> None:
     told: list[str] = []
-    shown = Shown(lambda piece: told.append(piece.text), ("END", "EN!"))
+    end = AnswerEnd(("END", "EN!"))
+    shown = Shown(lambda piece: told.append(piece.text), end)
     for text in ("a E", "a EN", "a ENx E", "a ENx EN!more"):
         shown.show(text)
     assert told == ["a ", "ENx "]
-    assert before_stop("a ENx EN!more", ("END", "EN!")) == "a ENx "
+    assert end.whole("a ENx EN!more") == ("a ENx ", "stop")
 
 
 @pytest.mark.parametrize("kind", ["chat", "json"])
