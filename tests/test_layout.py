@@ -49,7 +49,7 @@ HEAVY = {
         "experiments/reports/tuning_plots.py",
     },
     "fastapi": {"serving/endpoint/app.py"},
-    "uvicorn": {"serving/endpoint/server.py"},
+    "uvicorn": {"serving/endpoint/connections.py", "serving/endpoint/server.py"},
     "sklearn": {"experiments/judging/length_controlled.py", "programs/calibration.py"},
     "langdetect": {"experiments/tasks/ifeval_rules/arguments.py"},
     "punkt": {"experiments/tasks/ifeval_rules/lengths.py"},

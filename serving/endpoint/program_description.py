@@ -44,7 +44,21 @@ _ADAPTERS: dict[str, type[dspy.Adapter]] = {
 }
 _ADAPTER_OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls", "system_role")
 _NO_OPTIONS = frozenset(
-    ("program", "lms", "fusor_lm", "scorer", "weights", "fusor", "bank", "normalize", "signature", "instructions")
+    (
+        "program",
+        "module",
+        "N",
+        "reward_fn",
+        "lms",
+        "fusor_lm",
+        "scorer",
+        "weights",
+        "fusor",
+        "bank",
+        "normalize",
+        "signature",
+        "instructions",
+    )
 )  # objects and texts that a description has in places of their own, or not at all
 _MODEL_STRING = re.compile(r"[a-z0-9_]+(?:/(?!https?:)[\w.:@+~-]+)+")
 

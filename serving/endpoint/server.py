@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
 
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 
@@ -101,9 +100,11 @@ def key_for(host: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: FastAPI, grace: float, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stop: Callable[[], None], grace: float, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._app, self._grace, self._ready = app, grace, ready
+        self._stop, self._grace, self._ready = stop, grace, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -118,7 +119,7 @@ class _Server(uvicorn.Server):
         """Lets what has begun come to its end, then tells its clients with a 503, then closes what is left."""
         loop = asyncio.get_running_loop()
         timers = [
-            loop.call_later(self._grace, self._app.state.stop),
+            loop.call_later(self._grace, self._stop),
             loop.call_later(self._grace + _LAST_SECONDS, self._abort),
         ]
         await super().shutdown(sockets)
@@ -143,7 +144,7 @@ def _server(models: Sequence[Served], limits: Limits, key: str, ready: Callable[
         timeout_graceful_shutdown=int(limits.grace_seconds + 2 * _LAST_SECONDS) + 1,
         timeout_keep_alive=30,
     )
-    return _Server(config, app, limits.grace_seconds, ready)
+    return _Server(config, app.state.stop, limits.grace_seconds, ready)
 
 
 @contextmanager
