@@ -13,11 +13,12 @@ from .errors import ConfigurationError
 from .extras import needs
 from .pools.candidates import Candidate, PooledPrediction
 from .pools.confidence import Calibration, Method
+from .redaction import redacting
 from .sampling_program import SamplingProgram
 
 Program = TypeVar("Program", bound=SamplingProgram)
 Row = tuple[dspy.Example, PooledPrediction]
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 _POINTS = 101  # of a Beta curve
 
 

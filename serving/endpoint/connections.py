@@ -15,9 +15,11 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dspy_fusion.programs.redaction import redacting
+
 from .request_limits import Limits
 
-logger = logging.getLogger(__name__)
+logger = redacting(logging.getLogger(__name__))
 
 _OTHER_FILES = 200  # descriptors that are kept for files, databases and the models' own connections
 _MOST_FILES = 8192
