@@ -201,6 +201,9 @@ def _name_of(lm: dspy.BaseLM, names: Mapping[int, str]) -> str:
         return names[id(lm)]
     model = str(lm.model)
     if model.startswith(PREFIX):
+        source = str(getattr(getattr(getattr(lm, "engine", None), "model", None), "source", ""))
+        if source.endswith(SUFFIX):
+            return source  # a file of its own, such as a trained model's
         return model.removeprefix(PREFIX).partition("@")[0]
     if type(lm) is not dspy.LM or lm.kwargs.get("api_base") or lm.kwargs.get("base_url"):
         raise ConfigurationError(

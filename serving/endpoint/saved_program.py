@@ -20,6 +20,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
 
@@ -62,7 +63,7 @@ def save_program(
             (``lms``, ``fusor_lm``).
         path: a ``.json`` file.
         name: what it is to be called; empty takes the file's name.
-        adapter: the one it runs under; None for ``dspy.ChatAdapter``.
+        adapter: the one it runs under; None for the one that its fusor was trained under, else ``dspy.ChatAdapter``.
         models: its models by the names that the catalogue has for them. Embedded models, and models that are reached at
             their provider's own address, need not be named.
 
@@ -75,7 +76,7 @@ def save_program(
         "version": VERSION,
         "name": name or path.stem,
         **describe_program(program, names),
-        "adapter": describe_adapter(adapter),
+        "adapter": describe_adapter(adapter or _trained_under(program)),
     }
     state = _state(program)
     for part, predictor in program.named_predictors():
@@ -84,6 +85,10 @@ def save_program(
     _check_complete(program, described, state)
     text = json.dumps({KEY: described, **state}, indent=1, ensure_ascii=False)
     path.write_text(without_secrets(text), encoding="utf-8")
+
+
+def _trained_under(program: dspy.Module) -> dspy.Adapter | None:
+    return program.trained.adapter if isinstance(program, FusingProgram) else None
 
 
 class _SameModels(ModelCatalogue):

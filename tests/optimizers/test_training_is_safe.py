@@ -15,7 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from dspy_fusion.optimizers.finetuning import Lora, SampledProposals, Training
 from dspy_fusion.programs import ConfigurationError, PlainAdapter, RecordError
+from dspy_fusion.serving.catalogue.models import load_models
+from dspy_fusion.serving.embedded.embedded_lm import embedded_lm
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+from dspy_fusion.serving.endpoint.saved_program import load_program, save_program
 
 pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
 
@@ -233,3 +236,19 @@ def test_a_served_model_has_to_be_given_again(base: Path, output: Path, tmp_path
     other.fusor_lm = dspy.LM("hosted_vllm/aft", api_base="http://127.0.0.1:8/v1", api_key="none")
     with pytest.raises(ConfigurationError, match="the trained model 'hosted_vllm/aft' at"):
         other.load(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("behind", ["fusor", "everything"])
+def test_a_trained_program_is_served_without_a_catalogue_entry(
+    output: Path, base: Path, tmp_path: Path, behind: Any
+) -> None:
+    tuner = fine_tuning(base, output, log_every=10, behind=behind)
+    compiled: Any = tuner.compile(program(), trainset=EXAMPLES)
+    if behind == "fusor":
+        compiled.lms = [embedded_lm("sft")]
+    save_program(compiled, tmp_path / "x.json")
+    saved = load_program(tmp_path / "x.json", load_models())
+    assert isinstance(saved.adapter, PlainAdapter)
+    with dspy.context(adapter=saved.adapter):
+        asked = {"worksheet": "(a) 12 + 3"}
+        assert saved.program(**asked).answers == compiled(**asked).answers
