@@ -18,6 +18,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
+from dspy_fusion.programs.tasks.own_fields import marked_field
 from dspy_fusion.programs.tasks.own_predict import OwnPredict
 from dspy_fusion.programs.tasks.signatures import signature_of
 
@@ -111,7 +112,8 @@ def build_program(
         options["scorer" if kind == "BestOfN" else "weights"] = _built_scorer(scorer, catalogue)
     if not described.get("temperature", True):  # as the first version says that there is none
         options["temperature"] = None
-    options.setdefault("seed", None)
+    if "temperature" in described:  # the first version, which says nothing of a seed where there is none
+        options.setdefault("seed", None)
     task = described["task"]
     signature = read_signature(task["signature"], task.get("constraints"))
     module = module or _MODULES[_one_of("task program", task["module"], _MODULES)](signature)
@@ -154,8 +156,12 @@ def _options(program: SamplingProgram) -> dict[str, Any]:
     for name, parameter in inspect.signature(type(program)).parameters.items():
         if name in _NO_OPTIONS or not hasattr(program, name):
             continue
+        if name == "compare" and _has_comparison(program):
+            continue  # built with one; whether it is asked for is in the state
         value = getattr(program, name)
         value = value.value if isinstance(value, Hyperparameter) else value
+        if value == {} and parameter.default is None:
+            continue  # a table that was not given
         if value == parameter.default and type(value) is type(parameter.default):
             continue
         if not _is_plain(value):
@@ -167,6 +173,11 @@ def _options(program: SamplingProgram) -> dict[str, Any]:
     if normalize is not None and not str(getattr(normalize, "__module__", "")).startswith("dspy_fusion."):
         raise ConfigurationError(f"the function normalize={normalize!r:.80} cannot be kept in a file; {HELP}")
     return kept
+
+
+def _has_comparison(program: SamplingProgram) -> bool:
+    fusor = program.fusor if isinstance(program, FusingProgram) else None
+    return isinstance(fusor, OwnPredict) and marked_field(signature_of(fusor), "comparison") is not None
 
 
 def _checked_options(kind: type[SamplingProgram], options: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 from dspy_fusion.optimizers.finetuning import Lora, SampledProposals, Training
 from dspy_fusion.programs import ConfigurationError, PlainAdapter, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
-from dspy_fusion.serving.embedded.embedded_lm import embedded_lm
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
 from dspy_fusion.serving.endpoint.saved_program import load_program, save_program
 
@@ -245,7 +244,7 @@ def test_a_trained_program_is_served_without_a_catalogue_entry(
     tuner = fine_tuning(base, output, log_every=10, behind=behind)
     compiled: Any = tuner.compile(program(), trainset=EXAMPLES)
     if behind == "fusor":
-        compiled.lms = [embedded_lm("sft")]
+        compiled.lms = [load_models().lm("embedded/sft")]
     save_program(compiled, tmp_path / "x.json")
     saved = load_program(tmp_path / "x.json", load_models())
     assert isinstance(saved.adapter, PlainAdapter)
