@@ -47,6 +47,7 @@ def fused_by_field(program: Fusion, inputs: Mapping[str, Any], drawn: Drawn) -> 
         temperature=program.fusor_temperature,
         streams=True,
         told=_settled(values, merging.open),
+        task=program.signature,
     )
     pool = replace(
         pool,

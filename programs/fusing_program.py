@@ -45,8 +45,6 @@ class FusingProgram(SamplingProgram):
     The fusor's options are described in :class:`FusingOptions`.
     """
 
-    takes_any_module = False
-
     def __init__(
         self,
         program: dspy.Module,
@@ -132,6 +130,7 @@ class FusingProgram(SamplingProgram):
         streams: bool = False,
         part: int = 1,
         told: str = "",
+        task: type[dspy.Signature] | None = None,
     ) -> Attempt:
         """The attempt that has the fusor write an answer from these candidates, in this order.
 
@@ -144,12 +143,14 @@ class FusingProgram(SamplingProgram):
             streams: whether a listener may follow the call.
             part: candidates are cut to one ``part``-th of their length.
             told: what the fusor is told beside the task's text.
+            task: the task, by default what these candidates, answers of the task program, show it to be.
         """
         self.trained.check(self.fusor_lm)
+        task = task or self.task_of(inputs, shown)
         return Attempt(
             self.fusor,
-            self.fusor_inputs(inputs, shown, part=part, told=told),
-            self.signature,
+            self.fusor_inputs(inputs, shown, task, part=part, told=told),
+            task,
             index,
             layer,
             self.fusor_lm,
@@ -157,28 +158,38 @@ class FusingProgram(SamplingProgram):
             self.seed,
             streams=streams,
             adapter=self.trained.adapter,
-            asked=self.fusor_asked(),
-            beside=free_name(self.signature, "comparison"),
+            asked=self.fusor_asked(task),
+            beside=free_name(task, "comparison"),
         )
 
     def fusor_inputs(
-        self, inputs: Mapping[str, Any], shown: Sequence[Candidate], *, part: int = 1, told: str = ""
+        self,
+        inputs: Mapping[str, Any],
+        shown: Sequence[Candidate],
+        task: type[dspy.Signature],
+        *,
+        part: int = 1,
+        told: str = "",
     ) -> dict[str, Any]:
         """What the fusor is called with to write an answer from these candidates, in this order."""
-        texts = [candidate_text(self.signature, c.prediction) for c in shown if c.prediction is not None]
+        texts = [candidate_text(task, c.prediction) for c in shown if c.prediction is not None]
         texts = texts if part == 1 else [middle_out(text, part) for text in texts]
         text = f"{self.task_text()}\n\n{told}" if told else self.task_text()
-        asked = fusor_inputs(self.signature, text, inputs, texts)
-        if not _takes(self.fusor, name := free_name(self.signature, "task")):
+        asked = fusor_inputs(task, text, inputs, texts)
+        if not _takes(self.fusor, name := free_name(task, "task")):
             del asked[name]
         return asked
 
-    def fusor_asked(self) -> type[dspy.Signature] | None:
-        """The fusor's signature where ``compare`` asks for another than its own, else None."""
+    def fusor_asked(self, task: type[dspy.Signature]) -> type[dspy.Signature] | None:
+        """The fusor's signature where ``compare`` or a task that only its answers show asks for another than its own,
+        else None. Its own stays the same, whatever it is asked: optimizers find its steps by it.
+        """
         if not isinstance(self.fusor, OwnPredict):
             return None
         own = signature_of(self.fusor)
-        asked = comparing(own, self.signature, self.compare.value)
+        if task is not self.signature:
+            return fusor_signature(task, own.instructions, compare=self.compare.value)
+        asked = comparing(own, task, self.compare.value)
         return None if asked is own else asked
 
     def order(
@@ -200,27 +211,30 @@ class FusingProgram(SamplingProgram):
             return None
         good = [candidate for candidate in candidates if candidate.ok]
         weights = None if self.calibration is None else self.calibration.weights(good)
-        fields = self.voted_fields(list(self.signature.output_fields))
+        names = list(self.signature.output_fields) or [n for c in good[:1] for n in (c.prediction or {}).keys()]
+        fields = self.voted_fields(names)
         return self.gate.opens(good, fields, self.equal_values, weights)
 
-    def conclude(self, written: Candidate, sources: Sequence[Candidate], pool: Pool) -> dspy.Prediction:
+    def conclude(
+        self, written: Candidate, sources: Sequence[Candidate], pool: Pool, task: type[dspy.Signature]
+    ) -> dspy.Prediction:
         """The fused answer with its pool, or the fallback when the fusor failed.
 
         The trace gets the steps of ``sources``, the candidates that the answer stands on, once each, and then the
         fusor's.
         """
-        said = written.prediction.get(free_name(self.signature, "comparison")) if written.prediction else None
+        said = written.prediction.get(free_name(task, "comparison")) if written.prediction else None
         pool = replace(pool, usage={**pool.usage, "fusor": written.usage}, comparison=said or None)
         if written.ok:
             leave_trace([*sources, written])
-            return self.answer(written, pool)
-        return self.fall_back(f"the fusor failed: {written.error}", pool)
+            return self.answer(written, pool, task)
+        return self.fall_back(f"the fusor failed: {written.error}", pool, task)
 
-    def fall_back(self, reason: str, pool: Pool) -> dspy.Prediction:
+    def fall_back(self, reason: str, pool: Pool, task: type[dspy.Signature]) -> dspy.Prediction:
         """Answers with the best candidate, or raises ``FusorFailed`` when that was asked for."""
         if self.on_fusor_failure == "raise":
             raise FusorFailed(f"{reason}; on_fusor_failure='best' would answer with the best candidate instead")
-        best = fallback(self.signature, pool.candidates)
+        best = fallback(task, pool.candidates)
         logger.warning("%s; answering with candidate %d", reason, best.index)
         if isinstance(dspy.settings.usage_tracker, Meter):
             dspy.settings.usage_tracker.fell_back()

@@ -70,6 +70,11 @@ class Fusion(FusingProgram):
         super().__init__(program, instructions=instructions, compare=compare, **options)
         self.n, self.stopping = counted(n, max_n, stopping)
         self.check_quorum_fits(self.n.name, self.n.value)
+        if by_field and not self.signature.output_fields:
+            raise ConfigurationError(
+                f"by_field=True has to know the task's fields, which {type(program).__name__} does not say; pass"
+                " signature='inputs -> outputs' for the task as a whole"
+            )
         self.by_field = Hyperparameter("by_field", True, choices=(True, False)) if by_field else None
         if keys and not by_field:
             raise ConfigurationError(f"keys needs by_field=True, but got keys={keys!r} without it")
@@ -83,9 +88,10 @@ class Fusion(FusingProgram):
             return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=1))
         if value_of(self.by_field):
             return (yield from fused_by_field(self, inputs, drawn))
+        task = self.task_of(inputs, drawn.candidates)
         shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
         (written,), cut = yield from fused(
-            self, inputs, [shown], layer=1, temperature=self.fusor_temperature, streams=True
+            self, inputs, [shown], layer=1, temperature=self.fusor_temperature, streams=True, task=task
         )
         pool = drawn.pool(shown=tuple(c.index for c in shown), depth=drawn.rounds + 1, shortened=cut)
-        return self.conclude(written, shown, pool)
+        return self.conclude(written, shown, pool, task)

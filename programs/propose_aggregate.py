@@ -78,20 +78,21 @@ class ProposeAggregate(FusingProgram):
         if depth == 0:
             (only,) = drawn.candidates
             return self.take(only, Pool(drawn.candidates, only.index, usage=drawn.usage))
+        task = self.task_of(inputs, drawn.candidates)
         below, layers = [candidate for candidate in drawn.candidates if candidate.ok], []
         sources, usage, notes = list(below), dict(drawn.usage), list[str]()
         if (agreed := self.agreed(below)) is not None:
             speaker, reason = agreed
             return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=width * (depth - 1) + 1))
         for layer in range(1, depth):
-            made, cut = yield from self._aggregations(inputs, below, layer, width)
+            made, cut = yield from self._aggregations(inputs, below, layer, width, task)
             notes += [cut] if cut else []
             layers.append(tuple(made))
             usage["aggregations"] = usage.get("aggregations", Usage()) + usage_of(made)
             below = [candidate for candidate in made if candidate.ok]
             if not below:
                 pool = Pool(drawn.candidates, layers=tuple(layers), usage=usage, depth=layer + 1)
-                return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool)
+                return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool, task)
             sources += below
             if (agreed := self.agreed(below)) is not None:
                 speaker, reason = agreed
@@ -100,20 +101,20 @@ class ProposeAggregate(FusingProgram):
                     layers=tuple(layers), usage=usage, depth=layer + 1, gated=f"layer {layer}: {reason}", saved=saved
                 )
                 leave_trace([*(source for source in sources if source is not speaker), speaker])
-                return self.answer(speaker, pool)
+                return self.answer(speaker, pool, task)
         shown = self.order(inputs, below, depth * width, self._limit())
         (written,), cut = yield from fused(
-            self, inputs, [shown], layer=depth, temperature=self.fusor_temperature, streams=True
+            self, inputs, [shown], layer=depth, temperature=self.fusor_temperature, streams=True, task=task
         )
         indexes, shortened = tuple(c.index for c in shown), next(iter([*notes, *([cut] if cut else [])]), None)
         pool = drawn.pool(layers=tuple(layers), shown=indexes, usage=usage, depth=depth + 1, shortened=shortened)
-        return self.conclude(written, sources, pool)
+        return self.conclude(written, sources, pool, task)
 
     def _limit(self) -> int | None:
         return None if self.subset is None else self.subset.value
 
     def _aggregations(
-        self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int
+        self, inputs: dict[str, Any], below: Sequence[Candidate], layer: int, width: int, task: type[dspy.Signature]
     ) -> Steps[tuple[list[Candidate], str | None]]:
         orders = [self.order(inputs, below, layer * width + index, self._limit()) for index in range(width)]
-        return fused(self, inputs, orders, layer=layer, temperature=self.aggregation_temperature)
+        return fused(self, inputs, orders, layer=layer, temperature=self.aggregation_temperature, task=task)

@@ -24,7 +24,6 @@ from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .stopping import Stopping
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.open_tasks import closed_task, output_names, program_task, thawed
-from .tasks.signatures import task_signature
 from .tasks.task_text import task_text
 from .visible_options import VisibleOptions
 
@@ -41,8 +40,6 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
     The other options are described in :class:`SamplingOptions`.
 
     """
-
-    takes_any_module = True  # whether the fields of the answers may become known with the first of them
 
     def __init__(
         self,
@@ -61,8 +58,6 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
     ) -> None:
         super().__init__()
         self.signature, self.loose = program_task(program, signature)
-        if self.loose and not self.takes_any_module:
-            self.signature, self.loose = task_signature(program), False
         self._has_given_signature = signature is not None
         self.program = thawed(program)
         self.lms = None if lms is None else _checked_lms(lms)
@@ -191,12 +186,14 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
         leave_trace([chosen])
         return self.answer(chosen, pool)
 
-    def answer(self, source: Candidate, pool: Pool) -> PooledPrediction:
-        """The output fields of a candidate or a fused answer as this program's prediction."""
+    def answer(self, source: Candidate, pool: Pool, task: type[dspy.Signature] | None = None) -> PooledPrediction:
+        """The output fields of a candidate or a fused answer as this program's prediction; of a task that only its
+        answers show, the fused answer's are those of the given ``task``.
+        """
         prediction = source.prediction
         if prediction is None:
             raise ConfigurationError(f"candidate {source.index} has no answer: {source.error}")
-        names = output_names(self.signature, prediction, loose=self.loose and source.layer == 0)
+        names = output_names(task or self.signature, prediction, loose=self.loose and task is None)
         return PooledPrediction.of({name: prediction[name] for name in names}, pool)
 
     def task_of(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> type[dspy.Signature]:

@@ -70,6 +70,7 @@ class SubsetFusions(FusingProgram):
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the pool, then fuses all subsets side by side."""
         drawn = yield from self.draw(inputs, self.count)
+        task = self.task_of(inputs, drawn.candidates)
         attempts = [
             self.fuse(
                 inputs,
@@ -77,6 +78,7 @@ class SubsetFusions(FusingProgram):
                 layer=1,
                 index=index,
                 temperature=self.fusor_temperature,
+                task=task,
             )
             for index, subset in enumerate(self.subsets(inputs))
         ]

@@ -74,7 +74,7 @@ class SynthesisProgram(FusingProgram):
         self.check_quorum(made.candidates)
         pool = Pool(made.candidates, made.best, shown=made.shown, usage=made.usage, depth=1 + self.fuses)
         if made.fused is not None:
-            return self.conclude(made.fused, [made.candidates[i] for i in made.shown], pool)
+            return self.conclude(made.fused, [made.candidates[i] for i in made.shown], pool, self.signature)
         return self.take(fallback(TASK, made.candidates), pool)
 
     def make(self, prompt: str, seed: int) -> Steps[Made]:

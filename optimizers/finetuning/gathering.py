@@ -68,6 +68,11 @@ class Gathering:
 
     def check(self, examples: Sequence[dspy.Example]) -> None:
         """Raises ``ConfigurationError`` for what can be known to fail before any model is asked."""
+        if not self.fusing.signature.output_fields:
+            raise ConfigurationError(
+                f"{type(self.fusing.program).__name__} does not say what it answers with, so what is to be learned is"
+                " not clear; pass the program signature='inputs -> outputs' for the task as a whole"
+            )
         _check_inputs(examples, self.fusing.signature)
         if self.objective.target == "direct" and not isinstance(self.references, FusorReferences):
             raise ConfigurationError(

@@ -54,7 +54,13 @@ def closed_task(
     Raises:
         ConfigurationError: the answers have different fields, or none.
     """
-    kinds = list(dict.fromkeys(tuple(output_names(task, answer, loose=True)) for answer in answers))
+    by_names: dict[frozenset[str], tuple[str, ...]] = {}
+    for answer in answers:
+        names = tuple(output_names(task, answer, loose=True))
+        by_names.setdefault(frozenset(names), names)
+    kinds = list(by_names.values())
+    if len(kinds) > 1 and task.output_fields and all(set(task.output_fields) <= set(kind) for kind in kinds):
+        kinds = [tuple(task.output_fields)]  # what they have in common is what the only predictor answers with
     if len(kinds) != 1 or not kinds[0]:
         shown = " and ".join(str(list(kind)) for kind in kinds) or "none"
         raise ConfigurationError(

@@ -381,16 +381,8 @@ class Two(dspy.Module):
         return self.second(draft=self.first(question=question).draft)
 
 
-@pytest.mark.parametrize("kind", ["Fusion", "ProposeAggregate"])
-def test_a_fusor_of_a_two_step_program_needs_a_signature(kind: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"Two has 2 predictors \(first, second\).*pass signature="):
-        build(kind, Two())
-
-
 @pytest.mark.parametrize("signature", [None, "question -> answer"])
 def test_a_two_step_program_is_a_task(kind: str, signature: str | None) -> None:
-    if signature is None and kind in FUSING:
-        pytest.skip("a fusor has to know the task")
     with dspy.context(lm=ScriptedLM(lambda r: {"answer": "a", "draft": "d"})):
         assert build(kind, Two(), signature=signature)(question="q").answer == "a"
 
