@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -12,16 +13,17 @@ from .pools.stopping_rules import SCORED, VOTED, Rule, Seen
 from .tasks.hyperparameters import Hyperparameter
 
 RuleName = Literal["agreement", "sources", "optimal", "gain", "reward"]
+_GROWTH = 1.75  # of the pool from round to round; what was best on recorded pools (benchmarks/adaptive_n.py)
 MOST = 16
 """``max_n`` where nothing else is said."""
-_THRESHOLDS: Mapping[str, float] = {"agreement": 0.95, "sources": 0.99, "optimal": 0.99, "gain": 0.97, "reward": 1.0}
+_THRESHOLDS: Mapping[str, float] = {"agreement": 0.95, "sources": 0.99, "optimal": 0.99, "gain": 0.95, "reward": 1.0}
 
 
 class Stopping(dspy.Module):
     """When to stop drawing, for ``n="auto"``. Its four numbers are hyperparameters: a tuner finds them.
 
     Candidates are drawn in at most ``max_rounds`` rounds, and the rule is asked after each. The first round holds
-    ``round_size`` candidates; the rounds after it grow by a common factor, so that the last one ends at ``max_n``.
+    ``round_size`` candidates, each further one makes the pool 1.75 times as large, and the last takes what is left.
 
     Args:
         rule: for programs that compare what candidates say: ``"agreement"`` (a Beta posterior that the leading answer
@@ -30,7 +32,7 @@ class Stopping(dspy.Module):
             ``"gain"`` (what one more candidate is expected to add) or ``"reward"`` (a score that is good enough). By
             default ``"agreement"``, and ``"gain"`` where candidates are scored.
         threshold: how sure the rule must be, in [0, 1]. For ``"optimal"`` and ``"gain"``, 1 minus what one more call
-            must be worth. By default .95 for ``"agreement"``, .97 for ``"gain"``, 1 for
+            must be worth. By default .95 for ``"agreement"`` and ``"gain"``, 1 for
             ``"reward"`` and .99 for the others.
         round_size: candidates of the first round, at least 1.
         max_rounds: how many rounds follow one another, at least 1; more rounds save calls and cost time.
@@ -84,10 +86,8 @@ class Stopping(dspy.Module):
     def ends(self, most: int, least: int = 1) -> list[int]:
         """How many candidates there are after each round; the last is ``most``, the first at least ``least``."""
         first, rounds = min(most, max(self.round_size.value, least)), self.max_rounds.value
-        if rounds == 1 or first == most:
-            return [most] if rounds == 1 else [first]
-        ends = [round(first * (most / first) ** (place / (rounds - 1))) for place in range(rounds)]
-        return list(dict.fromkeys(ends))
+        ends = [min(most, math.ceil(first * _GROWTH**place)) for place in range(rounds - 1)]
+        return list(dict.fromkeys([*ends, most]))
 
     def is_enough(self, seen: Seen) -> bool:
         """Whether the rule says that no more candidates are needed."""

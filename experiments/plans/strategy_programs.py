@@ -21,6 +21,7 @@ from dspy_fusion.programs import (
     ProposeAggregate,
     RewardFunction,
     Scorer,
+    Stopping,
     UniversalSelfConsistency,
     Vote,
 )
@@ -89,7 +90,7 @@ def _common(strategy: Strategy, site: Site) -> dict[str, Any]:
         "temperature": strategy.temperature,
         "seed": site.seed * SEED_STRIDE,
         "bank": site.bank,
-        **options,
+        **{name: value for name, value in options.items() if name != "stopping"},
     }
 
 
@@ -97,12 +98,21 @@ def _task_program(site: Site) -> dspy.Module:
     return site.task.program(site.instructions)
 
 
+def _count(strategy: Strategy) -> dict[str, Any]:
+    """How many candidates; with a stopping rule among the options, how many at most."""
+    stopping = strategy.options.get("stopping")
+    if stopping is None:
+        return {"n": strategy.n}
+    rule = Stopping(**stopping) if isinstance(stopping, Mapping) else stopping
+    return {"n": "auto", "max_n": strategy.n, "stopping": rule}
+
+
 def _single(strategy: Strategy, site: Site) -> dspy.Module:
     return Vote(_task_program(site), n=1, **_common(strategy, site))
 
 
 def _vote(strategy: Strategy, site: Site) -> Vote:
-    return Vote(_task_program(site), n=strategy.n, normalize=site.task.vote_key, **_common(strategy, site))
+    return Vote(_task_program(site), normalize=site.task.vote_key, **_count(strategy), **_common(strategy, site))
 
 
 def _part_vote(strategy: Strategy, site: Site) -> dspy.Module:
@@ -119,7 +129,7 @@ def _best_of_n(strategy: Strategy, site: Site) -> dspy.Module:
         return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))
     make = _SCORERS[strategy.scorer or "likelihood"]
     scorer = make(*(site.lms[name] for name in strategy.judges), **strategy.scorer_options)
-    return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))
+    return BestOfN(_task_program(site), scorer=scorer, **_count(strategy), **_common(strategy, site))
 
 
 def _oracle(strategy: Strategy, site: Site) -> dspy.Module:
@@ -130,7 +140,8 @@ def _oracle(strategy: Strategy, site: Site) -> dspy.Module:
 
 
 def _fusion(strategy: Strategy, site: Site) -> dspy.Module:
-    return Fusion(_task_program(site), n=strategy.n, fusor_lm=site.lms[strategy.fusor], **_common(strategy, site))
+    fusor = site.lms[strategy.fusor]
+    return Fusion(_task_program(site), fusor_lm=fusor, **_count(strategy), **_common(strategy, site))
 
 
 def _propose_aggregate(strategy: Strategy, site: Site) -> dspy.Module:

@@ -24,6 +24,7 @@ from dspy_fusion.programs import (
     PlainAdapter,
     ProposeAggregate,
     QuorumNotMet,
+    Stopping,
     Vote,
 )
 
@@ -36,10 +37,13 @@ PROGRAMS: dict[str, Callable[..., dspy.Module]] = {
     "BestOfN": lambda program, n=3, **o: BestOfN(program, n=n, scorer=length, **o),
     "Vote": lambda program, n=3, **o: Vote(program, n=n, **o),
     "Fusion": lambda program, n=3, **o: Fusion(program, n=n, **o),
+    "AutoVote": lambda program, n=3, **o: Vote(program, n="auto", max_n=n, stopping=Stopping(threshold=1.0), **o),
+    "GatedFusion": lambda program, n=3, **o: Fusion(program, n=n, gate=1.0, **o),
+    "FieldFusion": lambda program, n=3, **o: Fusion(program, n=n, by_field=True, **o),
     "ProposeAggregate": lambda program, n=3, **o: ProposeAggregate(program, width=n, depth=2, **o),
 }
-CALLS = {"BestOfN": 3, "Vote": 3, "Fusion": 4, "ProposeAggregate": 7}
-FUSING = ("Fusion", "ProposeAggregate")
+CALLS = {"BestOfN": 3, "Vote": 3, "Fusion": 4, "AutoVote": 3, "GatedFusion": 4, "FieldFusion": 4, "ProposeAggregate": 7}
+FUSING = ("Fusion", "GatedFusion", "FieldFusion", "ProposeAggregate")
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -69,6 +73,8 @@ def told(request: Any) -> str:
 
 @pytest.mark.parametrize("adapter", [dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, PlainAdapter])
 def test_the_tasks_instructions_stand_in_each_prompt(kind: str, adapter: Callable[[], dspy.Adapter]) -> None:
+    if kind in ("GatedFusion", "FieldFusion"):
+        pytest.skip("candidates that agree need no fusor")
     writes = {"JSONAdapter": '{"answer": "a"}', "XMLAdapter": "<answer>a</answer>", "PlainAdapter": "a"}
     lm = ScriptedLM(lambda request: writes.get(adapter.__name__, {"answer": "a"}))
     task = dspy.Predict(dspy.Signature("question -> answer", POLICY))
@@ -88,6 +94,14 @@ def test_calls_made_are_calls_counted(kind: str) -> None:
         pool = build(kind)(question="q").pool
     assert len(lm.requests) == pool.total.calls == CALLS[kind]
     assert pool.total.tokens_in == 10 * CALLS[kind]
+
+
+def test_every_answer_says_how_sure_it_is(kind: str) -> None:
+    with dspy.context(lm=ScriptedLM(answers("a", "b", "bb"))):
+        pool = build(kind)(question="q").pool
+    assert list(pool.agreement) == ["answer"]
+    assert 0 <= pool.confidence <= 1
+    assert "candidate" in str(pool)
 
 
 def test_usage_reaches_an_outer_tracker_once(kind: str) -> None:
@@ -393,6 +407,8 @@ def test_a_field_called_as_the_attribute_that_holds_the_pool_is_refused(kind: st
 
 
 def test_our_own_fields_step_aside_for_the_tasks(kind: str) -> None:
+    if kind in ("GatedFusion", "FieldFusion"):
+        pytest.skip("candidates that agree need no fusor")
     task = "question, candidates, task -> comparison, verdict"
     inputs = {"question": "q", "candidates": "Ann and Bob", "task": "elect"}
     lm = ScriptedLM(lambda request: {"comparison": "close", "verdict": "Ann"})
