@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _guard()
         command = _command(argv)
         arguments = _parser(command).parse_args(argv)
+        _end_as_interrupted()
         return _run(command, arguments)
     except SystemExit as wanted:
         return int(wanted.code or 0)
@@ -47,6 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader left; nothing more can be said to it
         return 0
+
+
+def _end_as_interrupted() -> None:
+    """Has SIGTERM end a command as Ctrl-C does: its other processes end, and what is in flight is written down."""
+
+    def interrupt(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, None):
+            raise KeyboardInterrupt  # as in the background of a shell, which ignores Ctrl-C
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def _guard() -> None:

@@ -1,7 +1,7 @@
-"""``dspy-fusion serve``: a saved program, or embedded models, behind OpenAI's chat protocol.
+"""``dspy-fusion serve``: a saved program, or this machine's models, behind OpenAI's protocols.
 
 The program comes from a file or a study's folder (``serve runs/tune-worksheets-fusion-1a2b3c4d``) or from an MLflow run
-(``serve --run ID``); embedded models go by name (``serve --models embedded/aft,embedded/judge``).
+(``serve --run ID``); embedded and local models go by name (``serve --models embedded/aft,qwen2.5-0.5b``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import ModelCatalogue, load_models
 
-from ..runs.served import program_of_run, served_models, served_program
+from ..runs.served import program_of_run, served_models, served_program, with_models
 
 _LIMITS = {
     "max_body_bytes": ("body_bytes", int, "size of a request (default: 4 MiB)"),
@@ -23,6 +23,7 @@ _LIMITS = {
     "max_waiting": ("waiting", int, "requests that wait for their turn; more get a 429 (default: 64)"),
     "max_answers": ("answers", int, "answers to one request, its n (default: 16)"),
     "time_limit": ("seconds", float, "seconds from a request to the end of its answer (default: 600)"),
+    "max_connections": ("connections", int, "clients that may be connected (default: 2048)"),
     "grace": ("grace_seconds", float, "seconds in which begun answers are finished after SIGTERM (default: 30)"),
 }
 
@@ -31,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is served, where, and within which limits."""
     parser.add_argument("program", nargs="?", type=Path, help="a saved program (.json), or a study's folder")
     parser.add_argument(
-        "--models", default="", help="embedded models to serve bare, separated by commas; or a models.toml"
+        "--models", default="", help="embedded or local models to serve bare, separated by commas; or a models.toml"
     )
     parser.add_argument("--models-file", type=Path, help="a models.toml, where the program's models are")
+    parser.add_argument("--lm", default="", help="the model that draws the program's candidates")
+    parser.add_argument("--fusor-lm", default="", help="the model that writes its answers (default: its own, or --lm)")
     parser.add_argument("--run", default="", help="an MLflow run that holds a program")
     parser.add_argument("--tracking-uri", default="", help="the MLflow store of --run (default: MLFLOW_TRACKING_URI)")
     parser.add_argument(
@@ -65,7 +68,11 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     if len(names) == 1 and names[0].endswith(".toml"):
         file, names = Path(names[0]), []
     catalogue = load_models(file)
-    served = [*_programs(arguments, catalogue), *served_models(names, catalogue)]
+    programs = [
+        with_models(program, catalogue, lm=arguments.lm, fusor_lm=arguments.fusor_lm)
+        for program in _programs(arguments, catalogue)
+    ]
+    served = [*programs, *served_models(names, catalogue)]
 
     def ready(url: str) -> None:
         console.print(

@@ -1,5 +1,5 @@
 """What ``dspy-fusion serve`` serves: a program from a file, a study's folder or an MLflow run,
-and embedded models by name.
+and this machine's models by name.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.serving.catalogue.models import ModelCatalogue
+from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.serving.catalogue.models import GGUF_SUFFIX, ModelCatalogue
 from dspy_fusion.serving.embedded import PREFIX, SUFFIX
 from dspy_fusion.serving.endpoint.saved_program import KEY, load_program, read_state, restore
 from dspy_fusion.serving.endpoint.served_model import ServedModel
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
+from dspy_fusion.serving.local import PREFIX as LOCAL_PREFIX
 
 from ..plans.comparison_config import CompareConfig
 from ..plans.strategies import model_names, planned
@@ -84,21 +86,43 @@ def program_of_run(
         return served_program(Path(folder), catalogue, name=name or f"run-{run_id[:8]}", answer_field=answer_field)
 
 
+def with_models(served: ServedProgram, catalogue: ModelCatalogue, *, lm: str = "", fusor_lm: str = "") -> ServedProgram:
+    """The same program with models by name: ``lm`` draws the candidates, and writes the answer where no ``fusor_lm``
+    is named and the program has none. What is empty leaves the program's own.
+
+    Raises:
+        ConfigurationError: a name is unknown, the program has no fusor, or it is left without a model.
+    """
+    program = served.program
+    if fusor_lm and not isinstance(program, FusingProgram):
+        raise ConfigurationError(f"--fusor-lm {fusor_lm}: the program is a {type(program).__name__}, without a fusor")
+    if lm:
+        program.lms = [catalogue.lm(lm)]
+    if isinstance(program, FusingProgram) and (fusor_lm or (lm and program.fusor_lm is None)):
+        program.fusor_lm = catalogue.lm(fusor_lm or lm)
+    has_own = program.lms or any(predictor.lm is not None for predictor in program.program.predictors())
+    if not has_own and program.program.predictors() and dspy.settings.lm is None:
+        raise ConfigurationError(f"the program {served.name!r} has no models of its own; name one with --lm")
+    if isinstance(program, FusingProgram) and program.fusor_lm is None and dspy.settings.lm is None:
+        raise ConfigurationError(f"the program {served.name!r} has no fusor_lm; name one with --fusor-lm")
+    return served
+
+
 def served_models(names: Sequence[str], catalogue: ModelCatalogue) -> list[ServedModel]:
-    """Embedded models by name, each called as the catalogue calls it, or as its file.
+    """Embedded and local models by name, each called as the catalogue calls it, or as its file.
 
     Raises:
         ConfigurationError: a name is unknown, or is that of a model that answers elsewhere already.
     """
     served = []
     for name in names:
-        known = name.removeprefix(PREFIX)
         entry = catalogue.entry(name)
-        if not entry.is_embedded:
+        if not (entry.is_embedded or entry.is_local):
             raise ConfigurationError(
-                f"{name!r} is no embedded model: it answers at an address of its own; ask it there"
+                f"{name!r} is no model of this machine: it answers at an address of its own; ask it there"
             )
-        served.append(ServedModel(Path(known).name.removesuffix(SUFFIX), entry.model.removeprefix(PREFIX)))
+        known = name.removeprefix(PREFIX).removeprefix(LOCAL_PREFIX)
+        served.append(ServedModel(Path(known).name.removesuffix(SUFFIX).removesuffix(GGUF_SUFFIX), entry.lm()))
     return served
 
 

@@ -36,6 +36,8 @@ from ..runs.tuning_config import TuningConfig, parse_tuning_config
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
 from .comparison_workflow import warner
 
+_LAST_SECONDS = 5.0  # in which another process of the study comes to its end
+
 
 def tune(
     config: TuningConfig,
@@ -148,7 +150,16 @@ def _others(folder: TuningFolder, count: int, log: Console) -> Iterator[None]:
     finally:
         for process in started:
             process.terminate()
-            process.wait()
+        for process in started:
+            _wait_or_kill(process)
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_LAST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()  # nothing is lost but the example in flight
+        process.wait()
 
 
 def _complete(outbox: Outbox, report: TuningReport) -> None:

@@ -7,6 +7,7 @@ same calls once each.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -142,9 +143,11 @@ class Meter(UsageTracker, BaseCallback):
             _permits.release()
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
-        """Counts the tokens that a server reported, here and in the tracker around this one."""
-        tokens_in = usage_entry.get("prompt_tokens") or usage_entry.get("input_tokens") or 0
-        tokens_out = usage_entry.get("completion_tokens") or usage_entry.get("output_tokens") or 0
+        """Counts the tokens that a server reported, here and in the tracker around this one; what it reports that is no
+        number of tokens counts as none, for the answer has been paid for.
+        """
+        tokens_in = _count(usage_entry, "prompt_tokens", "input_tokens")
+        tokens_out = _count(usage_entry, "completion_tokens", "output_tokens")
         self._add(self._spent, {lm: Usage(tokens_in=tokens_in, tokens_out=tokens_out)})
         if self._outer is not None:
             self._outer.add_usage(lm, usage_entry)
@@ -174,6 +177,16 @@ class Meter(UsageTracker, BaseCallback):
         with self._lock:
             for name, usage in by_model.items():
                 kind[name] = kind.get(name, NOTHING_USED) + usage
+
+
+def _count(usage_entry: Any, *names: str) -> int:
+    """The first number of tokens under these names, or 0."""
+    for name in names:
+        value = usage_entry.get(name) if isinstance(usage_entry, Mapping) else None
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if value is not None and not isinstance(value, bool) and (number := int(float(value))) > 0:
+                return number
+    return 0
 
 
 def count_replayed(candidate: Candidate) -> None:

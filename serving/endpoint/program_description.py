@@ -72,14 +72,10 @@ def describe_program(program: dspy.Module, names: Mapping[int, str]) -> dict[str
     """
     kind = _named("program", program, _PROGRAMS)
     program = cast("SamplingProgram", program)
-    if not program.lms:
-        raise ConfigurationError(
-            f"the {kind} has no models of its own; give it lms=[...] (and fusor_lm), so that the file can name them"
-        )
     scorer = getattr(program, "scorer", None) or getattr(program, "weights", None)
     fusor_lm = getattr(program, "fusor_lm", None)
-    if isinstance(program, FusingProgram) and (type(program.fusor) is not OwnPredict or fusor_lm is None):
-        raise ConfigurationError(f"the {kind} needs its default fusor and a fusor_lm to be saved; {HELP}")
+    if isinstance(program, FusingProgram) and type(program.fusor) is not OwnPredict:
+        raise ConfigurationError(f"the {kind} needs its default fusor to be saved; {HELP}")
     for name, predictor in program.named_predictors():
         if predictor.lm is not None:
             raise ConfigurationError(
@@ -88,7 +84,7 @@ def describe_program(program: dspy.Module, names: Mapping[int, str]) -> dict[str
     return {
         "program": kind,
         "task": _task(program.program),
-        "lms": [_name_of(lm, names) for lm in program.lms],
+        "lms": [_name_of(lm, names) for lm in program.lms or ()],
         "fusor_lm": None if fusor_lm is None else _name_of(fusor_lm, names),
         "scorer": None if scorer is None else _scorer(scorer, names),
         "options": _options(program),
@@ -105,7 +101,7 @@ def build_program(
     """
     kind, scorer = _one_of("program", described["program"], _PROGRAMS), described.get("scorer")
     options = _checked_options(_PROGRAMS[kind], described["options"])
-    options["lms"] = [_model(name, catalogue) for name in _texts(described["lms"])]
+    options["lms"] = [_model(name, catalogue) for name in _texts(described["lms"])] or None
     if described.get("fusor_lm") is not None:
         options["fusor_lm"] = _model(described["fusor_lm"], catalogue)
     if scorer is not None:
@@ -164,6 +160,8 @@ def _options(program: SamplingProgram) -> dict[str, Any]:
             continue  # a table that was not given
         if value == parameter.default and type(value) is type(parameter.default):
             continue
+        if parameter.default is None and value in ({}, [], ()):
+            continue  # as the program keeps that there is none
         if not _is_plain(value):
             raise ConfigurationError(
                 f"the {type(program).__name__} has {name}={value!r:.80}, which cannot be kept in a file; {HELP}"
@@ -251,7 +249,7 @@ def _built_scorer(described: Mapping[str, Any], catalogue: ModelCatalogue) -> Sc
 
 
 def _texts(value: Any) -> Sequence[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ConfigurationError(f"lms must be a list of model names, but is {value!r:.80}")
     return value
 

@@ -59,8 +59,8 @@ def save_program(
     """Writes a program's state and how to build it.
 
     Args:
-        program: one of this library's, over ``dspy.Predict`` or ``dspy.ChainOfThought``, with models of its own
-            (``lms``, ``fusor_lm``).
+        program: one of this library's, over ``dspy.Predict`` or ``dspy.ChainOfThought``. One without models of its own
+            (``lms``, ``fusor_lm``) is given them where it is loaded.
         path: a ``.json`` file.
         name: what it is to be called; empty takes the file's name.
         adapter: the one it runs under; None for the one that its fusor was trained under, else ``dspy.ChatAdapter``.
@@ -96,7 +96,7 @@ class _SameModels(ModelCatalogue):
 
     def __init__(self, program: Any, described: Mapping[str, Any]) -> None:
         scorer = getattr(program, "scorer", None) or getattr(program, "weights", None)
-        lms = [*program.lms, getattr(program, "fusor_lm", None), getattr(scorer, "lm", None)]
+        lms = [*(program.lms or ()), getattr(program, "fusor_lm", None), getattr(scorer, "lm", None)]
         named = [*described["lms"], described["fusor_lm"], (described["scorer"] or {}).get("lm")]
         super().__init__({})
         object.__setattr__(self, "lms", dict(zip(named, lms, strict=True)))

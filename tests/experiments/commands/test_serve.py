@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.runs.served import program_of_run, served_models, served_program
+from dspy_fusion.experiments.runs.served import program_of_run, served_models, served_program, with_models
 from dspy_fusion.experiments.runs.tracking import connect
 from dspy_fusion.experiments.runs.tuning import prepare_tuning
 from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
-from dspy_fusion.programs import ConfigurationError, RecordError, Vote
+from dspy_fusion.programs import ConfigurationError, Fusion, RecordError, Vote
 from dspy_fusion.serving import ModelCatalogue, embedded_lm
 from dspy_fusion.serving.endpoint.saved_program import save_program
 
@@ -97,7 +97,7 @@ def test_a_state_alone_needs_a_factory(saved: Path, tmp_path: Path, monkeypatch:
 
 def test_only_embedded_models_are_served_bare() -> None:
     assert [model.name for model in served_models(["embedded/aft", "judge"], MODELS)] == ["aft", "judge"]
-    with pytest.raises(ConfigurationError, match="'openai/gpt' is no embedded model"):
+    with pytest.raises(ConfigurationError, match="'openai/gpt' is no model of this machine"):
         served_models(["openai/gpt"], MODELS)
 
 
@@ -156,3 +156,18 @@ def test_the_command_serves_until_it_is_told_to_stop(saved: Path) -> None:
         200,
         502,
     )  # the model speaks plain text, so its answers may lack the chat protocol's fields
+
+
+def test_a_program_without_models_is_given_them(tmp_path: Path) -> None:
+    save_program(Fusion(dspy.Predict("worksheet -> answers"), n=2), tmp_path / "bare.json")
+    served = served_program(tmp_path / "bare.json", MODELS)
+    with pytest.raises(ConfigurationError, match="the program 'bare' has no models of its own; name one with --lm"):
+        with_models(served, MODELS)
+    program = with_models(served, MODELS, lm="plus", fusor_lm="aft").program
+    assert isinstance(program, Fusion)
+    assert program.lms
+    assert program.fusor_lm
+    assert ["plus" in program.lms[0].model, "aft" in program.fusor_lm.model] == [True, True]
+    save_program(Vote(dspy.Predict("worksheet -> answers")), tmp_path / "vote.json")
+    with pytest.raises(ConfigurationError, match="--fusor-lm aft: the program is a Vote, without a fusor"):
+        with_models(served_program(tmp_path / "vote.json", MODELS), MODELS, lm="plus", fusor_lm="aft")

@@ -119,8 +119,7 @@ PLACES: Any = dspy.Signature({"a": (str, dspy.InputField()), "b": (Place, dspy.O
     ("make", "message"),
     [
         (sheets, "a program of the kind 'Predict' cannot be kept in a file; there are BestOfN, Vote, Fusion"),
-        (lambda: Vote(sheets()), r"the Vote has no models of its own; give it lms="),
-        (lambda: Fusion(sheets(), **OWN), "needs its default fusor and a fusor_lm"),
+        (lambda: Fusion(sheets(), fusor=dspy.Predict("worksheet, candidates -> answers"), **OWN), "its default fusor"),
         (
             lambda: BestOfN(sheets(), scorer=lambda args, pred: 1.0, **OWN),
             "a scorer of the kind 'RewardFunction' cannot be kept",
