@@ -168,6 +168,7 @@ async def attacked(port: int, process: int, tell: Callable[[str], None]) -> Atta
     attack = Attack(port, process)
     await attack.send(post(json.dumps(_BODY).encode()))
     await attack.at_once()  # warm: what the server keeps for good is there before the first figures
+    await asyncio.sleep(1)
     before = attack.descriptors(), attack.memory()
     watching = asyncio.ensure_future(attack.watch())
     kinds: list[Callable[[], Awaitable[Counter[int]]]] = [

@@ -32,6 +32,7 @@ from .answers import Answer, Piece, Tell
 from .chat import SAMPLING, ChatBody, ChatMessage
 from .error_responses import bad_request
 
+_MOST_CHARACTERS = 100  # of a token
 Scores: TypeAlias = tuple[TokenLogprob, ...] | None
 
 
@@ -75,6 +76,15 @@ class ServedModel:
         if body.messages[-1].role != "user":
             where = f"messages[{len(body.messages) - 1}].role"
             raise bad_request(f"the last message must be the user's, but its role is {body.messages[-1].role!r}", where)
+        size = sum(len(message.text) for message in body.messages)
+        context = self._engine.model.context if isinstance(self._engine, AsyncEmbeddedEngine) else None
+        if context is not None and size > _MOST_CHARACTERS * context:  # reading it would keep everybody waiting
+            raise bad_request(
+                f"this model's maximum context length is {context} tokens, prompt and answer together; the prompt has"
+                f" {size} characters",
+                "messages",
+                code="context_length_exceeded",
+            )
 
     async def answer(self, body: ChatBody, index: int, tell: Tell | None) -> Answer:
         """Draws an answer; the typed errors of ``dspy.lm15`` say what is wrong with a request."""
