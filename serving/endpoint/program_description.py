@@ -6,7 +6,6 @@ names that a catalogue turns into models: a description chooses among what is he
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -17,20 +16,15 @@ from dspy_fusion.programs import BestOfN, Fusion, Likelihood, LMJudge, PlainAdap
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.sampling_program import SamplingProgram
-from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
-from dspy_fusion.programs.tasks.own_fields import marked_field
 from dspy_fusion.programs.tasks.own_predict import OwnPredict
 from dspy_fusion.programs.tasks.signatures import signature_of
 
 from ..catalogue.models import ModelCatalogue
 from ..embedded.embedded_lm import PREFIX
 from ..embedded.embedded_model import SUFFIX
+from .plain_options import HELP, checked_options, plain_options
 from .written_signature import constraints_of, read_signature, signature_text
 
-HELP = (
-    "build such a program in code and serve it with dspy_fusion.serving.endpoint.server, or give --factory"
-    " module:function"
-)
 _PROGRAMS: dict[str, type[SamplingProgram]] = {
     kind.__name__: kind for kind in (BestOfN, Vote, Fusion, ProposeAggregate)
 }
@@ -44,23 +38,6 @@ _ADAPTERS: dict[str, type[dspy.Adapter]] = {
     "PlainAdapter": PlainAdapter,
 }
 _ADAPTER_OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls", "system_role")
-_NO_OPTIONS = frozenset(
-    (
-        "program",
-        "module",
-        "N",
-        "reward_fn",
-        "lms",
-        "fusor_lm",
-        "scorer",
-        "weights",
-        "fusor",
-        "bank",
-        "normalize",
-        "signature",
-        "instructions",
-    )
-)  # objects and texts that a description has in places of their own, or not at all
 _MODEL_STRING = re.compile(r"[a-z0-9_]+(?:/(?!https?:)[\w.:@+~-]+)+")
 
 
@@ -87,7 +64,7 @@ def describe_program(program: dspy.Module, names: Mapping[int, str]) -> dict[str
         "lms": [_name_of(lm, names) for lm in program.lms or ()],
         "fusor_lm": None if fusor_lm is None else _name_of(fusor_lm, names),
         "scorer": None if scorer is None else _scorer(scorer, names),
-        "options": _options(program),
+        "options": plain_options(program),
     }
 
 
@@ -100,7 +77,7 @@ def build_program(
         ConfigurationError: a name in it is unknown, or an option is none of the program's.
     """
     kind, scorer = _one_of("program", described["program"], _PROGRAMS), described.get("scorer")
-    options = _checked_options(_PROGRAMS[kind], described["options"])
+    options = checked_options(_PROGRAMS[kind], described["options"])
     options["lms"] = [_model(name, catalogue) for name in _texts(described["lms"])] or None
     if described.get("fusor_lm") is not None:
         options["fusor_lm"] = _model(described["fusor_lm"], catalogue)
@@ -144,55 +121,6 @@ def build_adapter(described: Any) -> dspy.Adapter:
             raise ConfigurationError(f"the adapter has the option {name!r:.80} = {value!r:.40}, which a {kind} lacks")
         setattr(adapter, name, value)
     return adapter
-
-
-def _options(program: SamplingProgram) -> dict[str, Any]:
-    """The plain values of the program's parameters, as far as they are not the defaults."""
-    kept = {}
-    for name, parameter in inspect.signature(type(program)).parameters.items():
-        if name in _NO_OPTIONS or not hasattr(program, name):
-            continue
-        if name == "compare" and _has_comparison(program):
-            continue  # built with one; whether it is asked for is in the state
-        value = getattr(program, name)
-        value = value.value if isinstance(value, Hyperparameter) else value
-        if value == {} and parameter.default is None:
-            continue  # a table that was not given
-        if value == parameter.default and type(value) is type(parameter.default):
-            continue
-        if parameter.default is None and value in ({}, [], ()):
-            continue  # as the program keeps that there is none
-        if not _is_plain(value):
-            raise ConfigurationError(
-                f"the {type(program).__name__} has {name}={value!r:.80}, which cannot be kept in a file; {HELP}"
-            )
-        kept[name] = value
-    normalize = getattr(program, "normalize", None)
-    if normalize is not None and not str(getattr(normalize, "__module__", "")).startswith("dspy_fusion."):
-        raise ConfigurationError(f"the function normalize={normalize!r:.80} cannot be kept in a file; {HELP}")
-    return kept
-
-
-def _has_comparison(program: SamplingProgram) -> bool:
-    fusor = program.fusor if isinstance(program, FusingProgram) else None
-    return isinstance(fusor, OwnPredict) and marked_field(signature_of(fusor), "comparison") is not None
-
-
-def _checked_options(kind: type[SamplingProgram], options: Any) -> dict[str, Any]:
-    allowed = [name for name in inspect.signature(kind).parameters if name not in _NO_OPTIONS]
-    if not isinstance(options, dict):
-        raise ConfigurationError(f"options must be a table, but are {options!r:.80}")
-    for name, value in options.items():
-        if name not in allowed or not _is_plain(value):
-            raise ConfigurationError(
-                f"options has {name!r:.80} = {value!r:.80}, which a file must not set; it may set {', '.join(allowed)}"
-            )
-    return dict(options)
-
-
-def _is_plain(value: Any) -> bool:
-    simple = str | int | float | None
-    return isinstance(value, simple) or (isinstance(value, list) and all(isinstance(item, simple) for item in value))
 
 
 def _task(module: dspy.Module) -> dict[str, Any]:

@@ -43,6 +43,7 @@ PROGRAMS: dict[str, Callable[[], dspy.Module]] = {
     "BestOfN": lambda: BestOfN(
         sheets(), n=2, scorer=LMJudge(embedded_lm("judge")), threshold=0.99, max_concurrency=1, **OWN
     ),
+    "adaptive": lambda: Fusion(sheets(), n="auto", max_n=6, stopping="optimal", gate=0.8, by_field=True, **FUSING),
     "unseeded": lambda: Vote(sheets(), n=1, lms=OWN["lms"], temperature=None, seed=None),
 }
 
