@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The processes that share the tests must agree on their names, whatever set a parameter was taken from.
 export PYTHONHASHSEED := 0
 
-.PHONY: demo test trainable check clean constraints
+.PHONY: demo docs test trainable check clean constraints
 
 demo: $(VENV)/installed
 	$(BIN)/dspy-fusion demo
@@ -43,10 +43,14 @@ trainable: $(VENV)/installed-dev
 
 check: test
 
+# The site, in site/; a warning is an error.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 # The newest versions that fit together, for all Python versions at once; torch and what it pulls in are left to whoever installs it.
 constraints:
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header \
-		--extra all --extra dev --extra finetune --extra local --extra ray pyproject.toml \
+		--extra all --extra dev --extra docs --extra finetune --extra local --extra ray pyproject.toml \
 		| grep -vE '^(torch|triton|nvidia-|cuda-)' > constraints.new
 	(echo '# Made by "make constraints"; for Python 3.11 to 3.13.'; cat constraints.new) > constraints.txt
 	rm constraints.new
@@ -62,5 +66,9 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[all,dev]'
 	touch $@
 
+$(VENV)/installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[all,docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) site .pytest_cache .ruff_cache
