@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ import dspy
 
 from .calls.attempts import Attempt
 from .calls.metering import Meter
+from .calls.status_relay import seen_by_listeners
 from .errors import ConfigurationError, FusorFailed
 from .gate import Gate
 from .options import SamplingOptions
@@ -25,7 +25,7 @@ from .tasks.hyperparameters import Hyperparameter
 from .tasks.own_fields import free_name
 from .tasks.own_predict import OwnPredict
 from .tasks.signatures import candidate_text, comparing, fusor_signature, input_digest, signature_of
-from .tasks.task_text import fusor_inputs
+from .tasks.task_text import fusor_inputs, takes_input
 from .tasks.trained_fusor import TrainedFusor
 
 logger = redacting(logging.getLogger(__name__))
@@ -119,6 +119,10 @@ class FusingProgram(SamplingProgram):
             return self.lms, None
         return self.lms or [lm for lm in [self.fusor_lm] if lm is not None], self.trained.adapter
 
+    def named_predictors(self) -> list[tuple[str, dspy.Predict]]:
+        """As every module; to DSPy's stream listeners those whose tokens are streamed, which are the fusor's."""
+        return seen_by_listeners(super().named_predictors(), "fusor")
+
     def fuse(
         self,
         inputs: Mapping[str, Any],
@@ -176,7 +180,7 @@ class FusingProgram(SamplingProgram):
         texts = texts if part == 1 else [middle_out(text, part) for text in texts]
         text = f"{self.task_text()}\n\n{told}" if told else self.task_text()
         asked = fusor_inputs(task, text, inputs, texts)
-        if not _takes(self.fusor, name := free_name(task, "task")):
+        if not takes_input(self.fusor, name := free_name(task, "task")):
             del asked[name]
         return asked
 
@@ -244,15 +248,3 @@ class FusingProgram(SamplingProgram):
 def usage_of(candidates: Sequence[Candidate]) -> Usage:
     """What candidates cost together."""
     return Usage.total(candidate.usage for candidate in candidates)
-
-
-def _takes(fusor: dspy.Module, name: str) -> bool:
-    """Whether a fusor has an input of this name; a forward that takes anything is as good as its predictors."""
-    if isinstance(fusor, dspy.Predict):
-        return name in signature_of(fusor).input_fields
-    forward = getattr(type(fusor), "forward", None) or getattr(type(fusor), "aforward", None)
-    parameters = inspect.signature(forward).parameters.values() if forward else ()
-    if any(parameter.name == name for parameter in parameters):
-        return True
-    passes = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return passes and any(name in signature_of(predictor).input_fields for predictor in fusor.predictors())

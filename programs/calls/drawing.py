@@ -18,12 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import dspy
+from dspy.streaming import StatusMessage
 
 from ..pools.candidates import Candidate, PooledPrediction
 from .attempts import Attempt, current_lineage
 from .metering import LeftBehind, Meter, count_replayed
+from .status_relay import AwaitedRelay, Tell, teller, telling
 
 T = TypeVar("T")
+_Arrival = Candidate | BaseException | StatusMessage
 
 
 class Bank(Protocol):
@@ -129,18 +132,20 @@ def _in_order(batch: Batch, replays: Mapping[str, Candidate], fresh: Sequence[Ca
 
 
 def _make_rest(batch: Batch) -> list[Candidate]:
-    limited = not current_lineage()
+    limited, tell = not current_lineage(), None if _is_streaming(batch.attempts[0]) else teller()
     if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
-        return [
-            _make(batch, batch.attempts[0], Meter(limited=limited))
-        ]  # in this thread, the only one in which DSPy can stream
+        with telling(tell):
+            return [
+                _make(batch, batch.attempts[0], Meter(limited=limited))
+            ]  # in this thread, the only one in which DSPy can stream
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = [Meter(limited=limited, end=end) for _ in batch.attempts]
-    waiting = deque(
-        (i, copy_context(), attempt, meter)
-        for i, (attempt, meter) in enumerate(zip(batch.attempts, meters, strict=True))
-    )
-    arrived: queue.SimpleQueue[tuple[int, Candidate | BaseException]] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[tuple[int, _Arrival]] = queue.SimpleQueue()
+    with telling(tell and (lambda message: arrived.put((-1, message)))):
+        waiting = deque(
+            (i, copy_context(), attempt, meter)
+            for i, (attempt, meter) in enumerate(zip(batch.attempts, meters, strict=True))
+        )
 
     def work() -> None:
         while True:
@@ -156,7 +161,7 @@ def _make_rest(batch: Batch) -> list[Candidate]:
     for _ in range(min(len(batch.attempts), batch.max_concurrency or len(batch.attempts))):
         threading.Thread(target=work, daemon=True, name="dspy-fusion").start()
     try:
-        return _collect(batch, arrived, meters, end)
+        return _collect(batch, arrived, meters, end, tell)
     finally:
         waiting.clear()  # what has not begun by the deadline never begins
 
@@ -167,9 +172,10 @@ def _is_streaming(attempt: Attempt) -> bool:
 
 def _collect(
     batch: Batch,
-    arrived: queue.SimpleQueue[tuple[int, Candidate | BaseException]],
+    arrived: queue.SimpleQueue[tuple[int, _Arrival]],
     meters: list[Meter],
     end: float | None,
+    tell: Tell | None,
 ) -> list[Candidate]:
     finished: dict[int, Candidate] = {}
     left = 0
@@ -178,6 +184,10 @@ def _collect(
             i, result = arrived.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
         except queue.Empty:
             break
+        if isinstance(result, StatusMessage):
+            if tell is not None:
+                tell(result)
+            continue
         if isinstance(result, LeftBehind) and end is not None:
             left += 1
             continue
@@ -210,7 +220,10 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
                 return await attempt.amake(meter)
             return await batch.bank.adrawn_once(attempt, meter)
 
-    tasks = [asyncio.create_task(make(*pair)) for pair in zip(batch.attempts, meters, strict=True)]
+    tell = None if _is_streaming(batch.attempts[0]) else teller()
+    relay = None if tell is None else AwaitedRelay(tell)
+    with telling(relay and relay.put):
+        tasks = [asyncio.create_task(make(*pair)) for pair in zip(batch.attempts, meters, strict=True)]
     try:
         await asyncio.wait(tasks, timeout=batch.deadline_seconds)
         late = [not task.done() or (end is not None and isinstance(task.exception(), LeftBehind)) for task in tasks]
@@ -218,6 +231,8 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
     finally:
         for task in tasks:
             task.cancel()
+        if relay is not None:
+            await relay.close()
 
 
 def _late(batch: Batch, i: int, meter: Meter) -> Candidate:

@@ -7,6 +7,7 @@ judges, and the signature of a fusor stays the same (GEPA finds a predictor's tr
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -15,6 +16,7 @@ import dspy
 
 from .languages import input_language
 from .own_fields import free_name, marked_field
+from .signatures import signature_of
 
 _GENERATED = re.compile(r"Given the fields (?:`\w+`(?:, )?)+, produce the fields (?:`\w+`(?:, )?)+\.\s*")
 
@@ -60,3 +62,15 @@ def fusor_inputs(
 def written(text: str) -> str:
     """A text without the sentence that DSPy makes up for a signature without instructions, which says nothing."""
     return _GENERATED.sub("", text).strip()
+
+
+def takes_input(fusor: dspy.Module, name: str) -> bool:
+    """Whether a fusor has an input of this name; a forward that takes anything is as good as its predictors."""
+    if isinstance(fusor, dspy.Predict):
+        return name in signature_of(fusor).input_fields
+    forward = getattr(type(fusor), "forward", None) or getattr(type(fusor), "aforward", None)
+    parameters = inspect.signature(forward).parameters.values() if forward else ()
+    if any(parameter.name == name for parameter in parameters):
+        return True
+    passes = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return passes and any(name in signature_of(predictor).input_fields for predictor in fusor.predictors())

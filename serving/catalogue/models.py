@@ -16,6 +16,7 @@ from typing import Any
 
 import dspy
 
+from dspy_fusion.programs.calls.refused_options import Refusal, remember
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.redaction import redacting
 
@@ -23,7 +24,7 @@ from ..embedded import PREFIX, SUFFIX
 from ..local import PREFIX as LOCAL_PREFIX
 from .entry_tables import check_fallbacks, read_entry
 from .model_entry import ModelEntry, Price
-from .probe_report import draws_together, kept_complaints
+from .probe_report import draws_together, kept_complaints, kept_refusals
 
 DEFAULT_FILE = "models.toml"
 GGUF_SUFFIX = ".gguf"
@@ -79,7 +80,7 @@ class ModelCatalogue:
         """A language model; ``sampling`` goes before the catalogue's defaults.
 
         Where a probe has found that its server does not follow one of these settings, the log has a warning, once in a
-        process.
+        process; programs do not send it what a probe found to be refused.
 
         Args:
             name: a name of this catalogue, ``embedded/`` and a name or path, or a litellm model string.
@@ -94,6 +95,8 @@ class ModelCatalogue:
         made = entry.lm(cache=cache, fallback=fallback, together=draws_together(entry), **sampling)
         for complaint in kept_complaints(replace(entry, sampling={**entry.sampling, **sampling})):
             _warn_once(complaint)
+        for option in kept_refusals(entry):
+            remember(made, Refusal(option, None))
         return made
 
     def prices(self, *names: str) -> dict[str, tuple[float, float]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from .model_entry import ModelEntry
 
 _BAD = ("ignored", "refused", "not sent")
+_SAMPLING = ("seed", "logprobs", "temperature", "top_p", "top_k", "min_p")
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,18 @@ def kept_complaints(entry: ModelEntry) -> list[str]:
             " --probe"
         )
     return said
+
+
+def kept_refusals(entry: ModelEntry) -> list[str]:
+    """Sampling options that earlier probes found to be taken at none of a model's addresses."""
+    reports = [kept_report(entry.model, address, entry.engine) for address in entry.where or ("",)]
+    by_report = [
+        {name for name, finding in report.findings.items() if finding.verdict in ("refused", "not sent")}
+        for report in reports
+        if report is not None
+    ]
+    refused = set.intersection(*by_report) if len(by_report) == len(reports) else set[str]()
+    return [name for name in _SAMPLING if name in refused]
 
 
 def draws_together(entry: ModelEntry) -> bool:

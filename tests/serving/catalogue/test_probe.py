@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from switch_server import html_server, switch_server
 
+from dspy_fusion.programs.calls.refused_options import known_refusal
 from dspy_fusion.serving.catalogue.model_entry import ModelEntry
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.catalogue.probe import probe
@@ -132,3 +133,11 @@ def test_a_model_that_was_probed_warns_once_when_it_is_made(tmp_path: Path, capl
     for _ in range(2):
         load_models(tmp_path / "models.toml").lm("m")
     assert caplog.text.count("top_k = 20 is ignored") == 1
+
+
+def test_what_a_probe_found_refused_is_known_before_the_first_call(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text('[m]\nmodel = "openai/m"\naddress = "http://refuses/v1"')
+    verdicts = {"seed": Finding("refused", "400"), "logprobs": Finding("honoured"), "n": Finding("not sent")}
+    keep_report(ProbeReport("openai/m", "http://refuses/v1", "litellm", "2026-11-23", verdicts))
+    lm = load_models(tmp_path / "models.toml").lm("m")
+    assert [name for name in ("seed", "logprobs", "n") if known_refusal(lm, name, 1)] == ["seed"]
