@@ -1,6 +1,6 @@
 """What the gate saves and costs: ``python -m benchmarks.gate --data FOLDER``.
 
-Embedded worksheets: short sheets, on which candidates often agree, fused by the embedded fusor with and without a gate.
+Embedded worksheets: sheets of additions by the model that can add, so that candidates agree, fused by the embedded fusor with and without a gate.
 Recorded pools: nothing recorded can fuse, so the gated answer is held against the best that any fusor could have
 written from the five candidates, the oracle: what is lost against that is an upper bound.
 """
@@ -45,13 +45,15 @@ def main() -> None:
 
 
 def embedded(count: int) -> None:
-    """Short sheets with and without a gate."""
+    """Easy sheets with and without a gate."""
     rng = random.Random(77)
-    sheets = [draw_worksheet(rng, sizes=(1, 2)) for _ in range(count)]
+    sheets = [draw_worksheet(rng, weights=(1, 0, 0)) for _ in range(count)]
     examples = [dspy.Example(worksheet=question_text(s), answers=answer_text(s)) for s in sheets]
     task = dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS))
-    options = {"lms": [embedded_lm("plus"), embedded_lm("minus")], "fusor_lm": embedded_lm("aft")}
-    print(f"embedded, {count} sheets of one or two parts, 3 candidates; calls and share of parts right")
+    options = {"lms": [embedded_lm("plus")], "fusor_lm": embedded_lm("aft")}
+    print(
+        f"embedded, {count} sheets of additions, 3 candidates of the model that can add; calls and share of parts right"
+    )
     with dspy.context(adapter=PlainAdapter()):
         for name in ("Fusion", "ProposeAggregate"):
             for gate in (None, 1.0, 0.6):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
 from dspy_fusion.experiments.plans.default_strategies import preset_config
 from dspy_fusion.experiments.plans.strategies import model_names, planned
+from dspy_fusion.experiments.plans.strategy_programs import Site, build
+from dspy_fusion.experiments.tasks.worksheets import WORKSHEETS
 from dspy_fusion.programs import ConfigurationError
 
 
@@ -48,3 +51,15 @@ def test_preset_leaves_out_what_needs_a_judge() -> None:
     without = preset_config("worksheets", ["a", "b"])
     assert not {strategy.scorer for strategy in without.strategies} & {"judge", "pairwise"}
     assert "judge" in {strategy.scorer for strategy in preset_config("worksheets", ["a"], judge="j").strategies}
+
+
+def test_stopping_rules_and_gates_are_options_of_strategies(config: CompareConfig, lab: Any) -> None:
+    strategies = (
+        StrategyConfig("auto", "vote", "both", n=8, options={"stopping": {"rule": "optimal", "round_size": 2}}),
+        StrategyConfig("gated", "fusion", "both", fusor="fusor", options={"gate": 1.0, "stopping": "agreement"}),
+    )
+    lms = {name: lab.lm(name) for name in ("plus", "minus", "fusor")}
+    site = Site(WORKSHEETS, WORKSHEETS.instructions, lms, None, 0)
+    auto, gated = (build(strategy, site) for strategy in planned(replace(config, strategies=strategies)))
+    assert (auto.n.value, auto.stopping.rule.value, auto.stopping.round_size.value) == (8, "optimal", 2)
+    assert (gated.n.name, gated.gate.share.value) == ("max_n", 1.0)
