@@ -1,8 +1,8 @@
 """What the gate saves and costs: ``python -m benchmarks.gate --data FOLDER``.
 
-Embedded worksheets: sheets of additions by the model that can add, so that candidates agree, fused by the embedded fusor with and without a gate.
-Recorded pools: nothing recorded can fuse, so the gated answer is held against the best that any fusor could have
-written from the five candidates, the oracle: what is lost against that is an upper bound.
+Embedded worksheets: sheets of additions by the model that can add, so that candidates agree, fused by the embedded
+fusor with and without a gate. Recorded pools: nothing recorded can fuse, so the gated answer is held against the best
+that any fusor could have written from the five candidates, the oracle: what is lost against it is an upper bound.
 """
 
 from __future__ import annotations
