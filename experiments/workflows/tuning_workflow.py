@@ -36,7 +36,7 @@ from ..runs.tuning_config import TuningConfig, parse_tuning_config
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
 from .comparison_workflow import warner
 
-_LAST_SECONDS = 5.0  # in which another process of the study comes to its end
+_LAST_SECONDS = 3.0  # in which another process of the study comes to its end
 
 
 def tune(

@@ -142,7 +142,10 @@ def _request(model: str, body: ChatBody, index: int, own: Mapping[str, Any]) -> 
 def _format(body: ChatBody) -> dict[str, Any] | None:
     if body.response_format is None or not body.is_json:
         return None
-    return body.response_format.model_dump(by_alias=True, exclude_defaults=True)
+    if body.response_format.type == "json_object":
+        return {"type": "json_object"}
+    wanted = body.response_format.json_schema
+    return {"type": "json_schema", "name": wanted.name or "answer", "schema": wanted.schema_}
 
 
 def _message(message: ChatMessage) -> Message:
