@@ -49,11 +49,29 @@ def split_thoughts(text: str, fields: Collection[str] = (), *, is_cut_off: bool 
     while (parts := _split_once(rest, pairs, is_cut_off)) is not None:
         thoughts.append(parts[0].strip())
         rest = parts[1]
+    inner, rest = _split_fields(rest, pairs, fields)
+    thoughts += inner
     if not thoughts:
         return "", text
     if framed := _ANSWER_TAGS.match(rest):
         rest = framed[1]
     return "\n\n".join(filter(None, thoughts)) or " ", rest.lstrip("\r\n") if rest.strip() else ""
+
+
+def _split_fields(text: str, pairs: list[tuple[str, str]], fields: Collection[str]) -> tuple[list[str], str]:
+    """Takes off thoughts at the very beginning of a field's value, behind what an adapter marks the field with."""
+    names = "|".join(map(re.escape, fields))
+    marks = rf"\[\[ ## (?:{names}) ## \]\]|<(?:{names})>|\"(?:{names})\"\s*:\s*\""
+    thoughts: list[str] = []
+    for opening, closing in pairs if names else ():
+
+        def taken(match: re.Match[str]) -> str:
+            thoughts.append(match["thought"].strip())
+            return match["mark"]
+
+        pattern = rf"(?P<mark>(?:{marks})\s*){opening}(?P<thought>.*?){closing}(?:\\n|\s)*"
+        text = re.sub(pattern, taken, text, flags=re.IGNORECASE | re.DOTALL)
+    return thoughts, text
 
 
 def _split_once(text: str, pairs: list[tuple[str, str]], is_cut_off: bool) -> tuple[str, str] | None:

@@ -79,3 +79,20 @@ def test_a_fields_own_tag_is_no_thought() -> None:
 
 def test_a_thought_that_ran_to_the_limit_is_no_answer() -> None:
     assert split_thoughts("<think> so the capital of France", is_cut_off=True) == ("so the capital of France", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("[[ ## answer ## ]]\n<think>6 x 7</think>42\n", "[[ ## answer ## ]]\n42\n"),
+        ('{"answer": "<think>6 x 7</think>\\n42"}', '{"answer": "42"}'),
+        ("<answer>\n<think>6 x 7</think>\n42\n</answer>", "<answer>\n42\n</answer>"),
+    ],
+)  # fmt: skip
+def test_thoughts_at_the_beginning_of_a_field_are_taken_off(text: str, answer: str) -> None:
+    assert split_thoughts(text, ["question", "answer"]) == ("6 x 7", answer)
+
+
+def test_a_field_that_speaks_of_thoughts_keeps_them() -> None:
+    text = "[[ ## answer ## ]]\nWrite <think>like this</think> first."
+    assert split_thoughts(text, ["answer"]) == ("", text)
