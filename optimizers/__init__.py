@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         gpu_seconds as gpu_seconds,
         tokens as tokens,
     )
+    from .tuning.coordinate_sampler import CoordinateSampler as CoordinateSampler
     from .tuning.instruction_proposals import InstructionProposer as InstructionProposer
     from .tuning.metric import MetricError as MetricError
     from .tuning.optuna_tuner import OptunaTuner as OptunaTuner
@@ -30,6 +31,7 @@ else:
             ".tuning.budget": (
                 "Budget", "BudgetSpent", "Price", "Spend", "calls", "dollars", "gpu_seconds", "tokens",
             ),
+            ".tuning.coordinate_sampler": ("CoordinateSampler",),
             ".tuning.instruction_proposals": ("InstructionProposer",),
             ".tuning.metric": ("MetricError",),
             ".tuning.optuna_tuner": ("OptunaTuner",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,35 @@ Metric = Callable[..., Any]
 
 class MetricError(FusionError):
     """The metric raised, or returned something that is no finite number."""
+
+
+class Judge:
+    """Asks a metric, and bears with a few examples on which it raises, such as a judge that is rate-limited once.
+
+    Args:
+        metric: see :class:`Objective`.
+        allowed: on how many examples of a program it may raise. A value that is no finite number is never borne with.
+    """
+
+    def __init__(self, metric: Metric, allowed: int = 0) -> None:
+        self.metric, self.allowed = metric, allowed
+        self._further, self._failed = further_arguments(metric), Counter[str]()
+
+    def __call__(
+        self, program: str, example: dspy.Example, prediction: dspy.Prediction, otherwise: float
+    ) -> tuple[float, str, str | None]:
+        """Score, feedback, and why the metric failed, if it did; the score is then ``otherwise``.
+
+        Raises:
+            MetricError: it failed on more examples of the program than are allowed.
+        """
+        try:
+            return *judged(self.metric, self._further, example, prediction), None
+        except MetricError as error:
+            self._failed[program] += 1
+            if error.__cause__ is None or self._failed[program] > self.allowed:
+                raise
+            return otherwise, "", str(error)
 
 
 def judged(

@@ -24,7 +24,7 @@ from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain
 
 from .budget import BudgetSpent, Ledger, Price, Spend, priced
-from .metric import Metric, MetricError, further_arguments, judged
+from .metric import Judge, Metric, MetricError
 from .study_store import Outcome, StudyStore, Totals
 
 _UNJUDGED = "unjudged"
@@ -44,6 +44,7 @@ class Objective:
         ledger: what may be used up.
         num_threads: examples at once.
         failure_score: of an example on which the program fails.
+        max_errors: on how many examples of a program the metric may raise; each is recorded as a failed one.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Objective:
         ledger: Ledger,
         num_threads: int,
         failure_score: float,
+        max_errors: int = 0,
     ) -> None:
-        self.metric, self.price, self.store, self.bank, self.ledger = metric, price, store, bank, ledger
+        self.price, self.store, self.bank, self.ledger = price, store, bank, ledger
         self.num_threads, self.failure_score = num_threads, failure_score
-        self._extra = further_arguments(metric)
+        self._judge = Judge(metric, max_errors)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
         self._with_bank: dspy.Module | None = None  # the program that was last given the bank
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
@@ -171,13 +173,13 @@ class Objective:
         self.ledger.enter(outcome.spent, outcome.spent_cost)
         if outcome.error is None:
             try:
-                score, feedback = judged(self.metric, self._extra, example, prediction)
+                score, feedback, error = self._judge(digest, example, prediction, self.failure_score)
             except MetricError:
                 self.store.keep(
                     _UNJUDGED, replace(outcome, example=f"{key}-{time.time_ns():x}")
                 )  # its calls count all the same
                 raise
-            outcome = replace(outcome, score=score, feedback=feedback)
+            outcome = replace(outcome, score=score, feedback=feedback, error=error)
         with self._lock:
             self._waiting.append(outcome)
             self._replayed = self._replayed + outcome.replayed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import dspy
@@ -13,21 +13,31 @@ from dspy.teleprompt import Teleprompter
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from dspy_fusion.programs import CandidateBank, ConfigurationError, RecordError, Usage
+from dspy_fusion.programs import CandidateBank, RecordError, Usage
 from dspy_fusion.programs.banks.databases import cause, patiently, with_driver, without_password
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
+from .coordinate_sampler import CoordinateSampler
 from .effort import Auto, chosen_effort
 from .instruction_proposals import InstructionProposer
 from .metric import Metric
 from .objective import Objective, example_digest
 from .prompt_writing import PromptWriter
-from .search_space import SearchSpace, setting_digest
-from .study import Begun, open_study
+from .sampler_check import check_sampler, quiet_optuna
+from .search_space import setting_digest
+from .study import open_study
+from .study_begun import Begun, study_name
 from .study_store import StudyStore
-from .tuner_arguments import check_given, check_options, check_task_texts, split
+from .tuner_arguments import (
+    bank_url,
+    check_given,
+    check_options,
+    space_of,
+    split,
+    storage_url,
+)
 from .tuning_report import Progress
 from .tuning_run import TuningRun
 
@@ -45,7 +55,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         auto: how much effort a study takes, as in ``dspy.MIPROv2`` and ``dspy.GEPA``; it sets the six options of the
             table, and one that is given itself goes before. None stands for ``"medium"`` without a budget.
         trials: how many trials the study is to have in all, at least 1.
-        storage: an SQLAlchemy URL, ``sqlite:///...`` or ``postgresql://...``.
+        storage: a path, or an SQLAlchemy URL, ``sqlite:///...`` or ``postgresql://...``.
         study: the study's name; by default one that is the same for the same program, space and examples.
         instructions: texts to choose from; see :meth:`SearchSpace.of`.
         demos: per predictor path, demo sets to choose from beside the program's own.
@@ -59,7 +69,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             worse by no more; without a tolerance, every trade-off between the two is of interest.
         price: what an answer costs; by default its tokens.
         budget: hard limits; ``Budget()`` for none.
-        sampler: any Optuna sampler; by default TPE with this seed.
+        sampler: any Optuna sampler; by default a :class:`CoordinateSampler` with this seed.
         racing_error: chance of dropping a trial that would have turned out just as good as is wanted; 0 to drop none.
             See :class:`Race`.
         bank: where every answer of a model is kept; by default a bank beside the storage.
@@ -68,7 +78,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
-        failure_score: of an example on which a program fails.
+        failure_score: of an example on which a program fails, or the metric raises.
+        max_errors: on which share of the examples the metric may raise, such as a judge that is rate-limited, before
+            the trial is taken for failed; each is recorded. In [0, 1).
         seed: of the sampler and of the examples' order.
         on_progress: called after each trial.
 
@@ -97,7 +109,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         *,
         auto: Auto | None = None,
         trials: int | None = None,
-        storage: str = "sqlite:///tuning.db",
+        storage: str | Path = "sqlite:///tuning.db",
         study: str | None = None,
         instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         demos: Mapping[str, Sequence[Sequence[Any]]] | None = None,
@@ -116,6 +128,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         holdout: float | None = None,
         num_threads: int = 8,
         failure_score: float = 0.0,
+        max_errors: float = 0.05,
         seed: int = 0,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -129,8 +142,17 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             holdout=holdout,
             budget=budget,
         )
-        check_options(effort, objectives=objectives, tolerance=tolerance, threads=num_threads, sampler=sampler)
-        self.metric, self.auto, self.trials, self.storage, self.study = metric, auto, effort.trials, storage, study
+        check_options(
+            effort,
+            objectives=objectives,
+            tolerance=tolerance,
+            threads=num_threads,
+            sampler=sampler,
+            max_errors=max_errors,
+            instructions=instructions,
+        )
+        self.metric, self.auto, self.trials, self.study = metric, auto, effort.trials, study
+        self.storage, self.max_errors = storage_url(storage), max_errors
         self.instructions, self.demos = instructions, demos or {}
         self.proposer = InstructionProposer(proposer, seed=seed) if isinstance(proposer, dspy.BaseLM) else proposer
         self.proposals, self.reflect_every = effort.proposals, effort.reflect_every
@@ -169,9 +191,11 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
         check_given(student, [*examples, *(unseen or ())])
         scored_on, held_out = split(examples, unseen, holdout=self.holdout, seed=self.seed)
-        run = self._run(student, scored_on, held_out)
+        with quiet_optuna():
+            run = self._run(student, scored_on, held_out)
         try:
-            run.run()
+            with quiet_optuna():
+                run.run()
             run.ledger.set_aside(Usage(), 0.0)
             with run.store.workers.at_work(), run.store.workers.turn():
                 return conclude(run, storage=without_password(self.storage), tolerance=self.tolerance)
@@ -187,23 +211,23 @@ class OptunaTuner(VisibleOptions, Teleprompter):
     def _run(
         self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]
     ) -> TuningRun:
-        space, url = self._space(student), with_driver(self.storage)
-        name = self.study or _study_name(student, space, scored_on)
-        begun = Begun(
-            space.describe(), setting_digest(student), tuple(example_digest(example) for example in scored_on)
-        )
+        space = space_of(student, self.instructions, self.demos, self.tune_task, self.exclude, self.proposer is None)
+        url = with_driver(self.storage)
+        check_sampler(self.sampler, space, ["maximize", "minimize"][: len(self.objectives)])
+        name = self.study or study_name(student, space, scored_on)
+        begun = Begun(space.describe(), setting_digest(student), tuple(map(example_digest, scored_on)))
         store = StudyStore(url, name)
         study = open_study(url, name, begun=begun, objectives=len(self.objectives))
-        totals = store.totals()
-        ledger = Ledger(self.budget, totals.spent, totals.cost)
+        ledger = Ledger(self.budget, (totals := store.totals()).spent, totals.cost)
         objective = Objective(
             self.metric,
             price=self.price,
             store=store,
-            bank=self.bank or patiently(lambda: CandidateBank(_bank_url(url))),
+            bank=self.bank or patiently(lambda: CandidateBank(bank_url(url))),
             ledger=ledger,
             num_threads=self.num_threads,
             failure_score=self.failure_score,
+            max_errors=int(self.max_errors * len(scored_on)),
         )
         return TuningRun(
             program=student,
@@ -224,30 +248,13 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             notes=[self.effort] if self.effort else [],
         )
 
-    def _space(self, student: dspy.Module) -> SearchSpace:
-        space = SearchSpace.of(student, instructions=self.instructions, tune_task=self.tune_task, exclude=self.exclude)
-        if self.tune_task and self.proposer is None:
-            check_task_texts(student, space)
-        for path, sets in self.demos.items():
-            if path not in dict(student.named_predictors()):
-                raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
-            space = space.with_demos(path, sets)
-        return space
-
-    def _sampler(self, place: str) -> optuna.samplers.BaseSampler:
-        seed = int(hashlib.sha256(f"{self.seed} {place}".encode()).hexdigest()[:8], 16)
-        startup = max(5, self.trials // 5)
-        return self.sampler or optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
+    def _sampler(self, place: str, run: TuningRun) -> optuna.samplers.BaseSampler:
+        """Not one for the whole run, so that a killed run goes on with the very trials that it would have had."""
+        return self.sampler or CoordinateSampler(
+            start=run.space.read(run.program),
+            space=run.space.distributions(),
+            unordered=run.space.unordered,
+            trials=self.trials,
+            examples=len(run.examples),
+            seed=int(hashlib.sha256(f"{self.seed} {place}".encode()).hexdigest()[:8], 16),
         )
-
-
-def _study_name(program: dspy.Module, space: SearchSpace, examples: Sequence[dspy.Example]) -> str:
-    parts = [setting_digest(program), space.describe(), sorted(example_digest(example) for example in examples)]
-    return f"{type(program).__name__}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]}"
-
-
-def _bank_url(storage: str) -> str:
-    if storage.startswith("sqlite:///") and storage.endswith(".db"):
-        return f"{storage.removesuffix('.db')}-bank.db"
-    return f"{storage}-bank" if storage.startswith("sqlite") else storage

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import dspy
+from optuna.distributions import BaseDistribution
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
 from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
@@ -118,6 +119,15 @@ class SearchSpace:
     def suggest(self, trial: Suggests) -> dict[str, Any]:
         """Has a trial choose a point."""
         return {dimension.name: dimension.suggest(trial, self.length(dimension)) for dimension in self.dimensions}
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What Optuna draws from, by name, with the texts as they are now."""
+        return {dimension.name: dimension.distribution(self.length(dimension)) for dimension in self.dimensions}
+
+    @property
+    def unordered(self) -> tuple[str, ...]:
+        """The dimensions whose values have no order though Optuna sees whole numbers."""
+        return tuple(dimension.name for dimension in self.dimensions if dimension.kind in ("instruction", "demos"))
 
     def length(self, dimension: Dimension) -> int:
         """How many texts or demo sets a dimension chooses from; 0 for others."""

@@ -8,10 +8,8 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
@@ -21,27 +19,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
+from .past_trials import CAUSE, DROPPED, STEP
 from .search_space import SearchSpace, setting_digest
+from .study_begun import Begun, check_begun
 from .workers import Workers
 
-BEGUN, WORKER, DIGEST, CAUSE = "dspy_fusion_begun", "worker", "program", "cause"
-DROPPED = "dropped"
+WORKER, DIGEST = "worker", "program"
 _CONTINUES = "continues"
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What two runs of one study must have in common.
-
-    Attributes:
-        space: the dimensions, as :meth:`SearchSpace.describe` gives them.
-        program: digest of the program as it is.
-        examples: digests of the examples that trials are scored on.
-    """
-
-    space: Mapping[str, Any]
-    program: str
-    examples: tuple[str, ...]
 
 
 class TunedStudy(optuna.Study):
@@ -121,7 +105,7 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedSt
         raise ConfigurationError(
             f"the study {name!r} is to {found} its objectives, but not {directions}; give study= a new name"
         )
-    _check_begun(study, name, begun)
+    check_begun(study, name, begun)
     if study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -214,9 +198,8 @@ def give_back(study: TunedStudy, trial: FrozenTrial) -> None:
     (left,) = (other for other in trials if other.number == trial.number)
     queued = any(other.user_attrs.get(_CONTINUES) == trial.number for other in trials)
     if not queued and CAUSE not in left.user_attrs:
-        study.enqueue_trial(
-            {**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs={_CONTINUES: left.number}
-        )
+        marks = {_CONTINUES: left.number, STEP: left.user_attrs.get(STEP, "")}
+        study.enqueue_trial({**left.system_attrs.get("fixed_params", {}), **left.params}, user_attrs=marks)
     study.close(left, create_trial(state=TrialState.FAIL))
 
 
@@ -226,40 +209,3 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     )
     listen(storage.engine)
     return storage
-
-
-def _check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
-    ours = {"space": begun.space, "program": begun.program, "examples": sorted(key[:12] for key in begun.examples)}
-    ours = json.loads(json.dumps(ours))
-    theirs = study.user_attrs.get(BEGUN)
-    if theirs is None and study.get_trials(deepcopy=False):
-        raise ConfigurationError(
-            f"the study {name!r} has trials that this library did not make; give study= a new name"
-        )
-    if theirs is None:
-        study.set_user_attr(BEGUN, ours)
-    elif theirs["space"] != ours["space"]:
-        changed = _differences(theirs["space"], ours["space"])
-        raise ConfigurationError(f"the study {name!r} was begun with another space: {changed}; give study= a new name")
-    elif theirs["examples"] != ours["examples"]:
-        counts = f"{len(theirs['examples'])} then, {len(ours['examples'])} now"
-        both = len(set(theirs["examples"]) & set(ours["examples"]))
-        raise ConfigurationError(
-            f"the study {name!r} was begun with other examples ({counts}, {both} in both); give study= a new name"
-        )
-    elif theirs["program"] != ours["program"]:
-        raise ConfigurationError(
-            f"the study {name!r} was begun with other instructions, demos or values in the program itself; give study="
-            " a new name"
-        )
-
-
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    parts = [f"{name} is only in the study" for name in theirs if name not in ours]
-    parts += [f"{name} is only in the program" for name in ours if name not in theirs]
-    for name in theirs:
-        if name in ours and theirs[name] != ours[name]:
-            changed = [f"{key} {theirs[name].get(key)!r} -> {ours[name].get(key)!r}" for key in ours[name]
-                       if theirs[name].get(key) != ours[name].get(key)]  # fmt: skip
-            parts.append(f"{name} ({', '.join(changed)})")
-    return "; ".join(parts)

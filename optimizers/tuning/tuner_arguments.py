@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
 import optuna
 
 from dspy_fusion.programs import ConfigurationError
+from dspy_fusion.programs.banks.databases import without_password
 
 from .effort import Effort
 from .objective import example_digest
@@ -17,9 +19,19 @@ from .search_space import SearchSpace, shows_candidates
 
 
 def check_options(
-    effort: Effort, *, objectives: tuple[str, ...], tolerance: float, threads: int, sampler: object
+    effort: Effort,
+    *,
+    objectives: tuple[str, ...],
+    tolerance: float,
+    threads: int,
+    sampler: object,
+    max_errors: float,
+    instructions: object,
 ) -> None:
     """What the tuner is made with."""
+    check_texts(instructions)
+    if not 0 <= max_errors < 1:
+        raise ConfigurationError(f"max_errors must be a share in [0, 1), but got max_errors={max_errors!r}")
     if effort.trials < 1:
         raise ConfigurationError(f"trials must be at least 1, but got trials={effort.trials!r}")
     if objectives not in (("quality", "cost"), ("quality",)):
@@ -55,15 +67,32 @@ def check_given(student: Any, examples: Sequence[Any]) -> None:
             )
 
 
-def check_task_texts(program: dspy.Module, space: SearchSpace) -> None:
-    """Whether a task that is to be tuned without a proposing model has texts to choose from."""
-    parts = dict(program.named_predictors())
+def space_of(
+    student: dspy.Module,
+    instructions: Any,
+    demos: Mapping[str, Sequence[Sequence[Any]]],
+    tune_task: bool,
+    exclude: Sequence[str],
+    given_alone: bool,
+) -> SearchSpace:
+    """The space of a program, with its own texts checked like the given ones; where a task is to be tuned on
+    ``given_alone``, without a proposing model, it must have texts to choose from.
+    """
+    space = SearchSpace.of(student, instructions=instructions, tune_task=tune_task, exclude=exclude)
+    parts = dict(student.named_predictors())
     own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path], path)}
-    if all(len(texts) < 2 for texts in own.values()):
+    if tune_task and given_alone and all(len(texts) < 2 for texts in own.values()):
         raise ConfigurationError(
             f"tune_task has nothing to choose from; give instructions={{path: [...]}} for one of {sorted(own)}, or a"
             " proposer"
         )
+    for path, texts in space.instructions.items():
+        _check_text(f"the instruction of {path}", texts[0])
+    for path, sets in demos.items():
+        if path not in parts:
+            raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
+        space = space.with_demos(path, sets)
+    return space
 
 
 def split(
@@ -86,3 +115,63 @@ def split(
             f"{both} example(s) of the testset are in the valset too; take them out of one of them"
         )
     return scored_on, list(testset)
+
+
+def check_texts(instructions: object) -> None:
+    """Whether instructions are texts that can be kept and sent: per predictor path, or for all fusors."""
+    if instructions is None:
+        return
+    by_path = instructions if isinstance(instructions, Mapping) else {"": instructions}
+    for path, texts in by_path.items():
+        where = f"instructions[{path!r}]" if path else "instructions"
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            raise ConfigurationError(f"{where} must be a list of texts, but got {_shown(texts)}")
+        for place, text in enumerate(texts):
+            _check_text(f"{where}, number {place},", text)
+
+
+def _check_text(where: str, text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigurationError(f"{where} must be a text, but got {_shown(text)}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{where} holds a lone surrogate, {text[error.start]!r} at character {error.start}, which no model and no"
+            " database takes; take it out"
+        ) from error
+
+
+def storage_url(storage: object) -> str:
+    """The URL of a study's storage; of a path, that of the SQLite file there."""
+    if isinstance(storage, os.PathLike):
+        return f"sqlite:///{os.fspath(storage)}"
+    if not isinstance(storage, str):
+        raise ConfigurationError(
+            f"storage must be a path or the URL of an SQLite or PostgreSQL database, which the scores are kept in too,"
+            f" but got a {type(storage).__name__}"
+        )
+    scheme, mark, rest = storage.partition("://")
+    if not mark and ("/" in storage or os.path.splitext(storage)[1]):
+        return f"sqlite:///{storage}"
+    if mark and scheme.partition("+")[0] not in ("sqlite", "postgresql", "postgres"):
+        raise ConfigurationError(
+            f"storage must be SQLite or PostgreSQL, but got storage={without_password(storage)!r}; give a path,"
+            " sqlite:///... or postgresql://..."
+        )
+    if mark and scheme.startswith("sqlite") and (rest in ("", "/") or ":memory:" in rest or "mode=memory" in rest):
+        raise ConfigurationError(
+            f"storage={storage!r} lies in memory, where no other connection finds it; give a path, such as tuning.db"
+        )
+    return storage
+
+
+def bank_url(storage: str) -> str:
+    """Where the answers of a study's models are kept: in a file beside its own, or in the same database."""
+    if storage.startswith("sqlite:///") and storage.endswith(".db"):
+        return f"{storage.removesuffix('.db')}-bank.db"
+    return f"{storage}-bank" if storage.startswith("sqlite") else storage
+
+
+def _shown(value: object) -> str:
+    return " ".join(repr(value).split())[:80]

@@ -54,7 +54,7 @@ class TuningRun:
         examples: what trials are scored on, in their shared order.
         held_out: what no trial sees.
         trials: how many trials the study is to have.
-        sampler: from a text that differs from trial to trial to the sampler that proposes it.
+        sampler: from a text that differs from trial to trial, and this run, to the sampler that proposes it.
         racing_error: see :class:`Race`.
         tolerance: how much more quality a dearer trial has to promise.
         reflect_every: after how many trials to reflect; 0 for never.
@@ -73,7 +73,7 @@ class TuningRun:
     examples: Sequence[dspy.Example]
     held_out: Sequence[dspy.Example]
     trials: int
-    sampler: Callable[[str], optuna.samplers.BaseSampler]
+    sampler: Callable[[str, TuningRun], optuna.samplers.BaseSampler]
     racing_error: float
     tolerance: float
     reflect_every: int
@@ -181,9 +181,7 @@ class TuningRun:
                     if self._reflect(done):
                         trials = self.study.look()
                     self.space = self.writer.current(self.space).taken_by(self.program)
-                    # Not one sampler for the whole run: so a killed run goes on with the very trials that it would have
-                    # had.
-                    self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done))
+                    self.study.sampler = self.sampler(f"{done}/{others}/{worker}" if others else str(done), self)
                     asked = ask(self.study, self.space, self.program, worker=worker)
                     self._twinless = asked[0].number if not others else self._twinless
                     return asked
@@ -222,7 +220,7 @@ class TuningRun:
                 self._take_up()
 
     def _race(self, trial: FrozenTrial, program: dspy.Module) -> bool:
-        digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1
+        digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1 and self.tolerance > 0
         rivals = self.of_trials.complete({setting_digest(self.program), *(t.user_attrs[DIGEST] for t in self._ended)})
         tolerance = self.tolerance if by_cost else 0.0
         race = Race(rivals, error=self.racing_error, tolerance=tolerance, by_cost=by_cost)

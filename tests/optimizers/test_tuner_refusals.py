@@ -188,8 +188,49 @@ def test_a_full_disk_is_an_error_and_the_study_goes_on_when_there_is_room(tmp_pa
         ({"sampler": optuna.samplers.TPESampler}, "sampler must be an Optuna sampler"),
         ({"demos": {"fuser": [[]]}}, "demos names 'fuser'"),
         ({"storage": "nonsense"}, "cannot open the storage 'nonsense'"),
+        ({"storage": "sqlite:///:memory:"}, "lies in memory, where no other connection finds it; give a path"),
+        ({"storage": "sqlite://"}, "lies in memory"),
+        (
+            {"storage": "mysql://u:secret@host/d"},
+            r"must be SQLite or PostgreSQL, but got storage='mysql://(?!.*secret)",
+        ),
+        ({"storage": optuna.storages.InMemoryStorage()}, "must be a path or the URL .* but got a InMemoryStorage"),
+        ({"max_errors": 1.0}, r"max_errors must be a share in \[0, 1\)"),
+        ({"instructions": [5]}, "instructions, number 0, must be a text, but got 5"),
+        ({"instructions": "one text"}, "instructions must be a list of texts, but got 'one text'"),
+        ({"instructions": {"fusor": ["fine", "\ud800 torn"]}}, "number 1, holds a lone surrogate, .* at character 0"),
+        ({"sampler": optuna.samplers.GridSampler({"n": [1, 2]})}, "GridSampler cannot search this space"),
+        ({"sampler": optuna.samplers.CmaEsSampler()}, r"CmaEsSampler cannot search this space with 2 objective\(s\)"),
     ],
 )
-def test_wrong_arguments_are_named(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+def test_wrong_arguments_are_named_before_a_model_is_asked(
+    tmp_path: Path, lm: ScriptedLM, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message) as refusal:
         tuner(tmp_path, **options).compile(program(), valset=EXAMPLES)
+    assert "\n" not in str(refusal.value)
+    assert not lm.requests
+
+
+def test_a_path_is_the_sqlite_file_there(tmp_path: Path) -> None:
+    tuner(tmp_path, storage=tmp_path / "here.db", trials=1).compile(program(), valset=EXAMPLES)
+    tuner(tmp_path, storage=str(tmp_path / "there.db"), trials=1).compile(program(), valset=EXAMPLES)
+    assert (tmp_path / "here.db").exists()
+    assert (tmp_path / "there.db").exists()
+
+
+def test_a_metric_that_raises_now_and_then_does_not_end_a_study(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def metric(example: dspy.Example, prediction: Any) -> float:
+        asked.append(example.question)
+        if len(asked) == 9:  # among the program as it is
+            raise ConnectionError("429, too many requests")
+        return exact(example, prediction)
+
+    report = tuner(tmp_path, metric, trials=3, max_errors=0.1).compile(program(), valset=EXAMPLES).tuning_report
+    assert len(report.trials) == 3
+    assert any("failed on 1 of 24 examples" in note and "too many requests" in note for note in report.notes)
+    asked.clear()
+    with pytest.raises(MetricError, match="too many requests"):
+        tuner(tmp_path, metric, study="strict", max_errors=0).compile(program(), valset=EXAMPLES)

@@ -151,9 +151,8 @@ def test_a_nested_program_is_tuned_in_its_place(tmp_path: Path) -> None:
     assert tuned.inner.fusor.signature.instructions == CAREFUL
 
 
-def test_the_cheapest_within_the_tolerance_is_taken(tuned: Any, folder: Path) -> None:
-    cheap = tuner(folder, trials=12, tolerance=0.3).compile(program(), valset=EXAMPLES)
-    assert cheap.tuning_report.trials == tuned.tuning_report.trials
+def test_the_cheapest_within_the_tolerance_is_taken(tuned: Any, tmp_path: Path) -> None:
+    cheap = tuner(tmp_path, trials=12, tolerance=0.3).compile(program(), valset=EXAMPLES)
     assert cheap.n.value < tuned.n.value
 
 

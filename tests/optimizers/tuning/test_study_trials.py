@@ -9,7 +9,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from dspy_fusion.optimizers.tuning.study import Begun, TunedStudy, open_study, tell_dropped, tell_failed, tell_whole
+from dspy_fusion.optimizers.tuning.study import TunedStudy, open_study, tell_dropped, tell_failed, tell_whole
+from dspy_fusion.optimizers.tuning.study_begun import Begun
 
 DISTRIBUTIONS: dict[str, Any] = {
     "n": optuna.distributions.IntDistribution(1, 8),
