@@ -10,6 +10,7 @@ from .. import bootstrap as intervals
 from ..bootstrap import Interval
 from .budget import BudgetSpent
 from .instruction_proposals import InstructionProposer
+from .report_text import enough_examples
 from .search_space import SearchSpace, setting_digest
 from .study_store import Outcome
 from .tuning_report import TrialReport, TuningReport
@@ -56,7 +57,15 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         replayed=totals.replayed,
         spent_cost=totals.cost,
         verdict=_verdict(best, keeps, gain),
-        notes=(*run.notes, *_untaken(run.space), *_fallbacks(reports), *_complaints(run.writer.proposer)),
+        notes=(
+            *run.notes,
+            *_untaken(run.space),
+            *_fallbacks(reports),
+            *_complaints(run.writer.proposer),
+            *_too_few(gain),
+        ),
+        start=run.space.read(run.program),
+        alike=_alike(run, reports),
     )
     result = made if keeps else run.program.deepcopy()
     setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
@@ -119,6 +128,28 @@ def _verdict(best: TrialReport | None, keeps: bool, gain: Interval | None) -> st
     if gain.low > 0:
         return f"better on unseen examples by {gain}"
     return f"no clear difference on unseen examples ({gain}); the best trial is returned"
+
+
+def _alike(run: TuningRun, reports: Sequence[TrialReport]) -> int | None:
+    """The cheapest whole trial that is not told apart from the best."""
+    whole = sorted((r for r in reports if r.state == "whole" and r.quality), key=lambda report: report.cost)
+    scores = {r.number: [outcome.score for outcome in run.outcomes_of(r.number)] for r in whole}
+    best = max(whole, key=lambda report: (report.quality.mean if report.quality else 0.0, -report.cost), default=None)
+    if best is None:
+        return None
+    alike = (r for r in whole if intervals.of_difference(scores[best.number], scores[r.number]).low <= 0)
+    cheapest = next((r for r in alike if r.cost < best.cost), None)
+    return cheapest.number if cheapest else None
+
+
+def _too_few(gain: Interval | None) -> list[str]:
+    wanted = enough_examples(gain) if gain else None
+    if gain is None or wanted is None:
+        return []
+    return [
+        f"{gain.n} held-out examples are too few to tell a difference of {gain.mean:+.3f} from none; about {wanted:,}"
+        " would do"
+    ]
 
 
 def _untaken(space: SearchSpace) -> list[str]:

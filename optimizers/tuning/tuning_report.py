@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dspy_fusion.programs import RecordError, Usage
 
 from ..bootstrap import Interval
+from .report_text import report_text
 
 VERSION = 1
 State = Literal["whole", "dropped", "failed"]
@@ -91,6 +92,9 @@ class TuningReport:
         spent_cost: the price of what was spent.
         verdict: the outcome in words.
         notes: what the reader should know, such as a search that went on without new instructions.
+        start: the point at which the program stood.
+        alike: number of the cheapest whole trial that a paired comparison does not tell from the best one, by 95 %;
+            None without one that is cheaper.
     """
 
     study: str
@@ -110,7 +114,12 @@ class TuningReport:
     spent_cost: float
     verdict: str
     notes: tuple[str, ...] = ()
+    start: Mapping[str, Any] = field(default_factory=dict)
+    alike: int | None = None
     version: int = field(default=VERSION)
+
+    def __str__(self) -> str:
+        return report_text(self)
 
     @property
     def chosen_instructions(self) -> dict[str, str]:

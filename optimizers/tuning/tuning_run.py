@@ -115,6 +115,12 @@ class TuningRun:
         """All trials that ran to an end of their own."""
         return [self.of_trials.of(trial) for trial in finished(self.study.look())]
 
+    def outcomes_of(self, number: int) -> list[Outcome]:
+        """What a trial's program did on the trials' examples."""
+        return next(
+            self.of_trials.outcomes(trial.user_attrs[DIGEST]) for trial in self.study.look() if trial.number == number
+        )
+
     def _begin(self) -> None:
         """What one worker does and all others find done: leftovers, baseline, first texts, first trial's point."""
         self._take_up()

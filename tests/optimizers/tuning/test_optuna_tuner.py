@@ -9,7 +9,8 @@ import pytest
 from conftest import ScriptedLM, is_fusor, prompt_of, system_of
 from tuning_problem import CAREFUL, EXAMPLES, REST, answer, exact, program, tuner
 
-from dspy_fusion.optimizers import Budget, TuningReport
+from dspy_fusion.optimizers import Budget, Interval, TuningReport
+from dspy_fusion.optimizers.tuning.report_text import enough_examples
 from dspy_fusion.programs import CandidateBank, Fusion, RecordError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -154,6 +155,43 @@ def test_a_nested_program_is_tuned_in_its_place(tmp_path: Path) -> None:
 def test_the_cheapest_within_the_tolerance_is_taken(tuned: Any, tmp_path: Path) -> None:
     cheap = tuner(tmp_path, trials=12, tolerance=0.3).compile(program(), valset=EXAMPLES)
     assert cheap.n.value < tuned.n.value
+
+
+def test_the_report_prints_before_after_what_changed_and_why(tuned: Any) -> None:
+    report, text = tuned.tuning_report, str(tuned.tuning_report)
+    assert f"before, 8 held-out examples  {report.before.mean:.3f}" in text
+    assert f"gain                         {report.gain.mean:.3f}  [{report.gain.low:.3f}" in text
+    assert f"changed: n 1 -> {tuned.n.value}" in text
+    assert f"+ {CAREFUL}" in text
+    assert "is returned if on held-out examples it is better" in text
+    assert f"verdict: {report.verdict}" in text
+
+
+def test_too_few_held_out_examples_are_said_to_be_too_few() -> None:
+    assert enough_examples(Interval(0.1, -0.1, 0.3, 10)) == 40
+    assert enough_examples(Interval(0.1, 0.05, 0.3, 10)) is None
+
+
+def test_a_trial_that_costs_less_and_is_not_told_apart_is_named(tmp_path: Path) -> None:
+    def metric(example: dspy.Example, prediction: Any) -> float:
+        return 0.9 if example.question == "q0" and len(prediction.pool.candidates) < 3 else 1.0
+
+    report = tuner(tmp_path, metric, holdout=0, racing_error=0).compile(program(), valset=EXAMPLES).tuning_report
+    by_number = {trial.number: trial for trial in report.trials}
+    assert report.chosen != report.alike
+    assert by_number[report.chosen].setting["n"] >= 3
+    assert by_number[report.alike].setting["n"] < 3
+    assert f"cheapest trial not told apart from the best: trial {report.alike}" in str(report)
+
+
+def test_optunas_own_log_stays_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    try:
+        tuner(tmp_path, trials=2).compile(program(), valset=EXAMPLES)
+        assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    finally:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    assert "A new study" not in capsys.readouterr().err
 
 
 def test_no_trial_beats_those_on_the_pareto_front(tuned: Any) -> None:
