@@ -250,7 +250,7 @@ def test_a_trial_that_another_worker_took_for_dead_does_not_end_the_study(tmp_pa
 
 
 def test_a_sampler_that_has_tried_all_points_ends_the_study(tmp_path: Path) -> None:
-    sampler = optuna.samplers.GridSampler({"n": [1, 2], "instruction:fusor": [0, 1]}, seed=1)
+    sampler = optuna.samplers.GridSampler({"n": [1, 2], "instruction:fusor": [0, 1], "compare": [False]}, seed=1)
     report = tuner(tmp_path, sampler=sampler, trials=30).compile(program(), valset=EXAMPLES).tuning_report
     assert len({(trial.setting["n"], trial.setting["instruction:fusor"]) for trial in report.trials}) == 4
     assert len(report.trials) < 7
