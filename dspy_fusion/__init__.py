@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .lazy_face import lazy_names
 
 if TYPE_CHECKING:
+    from .experiments import ComparisonResult as ComparisonResult, compare as compare
     from .optimizers import (
         Budget as Budget,
         BudgetSpent as BudgetSpent,
@@ -142,6 +143,7 @@ else:
                 "panel_agreement",
                 "task_signature",
             ),
+            ".experiments": ("ComparisonResult", "compare"),
             ".optimizers": (
                 "Budget",
                 "BudgetSpent",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .plans.comparison_config import CompareConfig as CompareConfig, StrategyConfig as StrategyConfig
     from .runs.comparison import Comparison as Comparison
     from .tasks import Task as Task, load_task as load_task
+    from .workflows.comparison_result import ComparisonResult as ComparisonResult
+    from .workflows.own_comparison import compare as compare
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -20,5 +22,7 @@ else:
             ".plans.comparison_config": ("CompareConfig", "StrategyConfig"),
             ".runs.comparison": ("Comparison",),
             ".tasks": ("Task", "load_task"),
+            ".workflows.comparison_result": ("ComparisonResult",),
+            ".workflows.own_comparison": ("compare",),
         },
     )

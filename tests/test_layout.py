@@ -19,6 +19,7 @@ LAYERS = ("programs", "optimizers", "serving", "experiments")  # each may import
 FLOORS = (
     ("experiments/records", "experiments/statistics", "experiments/rows", "experiments/readers"),
     ("experiments/tasks", "experiments/presentation"),
+    ("experiments/own_tasks",),
     ("experiments/plans",),
     ("experiments/recordings",),
     ("experiments/pools",),

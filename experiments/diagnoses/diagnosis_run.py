@@ -14,14 +14,13 @@ from dspy_fusion.serving.catalogue.model_entry import Price
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.recorded_lm import PREFIX
 
+from ..own_tasks.own_task import configured_task
 from ..plans.comparison_config import CompareConfig
 from ..plans.default_strategies import preset_config
 from ..plans.strategies import planned
 from ..pools.evaluation import RESAMPLES, SUBSETS
 from ..recordings.recording import RecordedQuestion
 from ..recordings.store import open_store
-from ..tasks import load_task
-from ..tasks.adapters import spoken
 from .diagnosis import Diagnosis, diagnose, sampled
 from .live_pool import Drawing, draw_pool
 from .spending import Rates, Spending, comparison_spending, rates_of, spent_on, study_spending
@@ -128,9 +127,7 @@ def diagnose_live(
         )
     lms = {name: catalogue.lm(name) for name in models}
     judge = catalogue.lm(config.metric_judge) if config.metric_judge else None
-    task = spoken(
-        load_task(config.task, data=config.data or None, languages=config.languages, judge=judge), config.adapter
-    )
+    task = configured_task(config, judge)
     if task.needs_judge and judge is None:
         raise ConfigurationError(f"the metric of {task.name} asks a judge; name a model with --metric-judge")
     examples = task.examples(config.split, config.examples)

@@ -20,6 +20,8 @@ class PoolFacts:
 
     name: str
     """As the configuration calls it."""
+    key: tuple[object, ...]
+    """By which strategies tell that they share it."""
     n: int
     """Candidates per pool."""
     single: Interval
@@ -60,6 +62,7 @@ def _facts_of(strategy: Strategy, records: list[Record], groups: Mapping[str, st
     beta = 1 - oracle_whole.mean
     return PoolFacts(
         name=strategy.pool,
+        key=strategy.pool_key,
         n=strategy.n,
         single=mean_interval(
             scores_of(records, lambda record: float(np.mean([c.score for c in record.candidates]))), strata=groups

@@ -18,7 +18,7 @@ from ..plans.strategies import Strategy, planned
 from ..records.record import Record, scores_of
 from ..statistics.intervals import Interval, Scores, mean_interval, paired_difference
 from ..statistics.significance import holm, sign_flip_p
-from ..tasks import load_task
+from ..tasks import loaded_task
 from .pool_facts import PoolFacts, pool_facts
 
 
@@ -188,7 +188,7 @@ def _row(
         score=mean_interval(scores, strata=groups),
         whole=mean_interval(scores_of(records, lambda record: float(record.score == 1)), strata=groups),
         difference=paired_difference(scores, reference, strata=groups) if comparable else None,
-        aspects=(load_task(records[0].task).aspect_means or _mean_aspects)(records),
+        aspects=_aspect_means(records),
         usage={
             role: _mean_usage(role, records) for role in sorted({role for record in records for role in record.usage})
         },
@@ -211,6 +211,11 @@ def _mean_usage(role: str, records: list[Record]) -> MeanUsage:
         sum(usage.tokens_out for usage in used),
     ]
     return MeanUsage(*(value / len(records) for value in total))
+
+
+def _aspect_means(records: Sequence[Record]) -> Mapping[str, float]:
+    task = loaded_task(records[0].task)
+    return ((task.aspect_means if task else None) or _mean_aspects)(records)
 
 
 def _mean_aspects(records: Sequence[Record]) -> Mapping[str, float]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..statistics.intervals import Interval
+from .cheapest import Cheaper, cheapest, enough_candidates, enough_text
 from .contenders import fused_row
 from .contests import Contest, contests, result_of
 from .equal_budget import TOLERANCE, Match, equal_budget
@@ -41,27 +42,40 @@ class Verdict:
         """The clauses and remarks as one text."""
         return " ".join(["; ".join(self.clauses) + ".", *self.remarks])
 
+    enough: Cheaper | None = None
+    """The fewest candidates that are not told apart from all of them."""
+    cheapest: Cheaper | None = None
+    """The cheapest strategy and n not told apart from the best."""
+
     def __str__(self) -> str:
-        return f"{self.outcome[0].upper()}{self.outcome[1:]}: {self.reason}"
+        head = f"{self.outcome[0].upper()}{self.outcome[1:]}"
+        if self.outcome == "fuse" and self.enough:
+            enough = self.enough
+            head += f", but {enough_text(enough)}: {enough.row.strategy.name} is at {enough.numbers}"
+            return f"{head}. {self.reason}"
+        return f"{head}: {self.reason}"
 
 
 def judge(summary: Summary) -> Verdict:
     """The verdict on the first ``fusion`` strategy of the configuration (or the first that fuses at all)."""
     fused = fused_row(summary)
     if fused is None:
-        return Verdict("no verdict", ("no strategy of this comparison fuses",))
+        cheap = cheapest(summary)
+        said = ("no strategy of this comparison fuses",)
+        return Verdict("no verdict", said, _cheap_remarks("no verdict", None, cheap), cheapest=cheap)
     fought = contests(summary, fused)
     if not fought:
-        return Verdict(
-            "no verdict", (f"{fused.strategy.name} has nothing to be compared with", "add a vote and a fresh solve")
-        )
+        enough, cheap = enough_candidates(summary, fused), cheapest(summary)
+        said = (f"{fused.strategy.name} has nothing to be compared with", "add a vote and a fresh solve")
+        remarks = _cheap_remarks("no verdict", enough, cheap)
+        return Verdict("no verdict", said, remarks, fused.strategy.name, enough=enough, cheapest=cheap)
     matches = tuple(match for match in equal_budget(summary) if _counts(match, fused))
     selector = next((contest.opponent for contest in fought if contest.opponent.strategy.role == "select"), None)
     groups = per_group(summary, chooser=selector) if selector else None
     clauses = (f"{fused.strategy.name} gets {_percent(fused.score.mean)}", *map(_contest_clause, fought))
-    return Verdict(
-        _outcome(fought, matches), clauses, _remarks(fought, matches, groups), fused.strategy.name, fought, matches
-    )
+    outcome, enough, cheap = _outcome(fought, matches), enough_candidates(summary, fused), cheapest(summary)
+    remarks = (*_remarks(fought, matches, groups), *_cheap_remarks(outcome, enough, cheap))
+    return Verdict(outcome, clauses, remarks, fused.strategy.name, fought, matches, enough, cheap)
 
 
 def _counts(match: Match, fused: Row) -> bool:
@@ -88,6 +102,20 @@ def _remarks(fought: Sequence[Contest], matches: Sequence[Match], groups: PerGro
     if any(contest.result == "unclear" for contest in fought):
         found.append("More examples would narrow the intervals.")
     return tuple(remark for remark in found if remark)
+
+
+def _cheap_remarks(outcome: Outcome, enough: Cheaper | None, cheap: Cheaper | None) -> tuple[str, ...]:
+    """What is as good for less, unless the head of the verdict says it already."""
+    remarks = []
+    if enough and outcome != "fuse":
+        text = enough_text(enough)
+        remarks.append(f"{text[0].upper()}{text[1:]} for it: {enough.row.strategy.name} is at {enough.numbers}.")
+    if cheap and not (enough and (cheap.row, cheap.than) == (enough.row, enough.than)):
+        remarks.append(
+            f"The cheapest that is not told apart from the best ({cheap.than.strategy.name}) is"
+            f" {cheap.row.strategy.name}: {cheap.numbers}."
+        )
+    return tuple(remarks)
 
 
 def _contest_clause(contest: Contest) -> str:

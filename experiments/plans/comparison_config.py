@@ -5,14 +5,14 @@ What the programs themselves check (the values in ``options``, model names) is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .run_config import RunConfig, relevant
+from .run_config import RunConfig, named_task, relevant
 from .typed_config import Count, Temperature, configuration, digest_of, parse, read_toml
 
 _IN_DIGEST_IF_SET = ("languages", "metric_judge", "adapter", "seed")  # runs from before there were these go on
@@ -26,9 +26,9 @@ class StrategyConfig:
     name: str
     """What the tables call it."""
     program: str
-    """What it is built as; the names are those of ``strategies.ROLES``."""
-    pool: str
-    """Which models propose: a key of ``pools``, or the name of one model."""
+    """What it is built as: a name of ``strategies.ROLES``, or ``package.module:name`` of a program of your own."""
+    pool: str = ""
+    """Which models propose: a key of ``pools``, or the name of one model; a program of your own may bring its own."""
     n: Count | None = None
     """How many candidates are drawn (the width, for ``propose_aggregate``); None takes the comparison's ``n``."""
     temperature: Temperature | None = None
@@ -45,6 +45,8 @@ class StrategyConfig:
     """Handed to the program as keyword arguments, which the program checks."""
     scorer_options: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the scorer as keyword arguments, such as ``rounds`` for ``pairwise``."""
+    role: Literal["", "single", "select", "fuse", "control"] = ""
+    """What a program of your own does with its pool; empty tells that by its class. Built-in ones have theirs."""
 
 
 @configuration
@@ -81,7 +83,8 @@ class CompareConfig(RunConfig):
     @property
     def relevant(self) -> dict[str, Any]:
         """Everything that can change a record, as plain mappings and lists."""
-        return relevant(self, but=("judge_may_answer",), if_set=_IN_DIGEST_IF_SET)
+        rest = relevant(self, but=("judge_may_answer",), if_set=_IN_DIGEST_IF_SET)
+        return {**rest, "strategies": [_without_unset_role(item) for item in rest["strategies"]]}
 
     @property
     def digest(self) -> str:
@@ -116,7 +119,18 @@ def parse_config(
     if "strategies" in table:
         raise ConfigurationError(f"{where}: unknown key 'strategies'; strategies are written as [[strategy]] tables")
     rest = {key: value for key, value in table.items() if key != "strategy"}
-    return parse(CompareConfig, {**rest, "strategies": listed}, where=where, settings=settings, shown=_SHOWN)
+    table = named_task({**rest, "strategies": listed}, settings or {})
+    return parse(CompareConfig, table, where=where, settings=settings, shown=_SHOWN)
+
+
+def relevant_part(kept: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Of a configuration that a run's folder keeps, what can change a record."""
+    part = {key: kept.get(key) for key in keys}
+    return {**part, "strategies": [_without_unset_role(item) for item in part.get("strategies") or ()]}
+
+
+def _without_unset_role(strategy: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in strategy.items() if key != "role" or value}  # older runs have none
 
 
 def _check_comparison(config: CompareConfig) -> None:

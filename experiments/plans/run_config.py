@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, field
 from typing import Annotated, Any
 
+from ..own_tasks.own_examples import is_own_data
+from ..own_tasks.own_task import name_of
 from .typed_config import Count, Names, Pools, Written, configuration
 
 _PLACE = ("tracking", "tracking_uri", "out")  # where a run goes, which is nothing of what it is
+_OWN = ("inputs", "output", "metric")  # of rows of the user's own
 _MAY_CHANGE = (*_PLACE, "title", "data", "models", "bank", "max_concurrency")
 
 
@@ -18,12 +22,21 @@ class RunConfig:
     """The shared part of a configuration."""
 
     task: str
-    """Name of the task."""
+    """Name of the task: a built-in one, one that an installed package offers, or ``package.module:name`` of your own;
+    rows of your own in ``data`` need none."""
     _: KW_ONLY
     title: str = ""
     """A line for the head of what is printed."""
     data: str = ""
-    """Local folder with the task's files; empty takes that of ``DSPY_FUSION_DATA``, else the Hugging Face hub."""
+    """Local folder with the task's files; empty takes that of ``DSPY_FUSION_DATA``, else the Hugging Face hub. Or rows
+    of your own, which then are the task: a JSONL, CSV or Parquet file, or ``hf:owner/name@revision``."""
+    inputs: Names = ()
+    """Columns of your own rows that the programs get; empty takes all but ``output`` and ``id``."""
+    output: str = ""
+    """Column of your own rows that holds the right answer, and field in which programs answer."""
+    metric: str = ""
+    """How answers to your own rows are graded: ``exact``, ``number``, ``chrf``, or ``module:function`` for any DSPy
+    metric."""
     languages: Names = ()
     """The languages to ask in, by their codes, of a task that has several; empty takes all."""
     adapter: str = ""
@@ -58,6 +71,14 @@ class RunConfig:
         return plain({key: value for key, value in asdict(self).items() if key not in _PLACE})
 
 
+def named_task(table: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with a name for the task that rows of the user's own are, where it has none."""
+    data = str(settings.get("data", table.get("data", "")))
+    if "task" in table or "task" in settings or not is_own_data(data):
+        return dict(table)
+    return {"task": name_of(data), **table}
+
+
 def relevant(config: RunConfig, *, but: tuple[str, ...], if_set: tuple[str, ...]) -> dict[str, Any]:
     """What makes a run this one, as plain data.
 
@@ -67,6 +88,7 @@ def relevant(config: RunConfig, *, but: tuple[str, ...], if_set: tuple[str, ...]
         if_set: fields that count only where they are not as by default, so that runs from before there were these
             go on.
     """
+    if_set = (*if_set, *_OWN)
     unset = {item.name: _default(item) for item in dataclasses.fields(config) if item.name in if_set}
     return {
         key: value

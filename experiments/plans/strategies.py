@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from ..tasks.named_objects import is_named
 from .comparison_config import CompareConfig, StrategyConfig
 
 Role = Literal["single", "select", "parts", "oracle", "fuse", "control"]
@@ -54,6 +55,8 @@ class Strategy:
     every_n: bool
     options: Mapping[str, Any]
     scorer_options: Mapping[str, Any]
+    own_role: str = ""
+    """What a program of the user's own does with its pool."""
     curve_of: str = ""
     """Name of the strategy of which this is a point of the N curve."""
 
@@ -62,7 +65,12 @@ class Strategy:
         """What the program does with the pool; ``control`` is a fresh solve,
         ``parts`` a vote that knows the task's parts.
         """
-        return ROLES[self.program]
+        return cast("Role", self.own_role) if self.is_own else ROLES[self.program]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the program is the user's own."""
+        return is_named(self.program)
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -77,7 +85,7 @@ class Strategy:
     @property
     def pool_key(self) -> tuple[object, ...]:
         """Strategies with equal keys draw the same candidates."""
-        return self.models, self.n, self.temperature
+        return self.models, self.n, self.temperature, self.name if self.is_own else ""
 
 
 def planned(config: CompareConfig) -> tuple[Strategy, ...]:
@@ -91,15 +99,23 @@ def planned(config: CompareConfig) -> tuple[Strategy, ...]:
 
 
 def model_names(strategies: tuple[Strategy, ...]) -> tuple[str, ...]:
-    """Every model that is asked for anything, each once, in order of appearance."""
-    found = [name for s in strategies for name in (*s.models, *_helpers(s))]
+    """Every model that is asked for anything, each once, in order of appearance; those that programs of the user's own
+    bring are not among them.
+    """
+    found = [name for s in strategies if not s.is_own for name in (*s.models, *_helpers(s))]
     return tuple(dict.fromkeys(found))
 
 
 def _filled(config: CompareConfig, given: StrategyConfig) -> Strategy:
     where = f"strategy {given.name!r}"
+    if is_named(given.program):
+        return _own(config, given)
     if given.program not in ROLES:
-        raise ConfigurationError(f"{where}: there is no program {given.program!r}; there are: {', '.join(ROLES)}")
+        raise ConfigurationError(
+            f"{where}: there is no program {given.program!r}; there are: {', '.join(ROLES)}, or your own as module:name"
+        )
+    if not given.pool:
+        raise ConfigurationError(f"{where}: the key 'pool' is missing")
     if given.scorer and given.scorer not in SCORERS:
         raise ConfigurationError(f"{where}: there is no scorer {given.scorer!r}; there are: {', '.join(SCORERS)}")
     if given.program == "best_of_n" and not given.scorer:
@@ -126,6 +142,25 @@ def _filled(config: CompareConfig, given: StrategyConfig) -> Strategy:
         every_n=given.every_n,
         options=given.options,
         scorer_options=given.scorer_options,
+    )
+
+
+def _own(config: CompareConfig, given: StrategyConfig) -> Strategy:
+    pool = given.pool or given.name
+    return Strategy(
+        name=given.name,
+        program=given.program,
+        pool=pool,
+        models=config.pool_models(pool),
+        n=given.n or 1,
+        temperature=given.temperature or 0.0,
+        fusor=given.fusor,
+        scorer="",
+        judge="",
+        every_n=given.every_n and (given.n or 1) > 1,
+        options=given.options,
+        scorer_options={},
+        own_role=given.role or "single",
     )
 
 

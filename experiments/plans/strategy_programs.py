@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import dspy
@@ -30,6 +30,7 @@ from dspy_fusion.programs.pools.candidates import PooledPrediction
 from dspy_fusion.programs.tasks import instructions
 
 from ..tasks import Task
+from .own_programs import program_of, repeated
 from .strategies import SEED_STRIDE, Strategy
 
 
@@ -67,6 +68,8 @@ class Site:
     bank: CandidateBank | None
     seed: int
     example: dspy.Example | None = None
+    own: Mapping[str, dspy.Module] = field(default_factory=dict)
+    """The user's own programs, by the names of their strategies; one that is missing is imported."""
 
 
 def build(strategy: Strategy, site: Site) -> dspy.Module:
@@ -75,6 +78,9 @@ def build(strategy: Strategy, site: Site) -> dspy.Module:
     Raises:
         ConfigurationError: the program refuses its options.
     """
+    if strategy.is_own:
+        own = site.own.get(strategy.curve_of or strategy.name) or program_of(strategy.program)
+        return repeated(own, strategy, site.seed, site.bank, site.lms)
     try:
         return _BUILDERS[strategy.program](strategy, site)
     except (TypeError, ValueError) as error:

@@ -35,6 +35,12 @@ class Told:
     """Short texts."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Long ones, by the path under which they are kept."""
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Tables by the path under which they are kept, as ``columns`` and ``data``."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """The data set that the run read: ``name``, ``digest``, ``source_type``, ``source``, ``profile``."""
+    renews: bool = False
+    """Whether a run below this one is told again although it has ended, as when a comparison went on."""
     files: Sequence[str] = ()
     """Files and folders of the run's folder."""
     prompts: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,6 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -28,7 +27,7 @@ from ..presentation.figure_style import color_of
 from ..presentation.page_text import visible
 from ..presentation.text_table import TextTable
 from ..runs.run_folder import Run
-from ..tasks import load_task
+from ..tasks import loaded_task
 from .tables import aspect_table, cost_table, notes, pass_table, pool_table, quality_table
 
 
@@ -83,7 +82,7 @@ def _marker(task: str) -> Marker | None:
     loaded.
     """
     try:
-        made: Any = load_task(task)
+        made = loaded_task(task)
     except ConfigurationError:
         return None
-    return made.right_lines
+    return made.right_lines if made else None

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from ..evidence.headroom import headrooms
 from ..evidence.summary import MeanUsage, Row, Summary
 from ..presentation.page_text import spreadsheet_cell
 from ..presentation.text_table import TextTable, p_text, percent, points, starred
@@ -164,7 +165,9 @@ def pass_table(summary: Summary) -> TextTable:
 
 
 def notes(summary: Summary) -> tuple[str, ...]:
-    """What a reader of the tables must know: unfinished, failed and fallen-back answers."""
+    """What a reader of the tables must know: unfinished, failed and fallen-back answers; and what share of the headroom
+    was recovered.
+    """
     found = []
     if summary.found < summary.expected:
         found.append(f"Unfinished: {summary.found} of {summary.expected} records.")
@@ -175,7 +178,7 @@ def notes(summary: Summary) -> tuple[str, ...]:
             found.append(f"{row.strategy.name}: {row.failures} answers failed and count as 0.")
         if row.fallbacks:
             found.append(f"{row.strategy.name}: {row.fallbacks} answers fell back to a candidate.")
-    return tuple(found)
+    return (*found, *map(str, headrooms(summary)))
 
 
 def to_markdown(summary: Summary, verdict: str, more: Iterable[TextTable] = ()) -> str:

@@ -8,10 +8,12 @@ and candidates come from the bank, so an interrupted comparison goes on where it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, PriorityQueue
@@ -25,6 +27,7 @@ from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.programs.redaction import without_secrets
 
 from ..plans.comparison_config import CompareConfig
+from ..plans.own_programs import described, lms_of, own_programs
 from ..plans.strategies import Strategy, model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..pools.recorded_models import replaying
@@ -33,6 +36,7 @@ from ..records.record import Record
 from ..records.record_file import RecordFile
 from ..tasks import Task
 from ..tasks.loading import examples_digest
+from ..tasks.named_objects import is_named
 from .judge_models import Models, check_scorers, graded_task, metric_judge
 from .measure import measure
 from .run_folder import RunFolder, default_folder, open_run, writing
@@ -57,6 +61,7 @@ class Comparison:
         bank: where its candidates are kept.
         records: what has been written down so far.
         retry_failed: whether records of failures count as not done.
+        own: the user's own programs, by the names of their strategies.
     """
 
     config: CompareConfig
@@ -69,6 +74,7 @@ class Comparison:
     bank: CandidateBank
     records: RecordFile
     retry_failed: bool = False
+    own: Mapping[str, dspy.Module] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -91,7 +97,15 @@ class Comparison:
         _Runner(self, on_record).run()
 
 
-def prepare(config: CompareConfig, models: Models, path: Path | None, *, retry_failed: bool = False) -> Comparison:
+def prepare(
+    config: CompareConfig,
+    models: Models,
+    path: Path | None,
+    *,
+    retry_failed: bool = False,
+    task: Task | None = None,
+    own: Mapping[str, dspy.Module] | None = None,
+) -> Comparison:
     """Checks a comparison and opens its folder.
 
     Args:
@@ -100,25 +114,31 @@ def prepare(config: CompareConfig, models: Models, path: Path | None, *, retry_f
         path: folder of the run; None takes one named after the configuration and the models, so that the same run is
             continued.
         retry_failed: whether to run strategies again on the examples on which they failed.
+        task: the task; None takes the one that the configuration names.
+        own: programs of the user's own, by the names of their strategies; others that are named are imported.
 
     Raises:
         ConfigurationError: a name, an option or the folder is wrong.
         RecordError: the folder holds another run, or cannot be written.
         BankError: the bank cannot be opened.
     """
+    own = own_programs(config, own)
+    config = described(config, own)
     plan = planned(config)
     recorded = replaying(config, plan, models)
     models = recorded or models
-    lms = {name: models.lm(name) for name in model_names(plan)}
+    lms = {name: models.lm(name) for name in (*model_names(plan), *_pools_of_own(config))}
     check_scorers(plan, lms, allowed=config.judge_may_answer)
     judge = metric_judge(config, models, lms)
-    task = graded_task(config, judge)
+    task = task or graded_task(config, judge)
     wanted = (task, config.split, config.examples)
     examples = recorded.examples(*wanted) if recorded else tuple(task.examples(config.split, config.examples))
-    site = Site(task, config.instructions or task.instructions, lms, None, 0, examples[0])
+    site = Site(task, config.instructions or task.instructions, lms, None, 0, examples[0], own)
     programs = {strategy.name: build(strategy, site) for strategy in plan}
     asked = lms if judge is None else {**lms, config.metric_judge: judge}
-    fingerprints = {name: lm_fingerprint(lm) for name, lm in asked.items()}
+    brought = lms_of(own.values()) if own else {}
+    fingerprints: dict[str, Any] = {name: lm_fingerprint(lm) for name, lm in {**brought, **asked}.items()}
+    fingerprints |= {f"program {name}": _state_digest(program) for name, program in own.items()}
     folder = open_run(
         path or default_folder(config, fingerprints),
         config,
@@ -127,7 +147,9 @@ def prepare(config: CompareConfig, models: Models, path: Path | None, *, retry_f
     )
     _keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
     bank = recorded.bank if recorded else CandidateBank(config.bank or folder.bank_url)
-    return Comparison(config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed)
+    return Comparison(
+        config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed, own
+    )
 
 
 def _about(task: Task, split: str, examples: Sequence[dspy.Example]) -> dict[str, Any]:
@@ -169,7 +191,7 @@ class _Runner:
         waiting = self._waiting()
         count = max(1, min(self.comparison.config.max_concurrency, waiting.qsize()))
         with ThreadPoolExecutor(count, "example") as threads:
-            futures = [threads.submit(self._work, waiting) for _ in range(count)]
+            futures = [threads.submit(copy_context().run, self._work, waiting) for _ in range(count)]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in finished:
@@ -220,7 +242,7 @@ class _Runner:
     def _site(self, seed: int) -> Site:
         config, task = self.comparison.config, self.comparison.task
         instructions, repetition = config.instructions or task.instructions, config.seed + seed
-        return Site(task, instructions, self.comparison.lms, self.comparison.bank, repetition)
+        return Site(task, instructions, self.comparison.lms, self.comparison.bank, repetition, own=self.comparison.own)
 
     def _give_up_if_nothing_works(self, record: Record) -> None:
         if record.error is None:
@@ -240,6 +262,19 @@ def _in_running_order(plan: Sequence[Strategy]) -> list[Strategy]:
     and candidates drawn without them would have to be drawn again.
     """
     return sorted(plan, key=lambda strategy: not strategy.needs_logprobs)
+
+
+def _pools_of_own(config: CompareConfig) -> list[str]:
+    """The models that the configuration gives to programs of the user's own."""
+    pools = [item.pool for item in config.strategies if is_named(item.program) and item.pool]
+    return list(dict.fromkeys(name for pool in pools for name in config.pool_models(pool)))
+
+
+def _state_digest(program: dspy.Module) -> str:
+    """What tells a program from another under the same name: its class and its state."""
+    kind = type(program)
+    state = json.dumps([kind.__module__, kind.__qualname__, program.dump_state()], sort_keys=True, default=str)
+    return hashlib.sha256(state.encode()).hexdigest()[:12]
 
 
 def _keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:

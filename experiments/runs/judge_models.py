@@ -15,9 +15,9 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.model_entry import Price
 
+from ..own_tasks.own_task import OwnRows, configured_task
 from ..plans.strategies import JUDGES, Strategy
-from ..tasks import Task, load_task
-from ..tasks.adapters import spoken
+from ..tasks import Task
 
 
 def is_same_model(one: dspy.BaseLM, other: dspy.BaseLM) -> bool:
@@ -48,17 +48,9 @@ def check_scorers(plan: Iterable[Strategy], lms: Mapping[str, dspy.BaseLM], *, a
                 )
 
 
-class Grading(Protocol):
+class Grading(OwnRows, Protocol):
     """What configurations say of the task and its metric; see :class:`CompareConfig`."""
 
-    @property
-    def task(self) -> str: ...
-    @property
-    def data(self) -> str: ...
-    @property
-    def languages(self) -> tuple[str, ...]: ...
-    @property
-    def adapter(self) -> str: ...
     @property
     def metric_judge(self) -> str: ...
     @property
@@ -69,9 +61,7 @@ def graded_task(config: Grading, judge: dspy.BaseLM | None) -> Task:
     """The task that a configuration names, with the judge that its metric needs;
     raises ``ConfigurationError`` where it lacks one.
     """
-    task = spoken(
-        load_task(config.task, data=config.data or None, languages=config.languages, judge=judge), config.adapter
-    )
+    task = configured_task(config, judge)
     if task.needs_judge and judge is None:
         raise ConfigurationError(
             f'the metric of {task.name} asks a judge; name a model: metric_judge = "..." or --metric-judge'

@@ -13,7 +13,7 @@ import numpy as np
 
 from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
-from dspy_fusion.programs.pools.candidates import Candidate, Pool
+from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage
 from dspy_fusion.programs.redaction import described, redacting
 from dspy_fusion.serving.catalogue.model_entry import Price
 
@@ -23,6 +23,7 @@ from ..records.record import CandidateRecord, PartRecord, Record
 from ..tasks import Task
 
 _log = redacting(logging.getLogger(__name__))
+_AMOUNTS = ("calls", "tokens_in", "tokens_out")
 
 
 def measure(
@@ -58,14 +59,16 @@ def measure(
     callbacks = [*(dspy.settings.callbacks or []), meter]
     with dspy.context(adapter=task.adapter(), usage_tracker=meter, callbacks=callbacks, disable_history=True):
         try:
-            prediction = program(**inputs)
+            prediction = _answered(program, inputs)
         except (ConfigurationError, BankError):
             raise
-        except FusionError as error:
+        except Exception as error:
+            if not (strategy.is_own or isinstance(error, FusionError)):
+                raise
             common |= {"error": _told(error), "usage": {"failed": meter.usage}}
             return Record(**common, **_spent(meter, prices), score=0.0, seconds=time.monotonic() - started)
     seconds = time.monotonic() - started
-    pool: Pool = prediction.pool
+    pool = _pool(prediction, meter.usage)
     candidates = tuple(_candidate(task, strategy, example, candidate) for candidate in pool.candidates)
     answer = task.answer_text(prediction.toDict())
     score, error = _score(task, example, prediction)
@@ -79,12 +82,35 @@ def measure(
         candidates=candidates,
         shown=() if pool.layers else pool.shown,  # after middle layers, the fusor sees their answers and no proposal
         parts=_parts(task, example, answer, candidates),
-        usage=dict(pool.usage),
+        usage=_usage(pool, meter.usage) if strategy.is_own else dict(pool.usage),
         depth=pool.depth,
         seconds=seconds + max((c.seconds for c in pool.candidates if c.replayed), default=0.0),
         fallback=pool.fallback,
         error=error,
     )
+
+
+def _answered(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
+    prediction: Any = program(**inputs)
+    if not isinstance(prediction, dspy.Prediction):
+        raise ConfigurationError(
+            f"{type(program).__name__} returned a {type(prediction).__name__}; a program must return a dspy.Prediction"
+        )
+    return prediction
+
+
+def _pool(prediction: dspy.Prediction, spent: Usage) -> Pool:
+    """The prediction's pool; of a program that has none, one without candidates whose calls all followed each other."""
+    pool = getattr(prediction, "pool", None)
+    return pool if isinstance(pool, Pool) else Pool((), usage={"candidates": spent}, depth=spent.calls)
+
+
+def _usage(pool: Pool, spent: Usage) -> dict[str, Usage]:
+    """The usage by role; what a program asked besides its pool counts with the candidates."""
+    known, first = pool.total, pool.usage.get("candidates", Usage())
+    more = [max(0, getattr(spent, name) - getattr(known, name)) for name in _AMOUNTS]
+    rest = Usage(*(getattr(first, name) + extra for name, extra in zip(_AMOUNTS, more, strict=True)))
+    return {**pool.usage, "candidates": rest if any(more) else first}
 
 
 def _check_choice(
@@ -93,7 +119,8 @@ def _check_choice(
     """A candidate that was returned unchanged scores no more than the best of them;
     only a judge may say otherwise the second time.
     """
-    if pool.chosen is not None and not task.needs_judge:
+    changed = strategy.is_own and strategy.role != "select"  # who knows what it does with what was chosen
+    if pool.chosen is not None and candidates and not task.needs_judge and not changed:
         check_ceiling(strategy.name, np.array(score), np.array(max(candidate.score for candidate in candidates)))
 
 

@@ -19,8 +19,9 @@ from typing import Any
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.redaction import without_secrets_in
 
-from ..plans.comparison_config import CompareConfig, parse_config
+from ..plans.comparison_config import CompareConfig, parse_config, relevant_part
 from ..plans.typed_config import differences
+from ..presentation.text_table import slug
 from ..records.record import Record
 from ..records.record_file import read_records
 
@@ -97,7 +98,7 @@ class Run:
 def default_folder(config: CompareConfig, models: Mapping[str, Any]) -> Path:
     """The folder of a run that was given none: the same one for the same configuration and the same models."""
     digest = hashlib.sha256(json.dumps([config.digest, models], sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"{config.task}-{digest[:10]}"
+    return Path("runs") / f"{slug(config.task)}-{digest[:10]}"
 
 
 def open_run(
@@ -178,7 +179,7 @@ def _check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
     other_examples = differences(*asked) if all(part["examples"] for part in asked) else []
     if before["digest"] == now["digest"] and before["models"] == models and not other_examples:
         return
-    relevant = {key: before["config"].get(key) for key in now["relevant"]}
+    relevant = relevant_part(before["config"], now["relevant"])
     changed = differences(relevant | {"models": before["models"]}, now["relevant"] | {"models": models})
     changed += other_examples
     listed = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")

@@ -7,8 +7,10 @@ not told again.
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RUN, STUDY = "dspy_fusion.run", "dspy_fusion.study"
+_TABLES = "mlflow.loggedArtifacts"  # where MLflow's page looks for tables
 _LONGEST = 500  # characters of a parameter; the whole configuration is an artifact
 _PER_BATCH = 90  # MLflow takes at most 100 parameters a request
 
@@ -126,7 +129,9 @@ class MlflowWriter:
             if runs:
                 client.update_run(runs[0].info.run_id, status="RUNNING")
                 return runs[0].info.run_id, 0
-        run = client.create_run(self._experiment, run_name=self.place.folder.name, tags={RUN: self.place.tag})
+        run = client.create_run(
+            self._experiment, run_name=self.place.folder.name, tags={**_origin(), RUN: self.place.tag}
+        )
         self.place.remember(run.info.run_id, 0)
         return run.info.run_id, 0
 
@@ -156,9 +161,9 @@ class MlflowWriter:
 
     def _tell_child(self, client: MlflowClient, told: Told) -> None:
         run_id, status = self._below.get(told.run, ("", "RUNNING"))
-        if status != "RUNNING":
+        if status != "RUNNING" and not told.renews:
             return
-        tags = {"mlflow.parentRunId": self._run_id}
+        tags = {**_origin(), "mlflow.parentRunId": self._run_id}
         run_id = run_id or client.create_run(self._experiment, run_name=told.run, tags=tags).info.run_id
         _log(client, run_id, told.parameters, told)
         client.set_terminated(run_id, told.status or "FINISHED")
@@ -186,6 +191,37 @@ def _log(client: MlflowClient, run_id: str, parameters: Mapping[str, Any], told:
         client.log_batch(run_id, tags=tags)
     for path, text in told.texts.items():
         client.log_text(run_id, text, _key(path))
+    for path, table in told.tables.items():
+        _log_table(client, run_id, _key(path), table)
+    if told.data:
+        _log_input(client, run_id, told.data)
+
+
+def _log_table(client: MlflowClient, run_id: str, path: str, table: Mapping[str, Any]) -> None:
+    """What ``mlflow.log_table`` writes, which itself needs pandas and would append to a table that is there."""
+    client.log_text(run_id, json.dumps(table, ensure_ascii=False), path)
+    known = json.loads(client.get_run(run_id).data.tags.get(_TABLES, "[]"))
+    entry = {"path": path, "type": "table"}
+    client.set_tag(run_id, _TABLES, json.dumps([*(item for item in known if item != entry), entry]))
+
+
+def _log_input(client: MlflowClient, run_id: str, data: Mapping[str, str]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    client.log_inputs(run_id, [DatasetInput(Dataset(**data), [InputTag("mlflow.data.context", "evaluation")])])
+
+
+def _origin() -> dict[str, str]:
+    """Who made a run, and by what, under the names that MLflow's pages show."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "unknown"
+    return {
+        "mlflow.user": user,
+        "mlflow.source.name": Path(sys.argv[0]).name or "python",
+        "mlflow.source.type": "LOCAL",
+    }
 
 
 def _key(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from dspy_fusion.optimizers import Budget
 
 from ..plans.comparison_config import StrategyConfig
-from ..plans.run_config import RunConfig, relevant
+from ..plans.run_config import RunConfig, named_task, relevant
 from ..plans.typed_config import Amount, Count, Names, Temperature, configuration, digest_of, parse, read_toml
 
 PriceName = Literal["tokens", "calls", "dollars", "gpu_seconds"]
@@ -103,7 +103,7 @@ def parse_tuning_config(
     Raises:
         ConfigurationError: a key is unknown or missing, or a value is not allowed.
     """
-    return parse(TuningConfig, named_program(table), where=where, settings=settings)
+    return parse(TuningConfig, named_task(named_program(table), settings or {}), where=where, settings=settings)
 
 
 def named_program(table: Mapping[str, Any]) -> dict[str, Any]:

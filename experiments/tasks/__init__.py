@@ -6,6 +6,7 @@ task is asked for.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -17,9 +18,12 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..rows.sources import Source
 from .grading import remembered
+from .named_objects import is_named, load_named, load_offered, offered_tasks
 from .task import SetAside, Setup, Task
 
-__all__ = ["TASKS", "SetAside", "Setup", "Source", "Task", "load_task"]
+__all__ = ["TASKS", "SetAside", "Setup", "Source", "Task", "load_task", "loaded_task"]
+
+_LOADED: dict[str, Task] = {}  # tasks of others, by the names under which this process was told to load them
 
 
 def _made_in(module: str) -> Callable[[Setup], Task]:
@@ -51,7 +55,8 @@ def load_task(
     """The task of that name; its rows are read when examples are asked for.
 
     Args:
-        name: one of ``TASKS``.
+        name: one of ``TASKS``; or of a task that an installed package offers under the entry points
+            ``dspy_fusion.tasks``; or ``package.module:name`` of a task, or of a function that returns one.
         data: local folder of data; None takes that of the environment variable ``DSPY_FUSION_DATA``, else the Hugging
             Face hub.
         languages: the languages to ask in, of a task that has several; empty takes all.
@@ -61,9 +66,8 @@ def load_task(
     Raises:
         ConfigurationError: there is no such task or language.
     """
-    if name not in TASKS:
-        raise ConfigurationError(f"there is no task {name!r}; there are: {', '.join(TASKS)}")
-    task = TASKS[name](Setup(data, tuple(dict.fromkeys(languages)), judge))
+    setup = Setup(data, tuple(dict.fromkeys(languages)), judge)
+    task = TASKS[name](setup) if name in TASKS else _others(name, setup)
     if task.needs_judge:
         task = replace(task, metric=remembered(task.metric))
     for language in languages:
@@ -73,3 +77,31 @@ def load_task(
             )
             raise ConfigurationError(f"the task {name!r} has no language {language!r}; {known}")
     return task
+
+
+def loaded_task(name: str) -> Task | None:
+    """The task of a name that a run's folder holds: a built-in one, or one that this process was told to load.
+
+    Nothing is imported on a folder's word.
+    """
+    return load_task(name) if name in TASKS else _LOADED.get(name)
+
+
+def _others(name: str, setup: Setup) -> Task:
+    """A task that is not built in."""
+    if is_named(name):
+        made = load_named(name, "task")
+    elif name in (offered := offered_tasks()):
+        made = load_offered(offered[name])
+    else:
+        raise ConfigurationError(
+            f"there is no task {name!r}; there are: {', '.join([*TASKS, *offered])}, or your own as module:name"
+        )
+    if callable(made) and not isinstance(made, Task):
+        made = made(setup) if inspect.signature(made).parameters else made()
+    if not isinstance(made, Task):
+        raise ConfigurationError(
+            f"task {name!r} must be a Task, or a function that returns one, but it is a {type(made).__name__}"
+        )
+    _LOADED[name] = _LOADED[made.name] = made
+    return made

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -16,14 +18,15 @@ from ..plans.comparison_config import CompareConfig
 from ..presentation.quiet import only_errors_logged
 from ..records.record import Record
 from ..reports.tables import cost_table, notes, pool_table, quality_table
-from ..reports.views import Views, tracked, write_views
+from ..reports.tracked_run import tracked, tracked_strategies
+from ..reports.views import Views, write_views
 from ..runs.comparison import Comparison, prepare
 from ..runs.finished_rows import FinishedRows
 from ..runs.record_progress import RunProgress
-from ..runs.run_folder import read_run, writing
+from ..runs.run_folder import Run, read_run, writing
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
-from ..runs.tracking import default_uri
+from ..runs.tracking import default_uri, without_password
 
 INTERRUPTED = 130
 _WIDE = 140  # characters from which the cost table also shows the roles
@@ -33,7 +36,37 @@ def compare(config: CompareConfig, *, retry_failed: bool = False, console: Conso
     """Runs or continues a comparison and shows it; returns the exit code."""
     catalogue = load_models(config.models or None)
     comparison = prepare(config, catalogue, Path(config.out) if config.out else None, retry_failed=retry_failed)
-    folder = comparison.folder
+    outcome = carried_out(comparison, log)
+    if outcome.views is None:
+        return INTERRUPTED
+    show(outcome.views, console)
+    _show_files(outcome.views, outcome.uri, console)
+    if outcome.interrupted:
+        summary = outcome.views.summary
+        log.print(f"interrupted at {summary.found} of {summary.expected} records; the same command goes on from there")
+    return INTERRUPTED if outcome.interrupted else 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a comparison.
+
+    Attributes:
+        run: with its records.
+        views: what was made of them; None where there are none.
+        uri: of the MLflow store that was told; empty where none was.
+        interrupted: whether it was ended before it was finished.
+    """
+
+    run: Run
+    views: Views | None
+    uri: str
+    interrupted: bool
+
+
+def carried_out(comparison: Comparison, log: Console) -> Outcome:
+    """Runs or continues a comparison that is ready, writes its views and tells MLflow."""
+    config, folder = comparison.config, comparison.folder
     log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
     uri = config.tracking_uri or default_uri(folder)
     place = Place(uri, f"dspy-fusion {config.task}", folder.path)
@@ -41,19 +74,13 @@ def compare(config: CompareConfig, *, retry_failed: bool = False, console: Conso
     interrupted = _run(comparison, log)
     run = read_run(folder.path)
     if not run.records:
-        return INTERRUPTED
+        return Outcome(run, None, "", interrupted)
     with writing(folder.path):
         views = write_views(run)
-    show(views, console)
-    with writing(folder.path):
+        for told in tracked_strategies(run, views):
+            tracker.tell(told)
         tracking_id = tracker.finish(tracked(run, views))
-    _show_files(views, uri if tracking_id else "", console)
-    if interrupted:
-        log.print(
-            f"interrupted at {views.summary.found} of {views.summary.expected} records; the same command goes on from"
-            " there"
-        )
-    return INTERRUPTED if interrupted else 0
+    return Outcome(run, views, without_password(uri) if tracking_id else "", interrupted)
 
 
 def report(path: Path, *, console: Console) -> int:
@@ -128,6 +155,9 @@ def _second_interrupt_kills(log: Console) -> Iterator[None]:
         log.print("stopping when the calls in flight are done; Ctrl-C again stops at once")
         raise KeyboardInterrupt
 
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of Ctrl-C
+        return
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield

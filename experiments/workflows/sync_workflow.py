@@ -13,7 +13,8 @@ from dspy_fusion.optimizers import TuningReport
 from dspy_fusion.programs.errors import RecordError
 
 from ..records.outbox import as_told
-from ..reports.views import tracked, write_views
+from ..reports.tracked_run import tracked, tracked_strategies
+from ..reports.views import write_views
 from ..runs.run_folder import RunFolder, read_run, writing
 from ..runs.run_writer import MlflowWriter, Place
 from ..runs.tracking import reason, without_password
@@ -69,6 +70,8 @@ def _end(place: Place) -> None:
     if folder.records.exists():
         run = read_run(place.folder)
         if run.records:
-            place.outbox.put(asdict(tracked(run, write_views(run))))
+            views = write_views(run)
+            for told in (*tracked_strategies(run, views), tracked(run, views)):
+                place.outbox.put(asdict(told))
     elif study.report.exists():
         place.outbox.put(asdict(study_told(TuningReport.load(study.report), study)))

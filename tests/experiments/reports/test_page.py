@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.plans.comparison_config import CompareConfig
-from dspy_fusion.experiments.reports.views import Views, tracked, write_views
+from dspy_fusion.experiments.reports.tracked_run import tracked, tracked_strategies
+from dspy_fusion.experiments.reports.views import Views, write_views
 from dspy_fusion.experiments.runs.comparison import prepare
 from dspy_fusion.experiments.runs.run_folder import Run, RunFolder, read_run
 from dspy_fusion.programs import RecordError
@@ -115,13 +116,12 @@ def test_folder_without_a_run_is_named(tmp_path: Path) -> None:
 
 
 def test_mlflow_is_told_scores_with_intervals_and_costs(views: Views, tmp_path: Path) -> None:
-    told = tracked(read_run(tmp_path), views)
-    assert {
-        "score/fusion",
-        "score_low/fusion",
-        "tokens_in/fusion",
-        "calls/fusion",
-        "oracle/pool_both",
-    } <= told.metrics.keys()
-    assert told.parameters["strategy.fusion"] == "program=fusion, pool=both, fusor=fusor"
-    assert told.finished
+    run = read_run(tmp_path)
+    told, below = tracked(run, views), {told.run: told for told in tracked_strategies(run, views)}
+    assert {"best_score", "oracle", "beta"} <= told.metrics.keys()
+    assert not any("/" in name for name in told.metrics)
+    fusion = below["fusion"]
+    wanted = {"score", "score_low", "score_high", "tokens_in", "tokens_out", "calls", "depth", "seconds", "cost_usd"}
+    assert wanted <= fusion.metrics.keys()
+    assert {"program": "fusion", "pool": "both", "fusor": "fusor"}.items() <= fusion.parameters.items()
+    assert told.status == fusion.status

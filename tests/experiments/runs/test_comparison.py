@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -127,12 +128,15 @@ def broken(request: Any) -> str:
     raise RuntimeError("no power")
 
 
-def test_failure_is_recorded_and_can_be_retried(config: CompareConfig, lab: Any, tmp_path: Path) -> None:
+def test_failure_is_recorded_and_can_be_retried(
+    config: CompareConfig, lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(config, strategies=(*config.strategies, StrategyConfig("late", "single", "late")))
-    lab.add("late", broken)
+    works = lab.lm("plus").script.answer
+    lab.add("late", lambda request: works(request) if "POWER" in os.environ else broken(request))
     failed = [record for record in run(config, lab, tmp_path).records.records if record.strategy == "late"]
     assert {(record.score, "no power" in (record.error or "")) for record in failed} == {(0.0, True)}
-    lab.add("late", lab.lm("plus").script.answer)
+    monkeypatch.setenv("POWER", "on")
     again = run(config, lab, tmp_path, retry_failed=True)
     assert not any(record.error for record in again.records.records)
 

@@ -1,0 +1,1 @@
+"""A user's own examples and metric, made into a task."""
