@@ -13,6 +13,7 @@ from ..statistics.intervals import Interval, paired_difference
 from ..statistics.significance import ALPHA, sign_flip_p
 from .summary import Row, Summary
 
+_CLOSE = 0.05
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -24,6 +25,11 @@ class Cheaper:
     than: Row
     difference: Interval
     """Mean score of the cheaper row minus the dearer one's, paired over examples."""
+
+    @property
+    def is_close(self) -> bool:
+        """Whether even the interval's low end costs no more than 5 points, so that "enough" is no overstatement."""
+        return self.difference.low >= -_CLOSE
 
     @property
     def numbers(self) -> str:

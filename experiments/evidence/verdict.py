@@ -49,7 +49,7 @@ class Verdict:
 
     def __str__(self) -> str:
         head = f"{self.outcome[0].upper()}{self.outcome[1:]}"
-        if self.outcome == "fuse" and self.enough:
+        if self.outcome == "fuse" and self.enough and self.enough.is_close:
             enough = self.enough
             head += f", but {enough_text(enough)}: {enough.row.strategy.name} is at {enough.numbers}"
             return f"{head}. {self.reason}"
@@ -107,8 +107,8 @@ def _remarks(fought: Sequence[Contest], matches: Sequence[Match], groups: PerGro
 def _cheap_remarks(outcome: Outcome, enough: Cheaper | None, cheap: Cheaper | None) -> tuple[str, ...]:
     """What is as good for less, unless the head of the verdict says it already."""
     remarks = []
-    if enough and outcome != "fuse":
-        text = enough_text(enough)
+    if enough and not (outcome == "fuse" and enough.is_close):
+        text = enough_text(enough) if enough.is_close else "fewer candidates are not told apart"
         remarks.append(f"{text[0].upper()}{text[1:]} for it: {enough.row.strategy.name} is at {enough.numbers}.")
     if cheap and not (enough and (cheap.row, cheap.than) == (enough.row, enough.than)):
         remarks.append(

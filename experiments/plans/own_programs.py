@@ -6,6 +6,8 @@ the program once and kept in the run's configuration, so that a run can be read 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -134,6 +136,19 @@ def lms_of(programs: Iterable[dspy.Module]) -> dict[str, dspy.BaseLM]:
     """The models that programs hold, and the one that DSPy is set to, by what they call themselves."""
     lms = [lm for program in programs for lm in _lms(program)]
     return {str(lm.model): lm for lm in lms}
+
+
+def pools_of_own(config: CompareConfig) -> list[str]:
+    """The models that the configuration gives to programs of the user's own."""
+    pools = [item.pool for item in config.strategies if is_named(item.program) and item.pool]
+    return list(dict.fromkeys(name for pool in pools for name in config.pool_models(pool)))
+
+
+def state_digest(program: dspy.Module) -> str:
+    """What tells a program from another under the same name: its class and its state."""
+    kind = type(program)
+    state = json.dumps([kind.__module__, kind.__qualname__, program.dump_state()], sort_keys=True, default=str)
+    return hashlib.sha256(state.encode()).hexdigest()[:12]
 
 
 def _lms(program: dspy.Module) -> list[dspy.BaseLM]:

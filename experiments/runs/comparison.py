@@ -8,8 +8,6 @@ and candidates come from the bank, so an interrupted comparison goes on where it
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -24,22 +22,19 @@ import dspy
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import RecordError
-from dspy_fusion.programs.redaction import without_secrets
 
 from ..plans.comparison_config import CompareConfig
-from ..plans.own_programs import described, lms_of, own_programs
+from ..plans.own_programs import described, lms_of, own_programs, pools_of_own, state_digest
 from ..plans.strategies import Strategy, model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..pools.recorded_models import replaying
-from ..presentation.text_table import slug
 from ..records.record import Record
 from ..records.record_file import RecordFile
 from ..tasks import Task
 from ..tasks.loading import examples_digest
-from ..tasks.named_objects import is_named
 from .judge_models import Models, check_scorers, graded_task, metric_judge
 from .measure import measure
-from .run_folder import RunFolder, default_folder, open_run, writing
+from .run_folder import RunFolder, default_folder, keep_states, open_run, writing
 
 _FAILURES_TO_GIVE_UP = 12
 _SET_ASIDE_LISTED = 20
@@ -127,7 +122,7 @@ def prepare(
     plan = planned(config)
     recorded = replaying(config, plan, models)
     models = recorded or models
-    lms = {name: models.lm(name) for name in (*model_names(plan), *_pools_of_own(config))}
+    lms = {name: models.lm(name) for name in (*model_names(plan), *pools_of_own(config))}
     check_scorers(plan, lms, allowed=config.judge_may_answer)
     judge = metric_judge(config, models, lms)
     task = task or graded_task(config, judge)
@@ -138,14 +133,14 @@ def prepare(
     asked = lms if judge is None else {**lms, config.metric_judge: judge}
     brought = lms_of(own.values()) if own else {}
     fingerprints: dict[str, Any] = {name: lm_fingerprint(lm) for name, lm in {**brought, **asked}.items()}
-    fingerprints |= {f"program {name}": _state_digest(program) for name, program in own.items()}
+    fingerprints |= {f"program {name}": state_digest(program) for name, program in own.items()}
     folder = open_run(
         path or default_folder(config, fingerprints),
         config,
         fingerprints,
         examples=_about(task, config.split, examples),
     )
-    _keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
+    keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
     bank = recorded.bank if recorded else CandidateBank(config.bank or folder.bank_url)
     return Comparison(
         config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed, own
@@ -262,25 +257,3 @@ def _in_running_order(plan: Sequence[Strategy]) -> list[Strategy]:
     and candidates drawn without them would have to be drawn again.
     """
     return sorted(plan, key=lambda strategy: not strategy.needs_logprobs)
-
-
-def _pools_of_own(config: CompareConfig) -> list[str]:
-    """The models that the configuration gives to programs of the user's own."""
-    pools = [item.pool for item in config.strategies if is_named(item.program) and item.pool]
-    return list(dict.fromkeys(name for pool in pools for name in config.pool_models(pool)))
-
-
-def _state_digest(program: dspy.Module) -> str:
-    """What tells a program from another under the same name: its class and its state."""
-    kind = type(program)
-    state = json.dumps([kind.__module__, kind.__qualname__, program.dump_state()], sort_keys=True, default=str)
-    return hashlib.sha256(state.encode()).hexdigest()[:12]
-
-
-def _keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:
-    for place, (name, program) in enumerate(programs.items()):
-        state: dict[str, Any] = {"strategy": name, "program": type(program).__name__, "state": program.dump_state()}
-        with writing(folder.path):
-            (folder.programs / f"{place:02d}_{slug(name)}.json").write_text(
-                without_secrets(json.dumps(state, indent=1, default=str)), encoding="utf-8"
-            )

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dspy
+
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.redaction import without_secrets_in
 
@@ -205,3 +207,13 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(path)
+
+
+def keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:
+    """Writes the state of each strategy's program, by the strategies' names."""
+    for place, (name, program) in enumerate(programs.items()):
+        state: dict[str, Any] = {"strategy": name, "program": type(program).__name__, "state": program.dump_state()}
+        with writing(folder.path):
+            (folder.programs / f"{place:02d}_{slug(name)}.json").write_text(
+                without_secrets(json.dumps(state, indent=1, default=str)), encoding="utf-8"
+            )
