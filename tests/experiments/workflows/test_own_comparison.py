@@ -82,9 +82,7 @@ def test_any_module_is_compared_and_an_ended_run_asks_nothing_again(lm: Any, tmp
     [
         lambda example, prediction: prediction.answer == example.answer,
         lambda example, prediction, trace: float(prediction.answer == example.answer),
-        lambda gold, pred, trace, pred_name, pred_trace: dspy.Prediction(
-            score=pred.answer == gold.answer, feedback="."
-        ),
+        lambda gold, pred, trace, pred_name, pred_trace: dspy.Prediction(score=right(gold, pred), feedback="."),
         lambda example, prediction: {"score": 1},
     ],
 )
@@ -109,7 +107,7 @@ def test_a_metric_that_raises_for_one_example_is_a_recorded_failure(lm: Any, tmp
     [
         ({"a": TwoSteps()}, ROWS, lambda e, p: "good", "the metric returned 'good', a str"),
         ({"a": TwoSteps()}, ROWS, lambda e, p: 85, r"scores lie in \[0, 1\]"),
-        ({"a": TwoSteps()}, [dspy.Example(question="1", answer="2")], right, r"example 0 does not say .* with_inputs"),
+        ({"a": TwoSteps()}, [dspy.Example(question="1", answer="2")], right, r"example 0 does not say .*with_inputs"),
         ({"a": TwoSteps()}, [], right, "there are no examples"),
         ([("a", TwoSteps()), ("a", TwoSteps())], ROWS, right, "two programs are called 'a'"),
         ({"a": TwoSteps}, ROWS, right, "an instance, not a class"),
