@@ -19,7 +19,7 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.programs.redaction import without_secrets_in
+from dspy_fusion.programs.redaction import without_secrets, without_secrets_in
 
 from ..plans.comparison_config import CompareConfig, parse_config, relevant_part
 from ..plans.typed_config import differences
