@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import dspy
-import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError, ScorerError
 
@@ -106,7 +106,7 @@ def _score(said: Any) -> float:
     score = said.get("score") if isinstance(said, dspy.Prediction | Mapping) else said
     if score is None:
         raise ScorerError("the metric returned None for this answer")
-    if not isinstance(score, int | float | np.number | np.bool_):
+    if not (isinstance(score, Real) or (type(score).__module__ == "numpy" and hasattr(score, "item"))):
         raise ConfigurationError(
             f"the metric returned {' '.join(repr(score).split())[:80]}, a {type(score).__name__}; it must return a"
             " bool, a number in [0, 1], or a dspy.Prediction with a score"
