@@ -30,14 +30,15 @@ def fused_by_field(program: Fusion, inputs: Mapping[str, Any], drawn: Drawn) -> 
     """Settles what can be settled, has the fusor write the open texts, and puts the answer together."""
     good = [candidate for candidate in drawn.candidates if candidate.ok]
     merging = _merging(program, good)
-    outputs = program.signature.output_fields
+    task = program.task_of(inputs, drawn.candidates)
+    outputs = task.output_fields
     names = [name for name in outputs if name != REASONING or len(outputs) == 1]
     values = {name: merging.merged(_values(good, name), outputs[name].annotation, name) for name in names}
     pool = drawn.pool(leaves=dict(merging.leaves), notes=_notes(merging))
     if not merging.open:
         leave_trace(good)
         pool = replace(pool, gated=f"{len(merging.leaves)} leaves were settled by vote", saved=pool.saved + 1)
-        return _answer(program, values, good, pool)
+        return _answer(task, values, good, pool)
     shown = [_view(values, candidate, merging.open) for candidate in program.order(inputs, good, 0)]
     (written,), cut = yield from fused(
         program,
@@ -47,7 +48,7 @@ def fused_by_field(program: Fusion, inputs: Mapping[str, Any], drawn: Drawn) -> 
         temperature=program.fusor_temperature,
         streams=True,
         told=_settled(values, merging.open),
-        task=program.signature,
+        task=task,
     )
     pool = replace(
         pool,
@@ -61,10 +62,10 @@ def fused_by_field(program: Fusion, inputs: Mapping[str, Any], drawn: Drawn) -> 
             raise FusorFailed(f"the fusor failed: {written.error}; on_fusor_failure='best' would take the middle texts")
         leave_trace(good)
         reason = f"the fusor failed: {written.error}; open texts are those most like the others"
-        return _answer(program, values, good, replace(pool, fallback=reason))
+        return _answer(task, values, good, replace(pool, fallback=reason))
     leave_trace([*good, written])
     lost = _take_over(values, written, merging.open)
-    return _answer(program, values, good, replace(pool, notes=(*pool.notes, *lost)))
+    return _answer(task, values, good, replace(pool, notes=(*pool.notes, *lost)))
 
 
 def checked_keys(keys: Mapping[str, str] | None, outputs: Sequence[str]) -> dict[str, str]:
@@ -74,7 +75,7 @@ def checked_keys(keys: Mapping[str, str] | None, outputs: Sequence[str]) -> dict
         ConfigurationError: a path does not begin with an output field.
     """
     for path in keys or {}:
-        if path.split(".")[0] not in outputs:
+        if outputs and path.split(".")[0] not in outputs:
             raise ConfigurationError(f"keys names {path!r}, which is no output of the task; it has {list(outputs)}")
     return dict(keys or {})
 
@@ -139,13 +140,15 @@ def _take_over(values: dict[str, Any], written: Candidate, paths: Sequence[str])
     return tuple(lost)
 
 
-def _answer(program: Fusion, values: Mapping[str, Any], good: Sequence[Candidate], pool: Pool) -> PooledPrediction:
-    answer = {name: values[name] for name in program.signature.output_fields if name in values}
-    if REASONING in program.signature.output_fields and REASONING not in answer:
+def _answer(
+    task: type[dspy.Signature], values: Mapping[str, Any], good: Sequence[Candidate], pool: Pool
+) -> PooledPrediction:
+    answer = {name: values[name] for name in task.output_fields if name in values}
+    if REASONING in task.output_fields and REASONING not in answer:
         said = [c.prediction for c in good if c.prediction is not None]
         likeness = [sum(resemblance(one.get(name), value) for name, value in answer.items()) for one in said]
         answer = {REASONING: said[likeness.index(max(likeness))].get(REASONING), **answer}
-    names = program.signature.output_fields
+    names = task.output_fields
     return PooledPrediction.of({name: answer[name] for name in names}, pool)
 
 

@@ -70,11 +70,6 @@ class Fusion(FusingProgram):
         super().__init__(program, instructions=instructions, compare=compare, **options)
         self.n, self.stopping = counted(n, max_n, stopping)
         self.check_quorum_fits(self.n.name, self.n.value)
-        if by_field and not self.signature.output_fields:
-            raise ConfigurationError(
-                f"by_field=True has to know the task's fields, which {type(program).__name__} does not say; pass"
-                " signature='inputs -> outputs' for the task as a whole"
-            )
         self.by_field = Hyperparameter("by_field", True, choices=(True, False)) if by_field else None
         if keys and not by_field:
             raise ConfigurationError(f"keys needs by_field=True, but got keys={keys!r} without it")
