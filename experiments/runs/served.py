@@ -22,10 +22,12 @@ from dspy_fusion.serving.endpoint.served_model import ServedModel
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.local import PREFIX as LOCAL_PREFIX
 
+from ..own_tasks.own_examples import is_own_data
 from ..plans.comparison_config import CompareConfig
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import load_task
+from ..tasks.named_objects import is_named
 from .tracking import connect, without_password
 
 _PROGRAM, _STUDY = "program.json", "tuning.json"  # as a study's folder and its MLflow run have them
@@ -135,6 +137,14 @@ def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is no study's: {type(error).__name__}: {error}") from error
     config = parse_tuning_config(table, where=str(path))
+    if named := next((text for text in (config.task, config.program.program) if is_named(text)), ""):
+        raise ConfigurationError(
+            f"{path} names {named}, which a study's folder may not have imported; say it yourself, with --factory"
+        )
+    if is_own_data(config.data):
+        raise ConfigurationError(
+            f"{path} is a study on rows of your own, {config.data}; name its program with --factory"
+        )
     task, first_n = load_task(config.task), config.program.n or _FIRST_N
     comparison = CompareConfig(
         config.task, (config.program,), pools=config.pools, n=first_n, temperature=config.temperature
