@@ -22,6 +22,8 @@ from dspy_fusion.programs.redaction import without_secrets
 
 from .identities import differing
 
+_BEGIN = b'{"about"'
+
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
@@ -66,6 +68,7 @@ class Collected:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _check_ours(path)
             self._file = JsonLines(path)
             self._open(json.loads(json.dumps(about)))
         except OSError as error:
@@ -169,6 +172,16 @@ def _count(key: str, future: Future[None], failures: Failures) -> None:
         failures.add(key, error)
     elif error is not None:
         raise error
+
+
+def _check_ours(path: Path) -> None:
+    """Refuses a file that begins otherwise than ours do, before a torn line of it is cut off."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        begin = file.read(len(_BEGIN))
+    if not _BEGIN.startswith(begin):
+        raise RecordError(f"{path} is no file of a fine-tuning: it begins with {begin!r}; choose another output folder")
 
 
 def _parsed(text: bytes, name: str, path: Path) -> Any:

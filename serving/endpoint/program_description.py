@@ -20,8 +20,7 @@ from dspy_fusion.programs.tasks.own_predict import OwnPredict
 from dspy_fusion.programs.tasks.signatures import signature_of
 
 from ..catalogue.models import ModelCatalogue
-from ..embedded.embedded_lm import PREFIX
-from ..embedded.embedded_model import SUFFIX
+from ..embedded import PREFIX, SUFFIX
 from .plain_options import HELP, checked_options, plain_options
 from .written_signature import constraints_of, read_signature, signature_text
 

@@ -167,7 +167,15 @@ TINY = {
         "examples": 4,
         "draws": 1,
         "keep": 1,
-        "training": {"lora": False, "batch_size": 4, "micro_batch": 4, "log_every": 1, "threads": 1, "device": "cpu"},
+        "training": {
+            "lora": False,
+            "batch_size": 4,
+            "micro_batch": 4,
+            "log_every": 1,
+            "threads": 1,
+            "device": "cpu",
+            "warmup": 0,
+        },
     },
     "synthesize": {"shard_rows": 2},
 }
