@@ -48,7 +48,7 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 """
 MISSING = [
     ("from dspy_fusion import OptunaTuner", "OptunaTuner needs optuna", "optimizers"),
-    ("from dspy_fusion.optimizers import SearchSpace", "", ""),
+    ("from dspy_fusion.optimizers import SearchSpace", "SearchSpace needs optuna", "optimizers"),
     ("from dspy_fusion import AggregationFineTuning", "AggregationFineTuning needs numpy", "finetune"),
     ("from dspy_fusion.optimizers.finetuning import SampledProposals", "", ""),
     ("from dspy_fusion import embedded_lm", "embedded_lm needs numpy", "serving"),
@@ -56,7 +56,7 @@ MISSING = [
     ("from dspy_fusion.serving.endpoint import create_app", "create_app needs fastapi", "serve"),
     ("from dspy_fusion.serving.endpoint import endpoint_server", "endpoint_server needs ", "serve"),
     ("import dspy_fusion; dspy_fusion.load_models().lm('embedded/plus')", "embedded_lm needs numpy", "serving"),
-    ("from dspy_fusion.experiments import Comparison", "Comparison needs rich", "experiments"),
+    ("from dspy_fusion.experiments import Comparison", "Comparison needs numpy", "experiments"),
     ("from dspy_fusion import Fusion, BestOfN, Vote, LMJudge, CandidateBank, load_models, save_program", "", ""),
     ("import dspy_fusion.optimizers, dspy_fusion.optimizers.finetuning, dspy_fusion.experiments", "", ""),
     ("import dspy_fusion.serving, dspy_fusion.serving.embedded, dspy_fusion.serving.endpoint", "", ""),
