@@ -169,6 +169,7 @@ def random(surface: Surface, seed: int) -> optuna.samplers.BaseSampler:
 
 ARMS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "the tuner": (sampled(structured()), {}),
+    "the tuner, racing error .1": (sampled(structured()), {"error": 0.1}),
     "one at a time": (one_at_a_time, {}),
     "random, raced": (sampled(random), {}),
     "TPE, raced": (sampled(tpe), {}),
@@ -215,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=40, help="at most")
-    parser.add_argument("--requests", type=int, default=10_000, help="of each study, at most")
+    parser.add_argument("--requests", type=int, default=15_000, help="of each study, at most")
     parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()

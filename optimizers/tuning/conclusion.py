@@ -9,9 +9,11 @@ import dspy
 from .. import bootstrap as intervals
 from ..bootstrap import Interval
 from .budget import BudgetSpent
+from .constraints import Constraint, meets, misses
 from .instruction_proposals import InstructionProposer
 from .report_text import enough_examples
 from .search_space import SearchSpace, setting_digest
+from .study import DIGEST
 from .study_store import Outcome
 from .tuning_report import TrialReport, TuningReport
 from .tuning_run import TuningRun
@@ -28,7 +30,8 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
     reports = run.reports()
     known = run.of_trials.outcomes(setting_digest(run.program))
     baseline, cost = intervals.of_mean([outcome.score for outcome in known]), _mean_cost(known)
-    best = choose(reports, baseline.mean, cost, tolerance)
+    limits = run.constraints
+    best = choose(reports, baseline.mean, cost, tolerance, limits)
     made = run.space.apply(run.program, best.setting) if best else run.program.deepcopy()
     after = _after(run, made) if best else None
     gain = _gain(after, run.before)
@@ -36,9 +39,8 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         _mean_cost(run.before or known),
         _mean_cost(after) if after else (best.cost if best else cost),
     )
-    keeps = best is not None and (
-        gain is None or gain.mean > 0 or (gain.mean >= -tolerance and cost_after < cost_before)
-    )
+    holds = gain is None or gain.mean > 0 or (gain.mean >= -tolerance and cost_after < cost_before)
+    keeps = best is not None and (holds or not meets(limits, baseline.mean, cost))
     totals = run.store.totals()
     report = TuningReport(
         study=run.store.study,
@@ -56,7 +58,7 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         spent=totals.spent,
         replayed=totals.replayed,
         spent_cost=totals.cost,
-        verdict=_verdict(best, keeps, gain),
+        verdict=_unmet(reports, baseline.mean, cost, limits) or _verdict(best, keeps, gain),
         notes=(
             *run.notes,
             *_untaken(run.space),
@@ -72,11 +74,18 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
     return result
 
 
-def choose(reports: Sequence[TrialReport], quality: float, cost: float, tolerance: float) -> TrialReport | None:
-    """The cheapest whole trial within ``tolerance`` of the best,
-    or None where that is the baseline of this quality and cost.
+def choose(
+    reports: Sequence[TrialReport],
+    quality: float,
+    cost: float,
+    tolerance: float,
+    constraints: Sequence[Constraint] = (),
+) -> TrialReport | None:
+    """The cheapest whole trial within ``tolerance`` of the best that meets the constraints,
+    or None where that is the baseline of this quality and cost, or nothing.
     """
-    whole = [r for r in reports if r.state == "whole" and r.quality is not None]
+    whole = [r for r in reports if r.state == "whole" and r.quality and meets(constraints, r.quality.mean, r.cost)]
+    quality = quality if meets(constraints, quality, cost) else float("-inf")
     top = max([quality, *(r.quality.mean for r in whole if r.quality)])
     near = [r for r in whole if r.quality and r.quality.mean >= top - tolerance]
     best = min(near, key=lambda r: (r.cost, -(r.quality.mean if r.quality else 0.0), r.number), default=None)
@@ -130,10 +139,21 @@ def _verdict(best: TrialReport | None, keeps: bool, gain: Interval | None) -> st
     return f"no clear difference on unseen examples ({gain}); the best trial is returned"
 
 
+def _unmet(
+    reports: Sequence[TrialReport], quality: float, cost: float, constraints: Sequence[Constraint]
+) -> str | None:
+    whole = [(f"trial {r.number}", r.quality.mean, r.cost) for r in reports if r.state == "whole" and r.quality]
+    programs = [("the program as it was", quality, cost), *whole]
+    if any(meets(constraints, quality, cost) for _, quality, cost in programs):
+        return None
+    return f"nothing meets the constraints ({misses(constraints, programs)}): the program is returned as it was"
+
+
 def _alike(run: TuningRun, reports: Sequence[TrialReport]) -> int | None:
     """The cheapest whole trial that is not told apart from the best."""
     whole = sorted((r for r in reports if r.state == "whole" and r.quality), key=lambda report: report.cost)
-    scores = {r.number: [outcome.score for outcome in run.outcomes_of(r.number)] for r in whole}
+    digests = {trial.number: trial.user_attrs[DIGEST] for trial in run.study.look() if DIGEST in trial.user_attrs}
+    scores = {r.number: [outcome.score for outcome in run.of_trials.outcomes(digests[r.number])] for r in whole}
     best = max(whole, key=lambda report: (report.quality.mean if report.quality else 0.0, -report.cost), default=None)
     if best is None:
         return None

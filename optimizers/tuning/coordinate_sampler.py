@@ -58,7 +58,7 @@ class CoordinateSampler(optuna.samplers.BaseSampler):
         trials: int = 40,
         examples: int = 100,
         texts: float = 0.5,
-        elsewhere: float = 0.1,
+        elsewhere: float = 0.2,
         levels: int = 1,
         seed: int = 0,
     ) -> None:

@@ -19,6 +19,7 @@ from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
+from .constraints import read_constraints
 from .coordinate_sampler import CoordinateSampler
 from .effort import Auto, chosen_effort
 from .instruction_proposals import InstructionProposer
@@ -65,8 +66,8 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         reflect_every: after how many trials to rewrite the best instruction in view of its failures; 0 for never.
         objectives: ``("quality", "cost")``, or ``("quality",)`` to search for quality alone.
         tolerance: how much quality to give up for a lower cost: of the trials within it of the best, the cheapest is
-            chosen. A trial that costs as much as another must promise to be better by it, and one that costs less to be
-            worse by no more; without a tolerance, every trade-off between the two is of interest.
+            chosen, and one that costs less is raced on while it may be within it. At 0, cost only breaks ties.
+        constraints: what a returned program meets on the trials' examples: ``"quality >= 0.8"``, ``"cost <= 500"``.
         price: what an answer costs; by default its tokens.
         budget: hard limits; ``Budget()`` for none.
         sampler: any Optuna sampler; by default a :class:`CoordinateSampler` with this seed.
@@ -78,9 +79,8 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
-        failure_score: of an example on which a program fails, or the metric raises.
-        max_errors: on which share of the examples the metric may raise, such as a judge that is rate-limited, before
-            the trial is taken for failed; each is recorded. In [0, 1).
+        failure_score: of an example on which a program fails or the metric raises.
+        max_errors: on which share of the examples a metric may raise before the trial counts as failed, in [0, 1).
         seed: of the sampler and of the examples' order.
         on_progress: called after each trial.
 
@@ -118,6 +118,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         reflect_every: int | None = None,
         objectives: tuple[Literal["quality", "cost"], ...] = ("quality", "cost"),
         tolerance: float = 0.0,
+        constraints: Sequence[str] = (),
         price: Price = tokens,
         budget: Budget | None = None,
         sampler: optuna.samplers.BaseSampler | None = None,
@@ -160,8 +161,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         self.sampler, self.racing_error, self.bank = sampler, effort.racing_error, bank
         self.tune_task, self.exclude, self.holdout = tune_task, exclude, effort.holdout
         self.num_threads, self.failure_score, self.seed = num_threads, failure_score, seed
-        self.on_progress = on_progress or (lambda progress: None)
+        self.constraints, self.on_progress = read_constraints(constraints), on_progress or (lambda progress: None)
 
+    @quiet_optuna()
     def compile(
         self,
         student: dspy.Module,
@@ -191,11 +193,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
         check_given(student, [*examples, *(unseen or ())])
         scored_on, held_out = split(examples, unseen, holdout=self.holdout, seed=self.seed)
-        with quiet_optuna():
-            run = self._run(student, scored_on, held_out)
+        run = self._run(student, scored_on, held_out)
         try:
-            with quiet_optuna():
-                run.run()
+            run.run()
             run.ledger.set_aside(Usage(), 0.0)
             with run.store.workers.at_work(), run.store.workers.turn():
                 return conclude(run, storage=without_password(self.storage), tolerance=self.tolerance)
@@ -212,9 +212,8 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]
     ) -> TuningRun:
         space = space_of(student, self.instructions, self.demos, self.tune_task, self.exclude, self.proposer is None)
-        url = with_driver(self.storage)
         check_sampler(self.sampler, space, ["maximize", "minimize"][: len(self.objectives)])
-        name = self.study or study_name(student, space, scored_on)
+        url, name = with_driver(self.storage), self.study or study_name(student, space, scored_on)
         begun = Begun(space.describe(), setting_digest(student), tuple(map(example_digest, scored_on)))
         store = StudyStore(url, name)
         study = open_study(url, name, begun=begun, objectives=len(self.objectives))
@@ -245,6 +244,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             tolerance=self.tolerance,
             reflect_every=self.reflect_every,
             on_progress=self.on_progress,
+            constraints=self.constraints,
             notes=[self.effort] if self.effort else [],
         )
 

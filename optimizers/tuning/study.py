@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -162,9 +162,16 @@ def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
-def tell_whole(study: TunedStudy, trial: FrozenTrial, quality: float, cost: float) -> bool:
-    """Ends a trial that was scored on all examples; False where another worker took it for dead and has ended it."""
-    return study.end(trial, create_trial(state=TrialState.COMPLETE, values=[quality, cost][: len(study.directions)]))
+def tell_whole(
+    study: TunedStudy, trial: FrozenTrial, quality: float, cost: float, limits: Mapping[str, float] | None = None
+) -> bool:
+    """Ends a trial that was scored on all examples, with how far it is beyond each limit; False where another worker
+    took it for dead and has ended it.
+    """
+    values = [quality, cost][: len(study.directions)]
+    return study.end(
+        trial, create_trial(state=TrialState.COMPLETE, values=values, constraints=dict(limits) if limits else None)
+    )
 
 
 def tell_dropped(

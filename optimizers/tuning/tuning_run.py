@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from dspy_fusion.programs import ConfigurationError, Usage
 
 from .budget import BudgetSpent, Ledger
+from .constraints import Constraint
 from .metric import MetricError
 from .objective import Objective
 from .prompt_writing import PromptWriter
@@ -59,6 +60,7 @@ class TuningRun:
         tolerance: how much more quality a dearer trial has to promise.
         reflect_every: after how many trials to reflect; 0 for never.
         on_progress: called after each trial.
+        constraints: what a program that is returned has to meet.
         before: the program as it is on the held-out examples, once that is known.
         notes: what the reader of the report should know.
     """
@@ -78,6 +80,7 @@ class TuningRun:
     tolerance: float
     reflect_every: int
     on_progress: Callable[[Progress], None]
+    constraints: Sequence[Constraint] = ()
     before: list[Outcome] | None = None
     notes: list[str] = field(default_factory=list)
     _ended: list[FrozenTrial] = field(default_factory=list)  # whole trials, when the present one began
@@ -114,12 +117,6 @@ class TuningRun:
     def reports(self) -> list[TrialReport]:
         """All trials that ran to an end of their own."""
         return [self.of_trials.of(trial) for trial in finished(self.study.look())]
-
-    def outcomes_of(self, number: int) -> list[Outcome]:
-        """What a trial's program did on the trials' examples."""
-        return next(
-            self.of_trials.outcomes(trial.user_attrs[DIGEST]) for trial in self.study.look() if trial.number == number
-        )
 
     def _begin(self) -> None:
         """What one worker does and all others find done: leftovers, baseline, first texts, first trial's point."""
@@ -238,7 +235,8 @@ class TuningRun:
                 break
         self.objective.keep(digest)
         if behind is None:
-            return tell_whole(self.study, trial, *means(outcomes))
+            limits = {str(limit): limit.missed(*means(outcomes)) for limit in self.constraints}
+            return tell_whole(self.study, trial, *means(outcomes), limits)
         return tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
 
     def _reflect(self, done: int) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,24 @@ def test_a_trial_that_costs_less_and_is_not_told_apart_is_named(tmp_path: Path) 
     assert by_number[report.chosen].setting["n"] >= 3
     assert by_number[report.alike].setting["n"] < 3
     assert f"cheapest trial not told apart from the best: trial {report.alike}" in str(report)
+
+
+def test_what_is_returned_meets_the_constraints(tuned: Any, tmp_path: Path) -> None:
+    dear = next(t for t in tuned.tuning_report.trials if t.number == tuned.tuning_report.chosen)
+    limit = f"cost <= {dear.cost - 1}"
+    cheap = tuner(tmp_path, trials=12, constraints=[limit]).compile(program(), valset=EXAMPLES).tuning_report
+    chosen = [trial for trial in cheap.trials if trial.number == cheap.chosen]
+    assert all(trial.cost <= dear.cost - 1 for trial in chosen)
+
+
+def test_constraints_that_nothing_meets_return_the_program_as_it_was(tmp_path: Path) -> None:
+    student = program()
+    wanted = ["quality >= 0.1", "cost <= -1"]
+    made = tuner(tmp_path, trials=3, constraints=wanted).compile(student, valset=EXAMPLES)
+    assert made.dump_state() == student.dump_state()
+    assert made.tuning_report.chosen is None
+    assert "nothing meets the constraints" in made.tuning_report.verdict
+    assert re.search(r"cost <= -1 missed by [\d.]+ \((trial \d|the program as it was)\)", made.tuning_report.verdict)
 
 
 def test_optunas_own_log_stays_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
