@@ -21,8 +21,8 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from dspy_fusion.optimizers.tuning.coordinate_sampler import CoordinateSampler
 from dspy_fusion.optimizers.tuning.racing import Race, looks
+from dspy_fusion.optimizers.tuning.search.coordinate_sampler import CoordinateSampler
 from dspy_fusion.optimizers.tuning.study_store import Outcome
 
 from .surfaces import INSTRUCTION, LEVELS, Surface, families

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
         gpu_seconds as gpu_seconds,
         tokens as tokens,
     )
-    from .tuning.coordinate_sampler import CoordinateSampler as CoordinateSampler
     from .tuning.instruction_proposals import InstructionProposer as InstructionProposer
     from .tuning.metric import MetricError as MetricError
     from .tuning.optuna_tuner import OptunaTuner as OptunaTuner
+    from .tuning.search.coordinate_sampler import CoordinateSampler as CoordinateSampler
     from .tuning.search_space import Dimension as Dimension, SearchSpace as SearchSpace
     from .tuning.tuning_report import Progress as Progress, TrialReport as TrialReport, TuningReport as TuningReport
 else:
@@ -31,7 +31,7 @@ else:
             ".tuning.budget": (
                 "Budget", "BudgetSpent", "Price", "Spend", "calls", "dollars", "gpu_seconds", "tokens",
             ),
-            ".tuning.coordinate_sampler": ("CoordinateSampler",),
+            ".tuning.search.coordinate_sampler": ("CoordinateSampler",),
             ".tuning.instruction_proposals": ("InstructionProposer",),
             ".tuning.metric": ("MetricError",),
             ".tuning.optuna_tuner": ("OptunaTuner",),

@@ -7,12 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import dspy
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 
 from dspy_fusion.programs import ConfigurationError, Hyperparameter
 from dspy_fusion.programs.calls.refused_options import refuses
@@ -71,14 +65,6 @@ class Dimension:
         if self.kind == "choice":
             return trial.suggest_categorical(self.name, self.choices)
         return trial.suggest_int(self.name, 0, length - 1)
-
-    def distribution(self, length: int) -> BaseDistribution:
-        """What :meth:`suggest` has Optuna draw from."""
-        if self.kind == "choice":
-            return CategoricalDistribution(self.choices)
-        if self.kind == "float":
-            return FloatDistribution(self.low, self.high, step=self.step)
-        return IntDistribution(int(self.low), int(self.high) if self.kind == "int" else max(0, length - 1))
 
     def nearest(self, value: Any) -> Any:
         """The searched value that is nearest to another."""

@@ -20,15 +20,15 @@ from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
 from .constraints import read_constraints
-from .coordinate_sampler import CoordinateSampler
 from .effort import Auto, chosen_effort
 from .instruction_proposals import InstructionProposer
 from .metric import Metric
 from .objective import Objective, example_digest
 from .prompt_writing import PromptWriter
 from .sampler_check import check_sampler, quiet_optuna
+from .search.coordinate_sampler import CoordinateSampler
 from .search_space import setting_digest
-from .study import open_study
+from .study import distributions, open_study
 from .study_begun import Begun, study_name
 from .study_store import StudyStore
 from .tuner_arguments import (
@@ -252,7 +252,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         """Not one for the whole run, so that a killed run goes on with the very trials that it would have had."""
         return self.sampler or CoordinateSampler(
             start=run.space.read(run.program),
-            space=run.space.distributions(),
+            space=distributions(run.space),
             unordered=run.space.unordered,
             trials=self.trials,
             examples=len(run.examples),

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import dspy
-from optuna.distributions import BaseDistribution
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
 from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
@@ -119,10 +118,6 @@ class SearchSpace:
     def suggest(self, trial: Suggests) -> dict[str, Any]:
         """Has a trial choose a point."""
         return {dimension.name: dimension.suggest(trial, self.length(dimension)) for dimension in self.dimensions}
-
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """What Optuna draws from, by name, with the texts as they are now."""
-        return {dimension.name: dimension.distribution(self.length(dimension)) for dimension in self.dimensions}
 
     @property
     def unordered(self) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from typing import Any
 
 import dspy
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
-from .past_trials import CAUSE, DROPPED, STEP
+from .dimensions import Dimension
+from .search.past_trials import CAUSE, DROPPED, STEP
 from .search_space import SearchSpace, setting_digest
 from .study_begun import Begun, check_begun
 from .workers import Workers
@@ -131,6 +133,19 @@ def ask(study: TunedStudy, space: SearchSpace, program: dspy.Module, *, worker: 
     asked.set_user_attr(DIGEST, setting_digest(made))
     (own,) = (trial for trial in study.look() if trial.number == asked.number)
     return own, made
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """What Optuna draws from when a trial suggests a point of the space, by name, with the texts as they are now."""
+    return {dimension.name: _distribution(dimension, space.length(dimension)) for dimension in space.dimensions}
+
+
+def _distribution(dimension: Dimension, length: int) -> BaseDistribution:
+    if dimension.kind == "choice":
+        return CategoricalDistribution(dimension.choices)
+    if dimension.kind == "float":
+        return FloatDistribution(dimension.low, dimension.high, step=dimension.step)
+    return IntDistribution(int(dimension.low), int(dimension.high) if dimension.kind == "int" else max(0, length - 1))
 
 
 def take_up_leftovers(study: TunedStudy, trials: Sequence[FrozenTrial], workers: Workers) -> int:

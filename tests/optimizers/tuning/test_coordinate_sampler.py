@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 
 from dspy_fusion.optimizers import CoordinateSampler
-from dspy_fusion.optimizers.tuning.surrogate import Surrogate
+from dspy_fusion.optimizers.tuning.search.surrogate import Surrogate
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 START = {"n": 2, "heat": 0.9, "text": "own"}
