@@ -48,7 +48,7 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 """
 MISSING = [
     ("from dspy_fusion import OptunaTuner", "OptunaTuner needs optuna", "optimizers"),
-    ("from dspy_fusion.optimizers import SearchSpace", "SearchSpace needs optuna", "optimizers"),
+    ("from dspy_fusion.optimizers import SearchSpace", "", ""),
     ("from dspy_fusion import AggregationFineTuning", "AggregationFineTuning needs numpy", "finetune"),
     ("from dspy_fusion.optimizers.finetuning import SampledProposals", "", ""),
     ("from dspy_fusion import embedded_lm", "embedded_lm needs numpy", "serving"),

@@ -111,8 +111,9 @@ def _score(said: Any) -> float:
             f"the metric returned {' '.join(repr(score).split())[:80]}, a {type(score).__name__}; it must return a"
             " bool, a number in [0, 1], or a dspy.Prediction with a score"
         )
-    if not math.isfinite(score):
+    number = float(score)
+    if not math.isfinite(number):
         raise ScorerError(f"the metric returned {score} for this answer")
-    if not 0 <= score <= 1:
-        raise ConfigurationError(f"the metric returned {score:g}; scores lie in [0, 1], so divide by the highest one")
-    return float(score)
+    if not 0 <= number <= 1:
+        raise ConfigurationError(f"the metric returned {number:g}; scores lie in [0, 1], so divide by the highest one")
+    return number

@@ -99,7 +99,8 @@ def with_models(served: ServedProgram, catalogue: ModelCatalogue, *, lm: str = "
     if fusor_lm and not isinstance(program, FusingProgram):
         raise ConfigurationError(f"--fusor-lm {fusor_lm}: the program is a {type(program).__name__}, without a fusor")
     if lm:
-        program.lms = [catalogue.lm(lm)]
+        models: list[dspy.BaseLM] = [catalogue.lm(lm)]
+        program.lms = models
     if isinstance(program, FusingProgram) and (fusor_lm or (lm and program.fusor_lm is None)):
         program.fusor_lm = catalogue.lm(fusor_lm or lm)
     has_own = program.lms or any(predictor.lm is not None for predictor in program.program.predictors())

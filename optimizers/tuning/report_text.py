@@ -71,7 +71,7 @@ def _changes(report: TuningReport) -> Iterator[str]:
 
 def _diff(before: str, after: str) -> Iterator[str]:
     sentences = [text.replace("\n", " ").replace(". ", ".\n").splitlines() for text in (before, after)]
-    yield from (f"  {line}" for line in difflib.ndiff(*sentences) if line[0] in "+-")
+    yield from (f"  {line}" for line in difflib.ndiff(sentences[0], sentences[1]) if line[0] in "+-")
 
 
 def _trials(report: TuningReport) -> str:
