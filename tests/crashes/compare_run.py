@@ -66,7 +66,8 @@ options = { depth = 2 }
 
 def write_models(folder: Path, server: AnsweringServer) -> None:
     tables = (
-        f'[{name}]\nmodel = "openai/{name}"\naddress = "{server.address}"\nengine = "native"\n' for name in MODELS
+        f'[{name}]\noverride = true\nmodel = "openai/{name}"\naddress = "{server.address}"\nengine = "native"\n'
+        for name in MODELS
     )
     (folder / "models.toml").write_text("".join(tables))
 

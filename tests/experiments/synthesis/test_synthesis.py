@@ -65,12 +65,19 @@ def test_a_finished_synthesis_makes_no_call_and_goes_on_with_more_rows(scene: An
     assert len(scene.requests) == 9
 
 
-def test_rows_with_a_failure_are_made_again_on_demand(scene: Any, fails: Any) -> None:
-    undisturbed = scene.run("whole")
+def test_rows_with_a_failure_are_made_again_on_demand(scene: Any, fails: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One model all along, which the environment breaks: another model would be another synthesis."""
     working = scene.catalogue.entries["two"].answer
-    scene.answers("two", lambda request: fails(request) if "prompt 2" in str(request.messages) else working(request))
+
+    def answer(request: Any) -> Any:
+        broken = "BROKEN" in os.environ and "prompt 2" in str(request.messages)
+        return fails(request) if broken else working(request)
+
+    scene.answers("two", answer)
+    undisturbed = scene.run("whole")
+    monkeypatch.setenv("BROKEN", "yes")
     assert [row.index for row in scene.run() if row.failures] == [2]
-    scene.answers("two", working)
+    monkeypatch.delenv("BROKEN")
     scene.requests.clear()
     assert scene.run(retry_failed=True) == undisturbed
     assert {request.messages[-1].text for _, request in scene.requests} == {"prompt 2"}
