@@ -53,6 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: AnsweringServer, st
     return made
 
 
+APART = ("run.json", "mlflow.json", "outbox.jsonl")  # what says when a run was, or which one it is for MLflow
+
+
 def files_of(folder: Path) -> dict[str, str]:
     """What lies in a folder when all is done, but for the lock, when it was begun, and the index,
     whose layout depends on its past.
@@ -60,7 +63,7 @@ def files_of(folder: Path) -> dict[str, str]:
     kept = [
         path
         for path in folder.iterdir()
-        if path.is_file() and path.suffix in (".jsonl", ".json") and path.name != "run.json"
+        if path.is_file() and path.suffix in (".jsonl", ".json") and path.name not in APART
     ]
     return {path.name: path.read_text() for path in kept}
 
