@@ -65,12 +65,16 @@ def command(tmp_path: Path, *arguments: str) -> int:
     return main(["analyse", "perplexity", "--base", "embedded/sft", "--out", str(tmp_path / "out"), *arguments])
 
 
-def test_the_command_makes_targets_as_training_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_makes_targets_as_training_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     pool = ["--teachers", "embedded/plus,embedded/minus", "--references", "embedded/aft", "--draws", "2", "--keep", "2"]
     assert command(tmp_path, "--task", "worksheets", "--examples", "3", *pool) == 0
     shown = capsys.readouterr().out
     kinds = ("SFT", "AFT", "AFT, proposals removed", "pseudo-aggregation")
-    assert all(f"{kind}, {policy}" in shown for kind in kinds for policy in ("on-policy", "off-policy"))
+    wanted = {f"{kind}, {policy}" for kind in kinds for policy in ("on-policy", "off-policy")}
+    assert {name for name in wanted if name not in shown} == set(), shown
 
 
 def test_the_command_reads_training_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
