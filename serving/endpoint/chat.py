@@ -15,7 +15,6 @@ from .error_responses import ApiError, bad_request
 
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs")
 """What a model may honour, apart from ``n``, ``stop`` and ``stream``, which all do."""
-
 _LONGEST_STOP, _MOST_STOPS = 1000, 16
 # Allowed with these values only, which change nothing; false, [] and {} change nothing in any field.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
