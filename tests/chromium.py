@@ -45,7 +45,7 @@ class Page:
         self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False, fragment: str = ""
     ) -> None:
         self.problems: list[str] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="chromium")
+        self._folder = tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True)
         (ours_in, self._out), (self._in, ours_out) = os.pipe(), os.pipe()
         flags = [*_FLAGS, f"--user-data-dir={self._folder.name}"]
         self._browser = subprocess.Popen(

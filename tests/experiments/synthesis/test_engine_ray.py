@@ -57,7 +57,7 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
     try:
         import ray  # noqa: F401
     except ImportError:
-        with pytest.raises(ConfigurationError, match=r"--engine ray needs Ray: pip install 'dspy-fusion\[ray\]'"):
+        with pytest.raises(ConfigurationError, match=r"--engine ray needs ray: pip install 'dspy-fusion\[ray\]'"):
             synthesis(tmp_path)
     else:
         pytest.skip("Ray is installed")

@@ -68,7 +68,7 @@ def test_what_is_proposed_follows_from_the_trials_alone() -> None:
 
 def test_what_a_constraint_forbids_is_never_the_incumbent() -> None:
     made = optuna.create_study(direction="maximize", sampler=CoordinateSampler(start=START, trials=20))
-    for _ in range(7):
+    for _ in range(9):
         trial = made.ask()
         value = worth(trial)
         trial.set_constraint("none of that", 1.0 if trial.params["text"] == "good" else -1.0)
