@@ -11,7 +11,8 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..plans.command_options import add_options, given_options
 from ..runs.tuning_config import TuningConfig, read_tuning_config
-from ..workflows.tuning_workflow import tune, work
+from ..workflows.study_workers import work
+from ..workflows.tuning_workflow import tune
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

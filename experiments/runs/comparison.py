@@ -34,7 +34,8 @@ from ..tasks import Task
 from ..tasks.loading import examples_digest
 from .judge_models import Models, check_scorers, graded_task, metric_judge
 from .measure import measure
-from .run_folder import RunFolder, default_folder, keep_states, open_run, writing
+from .run_file import writing
+from .run_folder import RunFolder, default_folder, keep_states, open_run
 
 _FAILURES_TO_GIVE_UP = 12
 _SET_ASIDE_LISTED = 20

@@ -1,33 +1,27 @@
-"""The folder of a run: its configuration, records, bank, figures and page,
-and the check that only the same run is continued in it.
-"""
+"""The folder of a run: where its files lie, how a comparison's is begun or continued, and how it is read back."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.programs.redaction import without_secrets, without_secrets_in
+from dspy_fusion.programs.redaction import without_secrets
 
 from ..plans.comparison_config import CompareConfig, parse_config, relevant_part
 from ..plans.typed_config import differences
 from ..presentation.text_table import slug
 from ..records.record import Record
 from ..records.record_file import read_records
+from .run_file import opening, read_about, refuse_other, write_first, writing
 
-_PACKAGES = ("dspy-fusion", "dspy", "numpy", "scipy")
+_KEYS = ("digest", "config", "models")
 
 
 @dataclass(frozen=True)
@@ -120,31 +114,12 @@ def open_run(
     """
     folder = RunFolder(path)
     now = {"digest": config.digest, "config": config.kept, "models": models, "examples": dict(examples or {})}
-    try:
-        for made in (path, folder.plots, folder.programs):
-            made.mkdir(parents=True, exist_ok=True)
+    with opening(path, folder.plots, folder.programs):
         if folder.about.exists():
             _check_same(folder, now | {"relevant": config.relevant})
         else:
-            write_whole(
-                folder.about,
-                now | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()},
-            )
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
-        ) from error
+            write_first(folder.about, now)
     return folder
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Has a full disk or a folder that may not be written end the block with a ``RecordError`` of one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error.strerror or error}; what was completed before is safe, and the same command goes on with it"
-        raise RecordError(f"cannot write to the folder {path}: {reason}") from error
 
 
 def read_run(path: Path) -> Run:
@@ -154,7 +129,7 @@ def read_run(path: Path) -> Run:
         RecordError: the folder holds no run, or one that cannot be read.
     """
     folder = RunFolder(path)
-    about = _read_about(folder)
+    about = read_about(folder.about, _KEYS)
     table = {key: value for key, value in about["config"].items() if key != "strategies"}
     try:
         config = parse_config({**table, "strategy": about["config"]["strategies"]}, where=str(folder.about))
@@ -163,19 +138,8 @@ def read_run(path: Path) -> Run:
     return Run(folder, config, read_records(folder.records) if folder.records.exists() else (), about)
 
 
-def environment() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "cpus": str(os.cpu_count())}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def _check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
-    before = _read_about(folder)
+    before = read_about(folder.about, _KEYS)
     models = json.loads(json.dumps(now["models"]))
     asked = {"examples": before.get("examples", {}).get("digest")}, {"examples": now["examples"].get("digest")}
     other_examples = differences(*asked) if all(part["examples"] for part in asked) else []
@@ -183,30 +147,7 @@ def _check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
         return
     relevant = relevant_part(before["config"], now["relevant"])
     changed = differences(relevant | {"models": before["models"]}, now["relevant"] | {"models": models})
-    changed += other_examples
-    listed = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")
-    raise RecordError(
-        f"{folder.path} holds another run ({listed}); choose another folder with --out, or go back to its configuration"
-    )
-
-
-def _read_about(folder: RunFolder) -> dict[str, Any]:
-    try:
-        about = json.loads(folder.about.read_text(encoding="utf-8"))
-        if not {"digest", "config", "models"} <= about.keys():
-            raise ValueError("it lacks the configuration")
-        return about
-    except OSError as error:
-        raise RecordError(f"{folder.path} holds no run: {folder.about.name}: {error.strerror}") from error
-    except (ValueError, AttributeError) as error:
-        raise RecordError(f"{folder.about} cannot be read: {error}") from error
-
-
-def write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes beside the target first, so that a kill never leaves half a file."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
+    refuse_other(folder.path, changed + other_examples)
 
 
 def keep_states(folder: RunFolder, programs: Mapping[str, dspy.Module]) -> None:

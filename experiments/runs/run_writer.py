@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..records.outbox import Outbox, Told, as_told
-from .run_folder import RunFolder, write_whole
+from .run_file import write_whole
+from .run_folder import RunFolder
 from .tracking import connect, experiment_id, without_password
 
 if TYPE_CHECKING:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspy_fusion.programs.errors import ConfigurationError, RecordError
-
+from .run_file import opening, read_about, write_whole
+from .run_folder import RunFolder
 from .tuning_config import TuningConfig
+
+_KEYS = ("config", "study", "experiment", "tracking_uri")
 
 
 @dataclass(frozen=True)
-class TuningFolder:
+class TuningFolder(RunFolder):
     """Where the files of a study lie."""
-
-    path: Path
 
     @property
     def about(self) -> Path:
@@ -30,11 +29,6 @@ class TuningFolder:
         return f"sqlite:///{(self.path / 'tuning.db').resolve()}"
 
     @property
-    def outbox(self) -> Path:
-        """One line for each trial that is to be tracked."""
-        return self.path / "outbox.jsonl"
-
-    @property
     def report(self) -> Path:
         """The tuning report."""
         return self.path / "tuning_report.json"
@@ -44,11 +38,6 @@ class TuningFolder:
         """The state of the program that the study returned."""
         return self.path / "program.json"
 
-    @property
-    def plots(self) -> Path:
-        """The figures, each with its data beside it."""
-        return self.path / "plots"
-
 
 def open_tuning_folder(path: Path, config: TuningConfig, about: Mapping[str, Any]) -> TuningFolder:
     """Makes the folder of a study, or goes on with the one that is there.
@@ -57,26 +46,11 @@ def open_tuning_folder(path: Path, config: TuningConfig, about: Mapping[str, Any
         ConfigurationError: the folder cannot be made or written.
     """
     folder = TuningFolder(path)
-    try:
-        folder.plots.mkdir(parents=True, exist_ok=True)
-        partial = folder.about.with_suffix(".partial")
-        partial.write_text(json.dumps({"config": config.kept, **about}, indent=1, ensure_ascii=False), encoding="utf-8")
-        partial.replace(folder.about)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
-        ) from error
+    with opening(path, folder.plots):
+        write_whole(folder.about, {"config": config.kept, **about})
     return folder
 
 
-def read_about(folder: TuningFolder) -> dict[str, Any]:
+def read_study(folder: TuningFolder) -> dict[str, Any]:
     """What :func:`open_tuning_folder` wrote; raises ``RecordError`` where the folder holds no study."""
-    try:
-        about = json.loads(folder.about.read_text(encoding="utf-8"))
-        if not {"config", "study", "experiment", "tracking_uri"} <= about.keys():
-            raise ValueError("it lacks the configuration")
-        return about
-    except OSError as error:
-        raise RecordError(f"{folder.path} holds no study: {folder.about.name}: {error.strerror}") from error
-    except (ValueError, AttributeError) as error:
-        raise RecordError(f"{folder.about} cannot be read: {error}") from error
+    return read_about(folder.about, _KEYS, "study")

@@ -12,9 +12,10 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from ..runs.run_file import write_whole
 from .dataset_card import UNKNOWN, card, llama_factory_entry
 from .example_files import write_examples
-from .folder import read_folder, write_whole
+from .folder import read_folder
 from .shards import finished_files
 from .synthesized_rows import Row, read_rows
 from .totals import Totals

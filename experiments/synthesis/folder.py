@@ -10,29 +10,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
-from dspy_fusion.programs.redaction import without_secrets_in
 
 from ..plans.typed_config import differences
-from ..runs.run_folder import environment
+from ..runs.run_file import opening, read_about, refuse_other, write_first
+from ..runs.run_folder import RunFolder
 from .synthesis_config import SynthesisConfig, parse_synthesis_config
+
+_KEYS = ("digest", "config", "models", "prompts")
 
 
 @dataclass(frozen=True)
-class SynthesisFolder:
+class SynthesisFolder(RunFolder):
     """Where the files of a synthesis lie."""
 
-    path: Path
     lock: IO[str] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def about(self) -> Path:
-        """The configuration, its digest, the prompts, the models and the environment."""
-        return self.path / "run.json"
 
     @property
     def duplicates(self) -> Path:
@@ -73,19 +68,13 @@ def open_folder(path: Path, config: SynthesisConfig, about: Mapping[str, Any]) -
         ConfigurationError: the folder cannot be written, or another process works in it.
         RecordError: it holds another synthesis.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
+    with opening(path):
         folder = SynthesisFolder(path, _locked(path / "lock"))
         now = {"digest": config.digest, "config": config.kept, **about}
         if folder.about.exists():
             _check_same(folder, config, now)
         else:
-            started = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()}
-            write_whole(folder.about, now | started)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write to the folder {path}: {error.strerror}; choose another with --out"
-        ) from error
+            write_first(folder.about, now)
     return folder
 
 
@@ -105,18 +94,11 @@ def read_folder(path: Path) -> StoredSynthesis:
         RecordError: the folder holds no synthesis, or one that cannot be read.
     """
     folder = SynthesisFolder(path)
-    about = _read_about(folder)
+    about = read_about(folder.about, _KEYS, "synthesis")
     try:
         return StoredSynthesis(folder, parse_synthesis_config(about["config"], where=str(folder.about)), about)
     except ConfigurationError as error:
         raise RecordError(f"{error}; the rows were made by another version") from error
-
-
-def write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file beside its place first, so that a kill never leaves half of one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
 
 
 def _locked(path: Path) -> IO[str]:
@@ -132,7 +114,7 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _check_same(folder: SynthesisFolder, config: SynthesisConfig, now: Mapping[str, Any]) -> None:
-    before = _read_about(folder)
+    before = read_about(folder.about, _KEYS, "synthesis")
     now = json.loads(json.dumps(now))
     names = [name for name in now if name not in ("digest", "config")]
     if before["digest"] == now["digest"] and all(before.get(name) == now[name] for name in names):
@@ -143,20 +125,4 @@ def _check_same(folder: SynthesisFolder, config: SynthesisConfig, now: Mapping[s
         config.relevant | {name: now[name] for name in names},
     )
     changed = differences(old, new)
-    listed = "; ".join(changed[:6]) + ("; ..." if len(changed) > 6 else "")
-    raise RecordError(
-        f"{folder.path} holds another synthesis ({listed}); choose another folder with --out, or restore its"
-        " configuration"
-    )
-
-
-def _read_about(folder: SynthesisFolder) -> dict[str, Any]:
-    try:
-        about = json.loads(folder.about.read_text(encoding="utf-8"))
-        if not {"digest", "config", "models", "prompts"} <= about.keys():
-            raise ValueError("it lacks the configuration")
-        return about
-    except OSError as error:
-        raise RecordError(f"{folder.path} holds no synthesis: {folder.about.name}: {error.strerror}") from error
-    except (ValueError, AttributeError) as error:
-        raise RecordError(f"{folder.about} cannot be read: {error}") from error
+    refuse_other(folder.path, changed, "synthesis")

@@ -16,8 +16,9 @@ from pathlib import Path
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
+from ..runs.run_file import write_whole
 from .engine_local import LocalEngine
-from .folder import SynthesisFolder, default_folder, open_folder, write_whole
+from .folder import SynthesisFolder, default_folder, open_folder
 from .gates import Gates
 from .prompts import Prompt, Source, open_source
 from .recipe import Recipe

@@ -23,7 +23,8 @@ from ..reports.views import Views, write_views
 from ..runs.comparison import Comparison, prepare
 from ..runs.finished_rows import FinishedRows
 from ..runs.record_progress import RunProgress
-from ..runs.run_folder import Run, read_run, writing
+from ..runs.run_file import writing
+from ..runs.run_folder import Run, read_run
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password

@@ -23,7 +23,8 @@ from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
 from ..runs.finetuning_arms import as_metrics, as_plain, compared, measured
 from ..runs.finetuning_config import FineTuningConfig
-from ..runs.run_folder import RunFolder, write_whole, writing
+from ..runs.run_file import write_whole, writing
+from ..runs.run_folder import RunFolder
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password

@@ -15,10 +15,11 @@ from dspy_fusion.programs.errors import RecordError
 from ..records.outbox import as_told
 from ..reports.tracked_run import tracked, tracked_strategies
 from ..reports.views import write_views
-from ..runs.run_folder import RunFolder, read_run, writing
+from ..runs.run_file import writing
+from ..runs.run_folder import RunFolder, read_run
 from ..runs.run_writer import MlflowWriter, Place
 from ..runs.tracking import reason, without_password
-from ..runs.tuning_folder import TuningFolder, read_about
+from ..runs.tuning_folder import TuningFolder, read_study
 from .tuning_workflow import study_place, study_told
 
 
@@ -48,7 +49,7 @@ def sync(path: Path, *, tracking_uri: str | None, console: Console) -> int:
 
 def _place(path: Path, uri: str) -> Place:
     if TuningFolder(path).about.exists():
-        return study_place(TuningFolder(path), uri or read_about(TuningFolder(path))["tracking_uri"])
+        return study_place(TuningFolder(path), uri or read_study(TuningFolder(path))["tracking_uri"])
     file = RunFolder(path).tracking
     try:
         known = json.loads(file.read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ from dspy_fusion.serving.catalogue.models import load_models
 from ..presentation.progress import ProgressView
 from ..presentation.quiet import only_errors_logged
 from ..records.outbox import Told, parameters_of
-from ..runs.run_folder import RunFolder, writing
+from ..runs.run_file import writing
+from ..runs.run_folder import RunFolder
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri

@@ -7,11 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +22,16 @@ from ..records.outbox import Outbox, Told, as_told, parameters_of, trial_told
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
 from ..reports.tuning_tables import show_report
-from ..runs.run_folder import RunFolder, writing
+from ..runs.run_file import writing
+from ..runs.run_folder import RunFolder
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
 from ..runs.tuning import Tuning, prepare_tuning
 from ..runs.tuning_config import TuningConfig, parse_tuning_config
-from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_about
+from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_study
 from .comparison_workflow import warner
-
-_LAST_SECONDS = 3.0  # in which another process of the study comes to its end
+from .study_workers import further_workers, run_study
 
 
 def tune(
@@ -63,8 +58,12 @@ def tune(
     log.print(f"{folder.path}: {config.trials} trials on {len(tuning.examples)} examples", highlight=False)
     tracker = Tracker(study_place(folder, uri), warner(log), connected=config.tracking)
     tracker.tell(Told(parameters={"study": name, **_stable(config)}))
-    with writing(path), _others(folder, workers - 1, log), _TuningProgress(log, config.trials) as progress:
-        tuned = _run(tuning, folder, name, progress.add, tracker)
+    with (
+        writing(path),
+        further_workers(folder, config, workers - 1, log),
+        _TuningProgress(log, config.trials) as progress,
+    ):
+        tuned = run_study(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
     with writing(path):
         _complete(Outbox(folder.outbox), report)
@@ -101,67 +100,6 @@ class _TuningProgress(ProgressView):
         )
 
 
-def work(path: Path) -> int:
-    """Works on the study of a folder, as one process of several; returns the exit code."""
-    folder = TuningFolder(path)
-    about = read_about(folder)
-    config = _config(about)
-    _run(
-        prepare_tuning(config, load_models(config.models or None)), folder, about["study"], lambda progress: None, None
-    )
-    return 0
-
-
-def _run(tuning: Tuning, folder: TuningFolder, study: str, show: Any, tracker: Tracker | None) -> Any:
-    outbox = Outbox(folder.outbox)
-
-    def tell(progress: Progress) -> None:
-        told = trial_told(asdict(progress.trial), dict(progress.instructions))
-        if tracker:
-            tracker.tell(told)
-        else:  # one of several processes, of which the first tells MLflow
-            outbox.put(asdict(told))
-        show(progress)
-
-    return tuning.run(_storage(tuning.config, folder), study, tell)
-
-
-@contextmanager
-def _others(folder: TuningFolder, count: int, log: Console) -> Iterator[None]:
-    """Further processes at the same study; one that fails is named, and the study goes on without it."""
-    command = [sys.executable, "-m", "dspy_fusion.experiments", "tune", "--worker", str(folder.path)]
-    started = []
-    try:
-        for place in range(count):
-            with (folder.path / f"worker-{place + 1}.log").open("w") as output:
-                started.append(subprocess.Popen(command, stdout=output, stderr=output))
-            threading.Thread(
-                target=started[-1].wait, daemon=True
-            ).start()  # a killed one that nobody waits for would look alive
-        yield
-        for place, process in enumerate(started):
-            if process.wait():
-                name = folder.path / f"worker-{place + 1}.log"
-                log.print(
-                    f"worker {place + 1} failed with code {process.returncode}; see {name}",
-                    style="yellow",
-                    highlight=False,
-                )
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            _wait_or_kill(process)
-
-
-def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_LAST_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()  # nothing is lost but the example in flight
-        process.wait()
-
-
 def _complete(outbox: Outbox, report: TuningReport) -> None:
     """Adds trials that ended but were not told of, because their worker was killed in between."""
     told = {as_told(message).run for message in outbox.messages()}
@@ -174,7 +112,7 @@ def _complete(outbox: Outbox, report: TuningReport) -> None:
 
 def study_place(folder: TuningFolder, uri: str) -> Place:
     """Where a study is tracked: the same MLflow run from every machine that works on it."""
-    about = read_about(folder)
+    about = read_study(folder)
     key = f"{about['study']} in {without_password(_storage(_config(about), folder))}"
     return Place(uri, about["experiment"], folder.path, hashlib.sha256(key.encode()).hexdigest()[:16])
 
