@@ -100,22 +100,22 @@ def curve_findings(curves: Sequence[Curve]) -> Findings:
 
 def grouped(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
     """The curves by name, in the order in which they were given."""
-    found: dict[str, list[Curve]] = {}
+    groups: dict[str, list[Curve]] = {}
     for curve in curves:
-        found.setdefault(curve.name, []).append(curve)
-    return found
+        groups.setdefault(curve.name, []).append(curve)
+    return groups
 
 
 def _file_of(path: Path) -> Path:
     if path.is_file():
         return path
     states = sorted(path.glob("**/trainer_state.json"), key=lambda file: file.stat().st_mtime)
-    found = [file for file in (path / "curve.jsonl", path / "trainer_state.json", *states[-1:]) if file.is_file()]
-    if not found:
+    files = [file for file in (path / "curve.jsonl", path / "trainer_state.json", *states[-1:]) if file.is_file()]
+    if not files:
         raise ConfigurationError(
             f"{path} holds neither curve.jsonl nor trainer_state.json; give the folder of a training"
         )
-    return found[0]
+    return files[0]
 
 
 def _points(file: Path) -> list[dict[str, Any]]:

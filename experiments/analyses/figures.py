@@ -55,7 +55,7 @@ def subsets_figure(cells: np.ndarray, folder: Path) -> Plot:
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = new_figure(6.6, 5.4)
         bins = len(cells)
-        drawn = axes.imshow(
+        image = axes.imshow(
             np.ma.masked_invalid(cells), origin="lower", cmap="viridis", extent=(0.5, bins + 0.5, 0.5, bins + 0.5)
         )
         axes.set_facecolor("#f2f2f2")
@@ -63,7 +63,7 @@ def subsets_figure(cells: np.ndarray, folder: Path) -> Plot:
             set_ticks(range(1, bins + 1))
         axes.set_xlabel("mean quality of the proposals (rank within the question)")
         axes.set_ylabel("diversity of the proposals (rank)")
-        figure.colorbar(drawn, ax=axes, label="mean rank of the fused answer", shrink=0.85)
+        figure.colorbar(image, ax=axes, label="mean rank of the fused answer", shrink=0.85)
         places = [(y, x) for y in range(bins) for x in range(bins)]
         data = [
             {"diversity": y + 1, "quality": x + 1, "fused": float(cells[y, x])}
@@ -216,14 +216,14 @@ def _label_points(figure: Figure, axes: Axes, ends: Sequence[tuple[str, float, f
     lines = [
         axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()])) for line in axes.get_lines()
     ]
-    drawn = np.concatenate(
+    points = np.concatenate(
         [*lines, *(((1 - t) * line[:-1] + t * line[1:]) for line in lines for t in (0.25, 0.5, 0.75))]
     )
     frame = axes.get_window_extent()
     boxes = place_labels(
         anchors,
         [(extent.width + 4, extent.height + 2) for extent in extents],
-        [Box(x - 6, y - 6, x + 6, y + 6) for x, y in drawn],
+        [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
     )
     for text, (x, y), box in zip(texts, anchors, boxes, strict=True):

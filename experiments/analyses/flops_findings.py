@@ -76,15 +76,15 @@ def _notes(computes: Sequence[Compute]) -> tuple[str, ...]:
         one.row.strategy.options.get("shuffle", True) and "aggregations" in one.row.usage for one in computes
     )  # only a layer with several aggregators has anything to share
     unknown = [one.row.strategy.name for one in computes if not one.row.tokens]
-    found = []
+    notes = []
     if shuffled:
-        found.append(
+        notes.append(
             "Aggregators that see a layer in different orders share no prefix: by tokens, a cache saves them nothing."
             " The formula's saving needs shuffle = false."
         )
     if unknown:
-        found.append(f"No tokens were reported for {', '.join(unknown[:4])}; their FLOPs are missing, not zero.")
-    return tuple(found)
+        notes.append(f"No tokens were reported for {', '.join(unknown[:4])}; their FLOPs are missing, not zero.")
+    return tuple(notes)
 
 
 def _record(one: Compute) -> dict[str, object]:

@@ -48,12 +48,12 @@ def propose_aggregate_work(width: int, depth: int, *, subset: int | None = None)
     """
     if depth == 0:
         return single_work()
-    seen = subset or width
-    found = {"candidates": Work(width), "fusor": Work(1, seen)}
+    answers_seen = subset or width
+    work = {"candidates": Work(width), "fusor": Work(1, answers_seen)}
     if depth > 1:
         middle = depth - 1
-        found["aggregations"] = Work(middle * width, middle * width * seen, None if subset else middle * width)
-    return found
+        work["aggregations"] = Work(middle * width, middle * width * answers_seen, None if subset else middle * width)
+    return work
 
 
 def generations(work: Mapping[str, Work], *, cached: bool, sizes: Mapping[str, float] | None = None) -> float:

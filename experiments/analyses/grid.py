@@ -113,12 +113,16 @@ def _contrasts(
     """Names with two rows: widest and narrowest at each depth, deepest and shallowest at each width,
     the largest and a single answer.
     """
-    found = []
+    contrasts = []
     if len(widths) > 1:
-        found += [(f"width {widths[0]} to {widths[-1]} at depth {d}", (widths[-1], d), (widths[0], d)) for d in depths]
+        contrasts += [
+            (f"width {widths[0]} to {widths[-1]} at depth {d}", (widths[-1], d), (widths[0], d)) for d in depths
+        ]
     if len(depths) > 1:
-        found += [(f"depth {depths[0]} to {depths[-1]} at width {w}", (w, depths[-1]), (w, depths[0])) for w in widths]
-    pairs = [(name, cells[to], cells[start]) for name, to, start in found if to in cells and start in cells]
+        contrasts += [
+            (f"depth {depths[0]} to {depths[-1]} at width {w}", (w, depths[-1]), (w, depths[0])) for w in widths
+        ]
+    pairs = [(name, cells[to], cells[start]) for name, to, start in contrasts if to in cells and start in cells]
     last = (widths[-1], depths[-1])
     return [*pairs, *([(f"a single answer to {_name(*last)}", cells[last], single)] if last in cells else [])]
 

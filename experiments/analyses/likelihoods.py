@@ -93,8 +93,8 @@ class HuggingFaceLikelihood:
                 .logits[0, len(prompt) - 1 : -1]
                 .float()
             )
-            chosen = self._torch.tensor(answer, device=logits.device)[:, None]
-            logprobs = self._torch.log_softmax(logits, -1).gather(1, chosen)
+            tokens_of_answer = self._torch.tensor(answer, device=logits.device)[:, None]
+            logprobs = self._torch.log_softmax(logits, -1).gather(1, tokens_of_answer)
         return LogLikelihood(float(logprobs.sum()), len(answer))
 
 
@@ -105,10 +105,10 @@ def likelihood_of(base: str, catalogue: ModelCatalogue) -> AnswerLikelihood:
     Raises:
         ConfigurationError: there is no such model.
     """
-    known = base in catalogue.names or base.startswith(_EMBEDDED) or base.endswith(".safetensors")
-    if known and catalogue.entry(base).is_embedded:
+    is_embedded = base in catalogue.names or base.startswith(_EMBEDDED) or base.endswith(".safetensors")
+    if is_embedded and catalogue.entry(base).is_embedded:
         return EmbeddedLikelihood(load_model(catalogue.entry(base).model.removeprefix(_EMBEDDED)))
-    if known:
+    if is_embedded:
         raise ConfigurationError(
             f"{base!r} is served, and a server does not score given answers; give the checkpoint's folder instead"
         )

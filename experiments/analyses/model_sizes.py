@@ -47,13 +47,13 @@ def parse_size(text: str) -> tuple[str, ModelSize]:
         ConfigurationError: it is written otherwise.
     """
     name, equals, size = text.rpartition("=")
-    found = _SIZE.fullmatch(size)
-    if not (name and equals and found and float(found["number"])):
+    match = _SIZE.fullmatch(size)
+    if not (name and equals and match and float(match["number"])):
         raise ConfigurationError(
             f"--parameters must be written as MODEL=8B or MODEL=8B:32x4096 (layers x width), but got {text!r}"
         )
-    parameters = float(found["number"]) * _UNITS[found["unit"].upper()]
-    return name, ModelSize(parameters, int(found["layers"] or 0), int(found["width"] or 0))
+    parameters = float(match["number"]) * _UNITS[match["unit"].upper()]
+    return name, ModelSize(parameters, int(match["layers"] or 0), int(match["width"] or 0))
 
 
 def model_sizes(names: Iterable[str], told: Mapping[str, ModelSize]) -> dict[str, ModelSize]:

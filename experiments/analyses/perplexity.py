@@ -85,7 +85,7 @@ def target_rows(
         QuorumNotMet: proposals failed for an example.
         FusorFailed: a reference did.
     """
-    found: dict[str, dict[str, TrainingRow]] = {}
+    rows_of_targets: dict[str, dict[str, TrainingRow]] = {}
     with dspy.context(adapter=task.adapter(), disable_history=True):
         fusing = ProposeAggregate(task.program(task.instructions), depth=1)
         writer, names = RowWriter(fusing), {id(example): str(example.id) for example in examples}
@@ -96,7 +96,7 @@ def target_rows(
                     f"{kind}, {progress.stage}: {progress.done}"
                 )
                 gathering.check(examples)
-                rows = found.setdefault(f"{_ROLES[objective]}, {kind}", {})
+                rows = rows_of_targets.setdefault(f"{_ROLES[objective]}, {kind}", {})
                 for material in gathering.collect(examples):
                     inputs = material.example.inputs().toDict()
                     if gathering.objective.shows_proposals:
@@ -104,7 +104,7 @@ def target_rows(
                     else:
                         row = writer.solving(inputs, material.outputs)
                     rows[names[id(material.example)]] = row
-    return found
+    return rows_of_targets
 
 
 def measure_targets(
@@ -120,7 +120,7 @@ def measure_targets(
         ConfigurationError: the file was made with another model, or a row does not fit the model.
         RecordError: the file cannot be written.
     """
-    kept = Collected(path, {"base": likelihood.name})
+    records = Collected(path, {"base": likelihood.name})
     keys = {
         _key(target, example, row): (target, example, row)
         for target, own in rows.items()
@@ -129,11 +129,11 @@ def measure_targets(
 
     def make(key: str) -> dict[str, Any]:
         target, example, row = keys[key]
-        found = likelihood.of(row)
-        return asdict(TargetRecord(target, example, found.total, found.tokens))
+        score = likelihood.of(row)
+        return asdict(TargetRecord(target, example, score.total, score.tokens))
 
-    kept.fill(keys, make, threads=1, failures=Failures("likelihoods", 0, QuorumNotMet), on_kept=on_row)
-    return tuple(TargetRecord(**kept[key]) for key in keys)
+    records.fill(keys, make, threads=1, failures=Failures("likelihoods", 0, QuorumNotMet), on_kept=on_row)
+    return tuple(TargetRecord(**records[key]) for key in keys)
 
 
 def _key(target: str, example: str, row: TrainingRow) -> str:

@@ -18,11 +18,11 @@ _RESAMPLES = 5000
 
 def perplexity_findings(records: Sequence[TargetRecord], *, base: str, notes: tuple[str, ...] = ()) -> Findings:
     """A table with a row for each kind of training set; the first is what the others are compared with."""
-    found = perplexities(records)
-    first = next(iter(found))
+    by_target = perplexities(records)
+    first = next(iter(by_target))
     heads = ("training set", "examples", "tokens", "perplexity [95 %]", f"times that of {first} [95 %]")
     rows = []
-    for name, estimate in found.items():
+    for name, estimate in by_target.items():
         tokens = sum(record.tokens for record in records if record.target == name)
         ratio = "" if name == first else _text(perplexity_ratio(records, name, first))
         rows.append((name, str(estimate.n), str(tokens), _text(estimate), ratio))
@@ -36,13 +36,13 @@ def perplexity_findings(records: Sequence[TargetRecord], *, base: str, notes: tu
 
 def perplexities(records: Sequence[TargetRecord]) -> dict[str, Interval]:
     """The perplexity of each kind of training set: e to the mean negative log-likelihood of a token."""
-    found = {}
+    by_target = {}
     for name in dict.fromkeys(record.target for record in records):
         own = [record for record in records if record.target == name]
         losses = {(record.example, 0): -record.loglikelihood for record in own}
         estimate = ratio_interval(losses, {(record.example, 0): float(record.tokens) for record in own})
-        found[name] = Interval(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.n)
-    return found
+        by_target[name] = Interval(math.exp(estimate.mean), math.exp(estimate.low), math.exp(estimate.high), estimate.n)
+    return by_target
 
 
 def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str, *, seed: int = 0) -> Interval:
@@ -52,8 +52,8 @@ def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str,
     columns = np.array(
         [[-own[e].loglikelihood, own[e].tokens, -other[e].loglikelihood, other[e].tokens] for e in shared], dtype=float
     )  # (examples, 4)
-    drawn = resampled((len(shared),), _RESAMPLES, seed) @ columns
-    low, high = quantiles(_ratio(drawn)) if len(shared) > 1 else (math.nan, math.nan)
+    samples = resampled((len(shared),), _RESAMPLES, seed) @ columns
+    low, high = quantiles(_ratio(samples)) if len(shared) > 1 else (math.nan, math.nan)
     return Interval(float(_ratio(columns.sum(axis=0, keepdims=True))[0]), low, high, len(shared))
 
 

@@ -70,18 +70,18 @@ def fuse_subsets(
         QuorumNotMet: candidates failed; what was finished is kept.
         RecordError: the place cannot be written.
     """
-    kept = Collected(path, about)
+    records = Collected(path, about)
     by_id = {str(example.id): example for example in examples}
     with dspy.context(adapter=task.adapter(), disable_history=True):
         failures = Failures("questions", 0, QuorumNotMet)
-        kept.fill(
+        records.fill(
             by_id,
             lambda key: _question(task, program, by_id[key]),
             threads=threads,
             failures=failures,
             on_kept=on_example,
         )
-    return tuple(record for key in by_id for record in _records(key, kept[key]))
+    return tuple(record for key in by_id for record in _records(key, records[key]))
 
 
 def _question(task: Task, program: SubsetFusions, example: dspy.Example) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def _question(task: Task, program: SubsetFusions, example: dspy.Example) -> dict
 def _records(example: str, found: dict[str, Any]) -> list[SubsetRecord]:
     members = np.array(found["subsets"])  # (subsets, size)
     alike = _alike(found["texts"])
-    chosen = alike[members[:, :, None], members[:, None, :]]  # (subsets, size, size)
-    diversity = vendi_scores(chosen, np.ones(members.shape, dtype=bool))
+    similarity = alike[members[:, :, None], members[:, None, :]]  # (subsets, size, size)
+    diversity = vendi_scores(similarity, np.ones(members.shape, dtype=bool))
     scores = np.array(found["scores"])[members]  # (subsets, size)
     return [
         SubsetRecord(

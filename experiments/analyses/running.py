@@ -74,8 +74,8 @@ def run_grid(
     """
     comparison = prepare(config, catalogue, folder)
     try:
-        with progress(total=comparison.total, done=len(comparison.done)) as shown:
-            comparison.run(shown.add)
+        with progress(total=comparison.total, done=len(comparison.done)) as bar:
+            comparison.run(bar.add)
     finally:
         comparison.records.close()
     run = read_run(comparison.folder.path)
@@ -159,29 +159,29 @@ def run_perplexity(
     if asked is None and not rows:
         raise ConfigurationError("there is nothing to measure: give --task, or --rows NAME=FILE")
     likelihood = likelihood_of(base, catalogue)
-    found = {name: _read_rows(path, limit) for name, path in rows.items()}
+    rows_of = {name: _read_rows(path, limit) for name, path in rows.items()}
     if asked is not None:
         task, examples = asked.load()
         proposers = _proposers(base, teachers, catalogue)
         sources = Sources(
             proposers, catalogue.lm(references) if references else None, draws=draws, keep=keep, threads=asked.threads
         )
-        found = target_rows(task, examples, sources, folder, on_progress) | found
-    kept = folder / "likelihoods.jsonl"
-    return measure_targets(found, likelihood, kept, on_row=lambda done: on_progress(f"likelihoods: {done}"))
+        rows_of = target_rows(task, examples, sources, folder, on_progress) | rows_of
+    file = folder / "likelihoods.jsonl"
+    return measure_targets(rows_of, likelihood, file, on_row=lambda done: on_progress(f"likelihoods: {done}"))
 
 
 def _proposers(base: str, teachers: Sequence[str], catalogue: ModelCatalogue) -> dict[str, list[dspy.BaseLM]]:
-    found: dict[str, list[dspy.BaseLM]] = {}
+    proposers: dict[str, list[dspy.BaseLM]] = {}
     if base in catalogue.names or base.startswith("embedded/"):
-        found["on-policy"] = [catalogue.lm(base)]
+        proposers["on-policy"] = [catalogue.lm(base)]
     if teachers:
-        found["off-policy"] = [catalogue.lm(name) for name in teachers]
-    if not found:
+        proposers["off-policy"] = [catalogue.lm(name) for name in teachers]
+    if not proposers:
         raise ConfigurationError(
             "nobody proposes: name models with --teachers (a checkpoint's own answers need a server)"
         )
-    return found
+    return proposers
 
 
 def _read_rows(path: Path, limit: int) -> dict[str, TrainingRow]:

@@ -39,12 +39,11 @@ def subset_findings(records: Sequence[SubsetRecord]) -> Findings:
 
 def _regression_table(records: Sequence[SubsetRecord], fits: Mapping[str, Fit]) -> TextTable:
     rows = [
-        (name, *(number(found.coefficients[name], sign="+") for found in fits.values()))
-        for name in (QUALITY, DIVERSITY)
+        (name, *(number(fit.coefficients[name], sign="+") for fit in fits.values())) for name in (QUALITY, DIVERSITY)
     ]
-    rows.append((f"{QUALITY} minus {DIVERSITY}", *(number(found.contrast, sign="+") for found in fits.values())))
-    rows.append(("share of variance explained", *(f"{found.explained:.2f}" for found in fits.values())))
-    rows.append(("correlation of the two", *(f"{found.correlation:+.2f}" for found in fits.values())))
+    rows.append((f"{QUALITY} minus {DIVERSITY}", *(number(fit.contrast, sign="+") for fit in fits.values())))
+    rows.append(("share of variance explained", *(f"{fit.explained:.2f}" for fit in fits.values())))
+    rows.append(("correlation of the two", *(f"{fit.correlation:+.2f}" for fit in fits.values())))
     examples = len({record.example for record in records})
     title = (
         f"Quality of the fused answer: standardised coefficients [95 %], {len(records)} subsets of {examples} questions"
@@ -101,6 +100,6 @@ def _levels(records: Sequence[SubsetRecord]) -> TextTable:
         for name, value in (("mean of the subset", "quality"), ("best of the subset", "oracle"), ("fused", "fused"))
     }
     gain = {key: record.fused - record.oracle for key, record in zip(keys, records, strict=True)}
-    rows = [(name, percent(mean_interval(found))) for name, found in scores.items()]
+    rows = [(name, percent(mean_interval(values))) for name, values in scores.items()]
     rows.append(("fused minus the best", points(mean_interval(gain))))
     return TextTable("What the subsets score", ("", "score % [95 %]"), tuple(rows))

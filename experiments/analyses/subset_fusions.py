@@ -69,12 +69,12 @@ class SubsetFusions(FusingProgram):
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the pool, then fuses all subsets side by side."""
-        drawn = yield from self.draw(inputs, self.count)
-        task = self.task_of(inputs, drawn.candidates)
+        candidates = yield from self.draw(inputs, self.count)
+        task = self.task_of(inputs, candidates.candidates)
         attempts = [
             self.fuse(
                 inputs,
-                self.order(inputs, [drawn.candidates[place] for place in subset], index),
+                self.order(inputs, [candidates.candidates[place] for place in subset], index),
                 layer=1,
                 index=index,
                 temperature=self.fusor_temperature,
@@ -82,5 +82,5 @@ class SubsetFusions(FusingProgram):
             )
             for index, subset in enumerate(self.subsets(inputs))
         ]
-        made = yield self.side_by_side(attempts)
-        return PooledPrediction.of({}, Pool(drawn.candidates, layers=(tuple(made),), depth=2))
+        fusions = yield self.side_by_side(attempts)
+        return PooledPrediction.of({}, Pool(candidates.candidates, layers=(tuple(fusions),), depth=2))

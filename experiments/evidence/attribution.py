@@ -42,23 +42,23 @@ def attribution(strategy: str, pairs: Sequence[Followed]) -> Attribution | None:
     if not pairs:
         return None
     shares: dict[str, float] = defaultdict(float)
-    for record, found in pairs:
-        for origin, share in _by_model(record, found):
+    for record, followed in pairs:
+        for origin, share in _by_model(record, followed):
             shares[origin] += share / len(pairs)
     return Attribution(
         strategy=strategy,
         answers=len(pairs),
         unit="parts" if pairs[0][0].parts else "words",
         shares=dict(shares),
-        used=fmean(sum(share >= _COUNTS for share in found.given) for _, found in pairs),
-        main_source=fmean(found.main_source for _, found in pairs),
+        used=fmean(sum(share >= _COUNTS for share in followed.given) for _, followed in pairs),
+        main_source=fmean(followed.main_source for _, followed in pairs),
         copies=fmean(any(record.answer == candidate.text for candidate in record.candidates) for record, _ in pairs),
     )
 
 
-def attribution_table(found: Sequence[Attribution]) -> TextTable:
+def attribution_table(attributions: Sequence[Attribution]) -> TextTable:
     """One row a fusing strategy, one column an origin."""
-    shares = few_models([item.shares for item in found])
+    shares = few_models([item.shares for item in attributions])
     models = dict.fromkeys(origin for item in shares for origin in item if origin not in (ALL_AGREE, NEW))
     columns = (ALL_AGREE, *models, NEW)
     heads = ("strategy", "answers", "by", *columns, "candidates used", "main source %", "copies %")
@@ -72,7 +72,7 @@ def attribution_table(found: Sequence[Attribution]) -> TextTable:
             f"{100 * item.main_source:.1f}",
             f"{100 * item.copies:.1f}",
         )
-        for item, share in zip(found, shares, strict=True)
+        for item, share in zip(attributions, shares, strict=True)
     )
     note = (
         "Words count as a candidate's if they stand in a run of at least three words that it has too, parts if it gives"
@@ -82,8 +82,8 @@ def attribution_table(found: Sequence[Attribution]) -> TextTable:
     return TextTable("What the fused answers are made of, % of the answer", heads, rows, note=note)
 
 
-def _by_model(record: Record, found: Following) -> Iterable[tuple[str, float]]:
-    yield ALL_AGREE, found.common
-    yield NEW, found.new
-    for candidate, share in zip(record.candidates, found.given, strict=True):
+def _by_model(record: Record, followed: Following) -> Iterable[tuple[str, float]]:
+    yield ALL_AGREE, followed.common
+    yield NEW, followed.new
+    for candidate, share in zip(record.candidates, followed.given, strict=True):
         yield candidate.model, share

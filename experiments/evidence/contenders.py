@@ -20,8 +20,12 @@ def strata_table(summary: Summary, records: Sequence[Record]) -> TextTable:
     """One row a strategy that has a pool, and what fusion gains on the best selector,
     by the number of right candidates.
     """
-    drawn = {row.strategy.name for row in summary.rows if row.strategy.n > 1 and row.strategy.role != "control"}
-    by_strategy: dict[str, list[Record]] = {row.strategy.name: [] for row in summary.rows if row.strategy.name in drawn}
+    pools_of_several = {
+        row.strategy.name for row in summary.rows if row.strategy.n > 1 and row.strategy.role != "control"
+    }
+    by_strategy: dict[str, list[Record]] = {
+        row.strategy.name: [] for row in summary.rows if row.strategy.name in pools_of_several
+    }
     for record in records:
         if record.strategy in by_strategy and record.candidates:
             by_strategy[record.strategy].append(record)

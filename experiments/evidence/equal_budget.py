@@ -51,8 +51,8 @@ def equal_budget(summary: Summary, *, tolerance: float = TOLERANCE) -> tuple[Mat
     contests = [
         (name, other) for place, name in enumerate(fusing) for other in names if other not in fusing[: place + 1]
     ]
-    found = [_pair(_points_of(summary, name), _points_of(summary, other), tolerance) for name, other in contests]
-    pairs = [pair for pair in found if pair is not None]
+    contested = [_pair(_points_of(summary, name), _points_of(summary, other), tolerance) for name, other in contests]
+    pairs = [pair for pair in contested if pair is not None]
     p_values = holm([sign_flip_p(one.scores, other.scores) for one, other, _ in pairs])
     return tuple(
         Match(one, other, equal, paired_difference(one.scores, other.scores, strata=summary.groups), p)

@@ -31,7 +31,7 @@ Followed = tuple[Record, Following]
 
 def followed(records: Iterable[Record]) -> list[Followed]:
     """The records whose answers can be shared out, each with its shares."""
-    return [(record, found) for record in records if (found := following(record)) is not None]
+    return [(record, candidate) for record in records if (candidate := following(record)) is not None]
 
 
 def following(record: Record) -> Following | None:
@@ -47,14 +47,14 @@ def following(record: Record) -> Following | None:
     total = sum(weight for weight, _ in pieces)
     if not total:
         return None
-    given, common, new = [0.0] * len(record.candidates), 0.0, 0.0
+    shares, common, new = [0.0] * len(record.candidates), 0.0, 0.0
     for weight, sources in pieces:
         common += weight / total if len(sources) == len(texts) else 0.0
         new += 0.0 if sources else weight / total
         for source in sources if len(sources) < len(texts) else ():
-            given[source] += weight / total / len(sources)
-    main = max(texts, key=lambda index: given[index])
-    return Following(tuple(given), common, new, shared_in_order(record.answer, texts[main]))
+            shares[source] += weight / total / len(sources)
+    main = max(texts, key=lambda index: shares[index])
+    return Following(tuple(shares), common, new, shared_in_order(record.answer, texts[main]))
 
 
 def _words(answer: str, texts: dict[int, str]) -> list[tuple[float, tuple[int, ...]]]:

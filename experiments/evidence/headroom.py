@@ -36,12 +36,12 @@ class Headroom:
 def headrooms(summary: Summary) -> tuple[Headroom, ...]:
     """One for each strategy that selects or fuses from a pool with headroom, in the order of the configuration."""
     singles = [row.score.mean for row in summary.rows if row.strategy.role == "single"]
-    found = []
+    rooms = []
     for row in summary.rows:
         pool = next((pool for pool in summary.pools if pool.key == row.strategy.pool_key), None)
         if pool is None or row.strategy.role not in ("select", "fuse"):
             continue
         single = max(singles, default=pool.single.mean)
         if pool.oracle.mean - single >= _LEAST:
-            found.append(Headroom(row, single, pool.oracle.mean))
-    return tuple(found)
+            rooms.append(Headroom(row, single, pool.oracle.mean))
+    return tuple(rooms)

@@ -63,14 +63,14 @@ def few_models(shares: Sequence[Mapping[str, float]], most: int = 8) -> list[dic
         for origin, share in item.items():
             totals[origin] += 0.0 if origin in _NO_MODELS else share
     models = [origin for origin in totals if origin not in _NO_MODELS]
-    kept = models if len(models) <= most else sorted(models, key=lambda model: -totals[model])[: most - 1]
-    found = []
+    named = models if len(models) <= most else sorted(models, key=lambda model: -totals[model])[: most - 1]
+    rows = []
     for item in shares:
         few: dict[str, float] = defaultdict(float)
         for origin, share in item.items():
-            few[origin if origin in kept or origin in _NO_MODELS else OTHERS] += share
-        found.append(dict(few))
-    return found
+            few[origin if origin in named or origin in _NO_MODELS else OTHERS] += share
+        rows.append(dict(few))
+    return rows
 
 
 def _origins(record: Record, part: PartRecord) -> dict[str, float]:

@@ -121,15 +121,15 @@ def _average(summary: Summary, groups: Sequence[Group], duel: Duel | None) -> Gr
     columns = [[group.means[x] for group in groups] for x in range(len(summary.rows))]
     whole = [[mean for mean in column if mean is not None] for column in columns]
     means = tuple(float(np.mean(column)) if len(column) == len(groups) else None for column in whole)
-    found = None
+    average = None
     if duel is not None:
         grouped = {key: score for key, score in duel.fused.scores.items() if key[0] in summary.groups}
-        found = (
+        average = (
             macro_difference(grouped, duel.chooser.scores, summary.groups)
             if grouped.keys() & duel.chooser.scores.keys()
             else None
         )
-    return Group("average", sum(group.examples for group in groups), means, found)
+    return Group("average", sum(group.examples for group in groups), means, average)
 
 
 def _part(scores: Scores, name: str, groups: Mapping[str, str]) -> Scores:

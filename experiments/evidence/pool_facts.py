@@ -42,17 +42,17 @@ def pool_facts(
     shown: Iterable[Strategy], by_strategy: Mapping[str, list[Record]], groups: Mapping[str, str]
 ) -> Iterable[PoolFacts]:
     """The facts about each pool, once where several strategies share it."""
-    seen: set[tuple[object, ...]] = set()
+    counted: set[tuple[object, ...]] = set()
     for strategy in shown:
         pooled = [record for record in by_strategy[strategy.name] if len(record.candidates) == strategy.n]
         if (
             strategy.n > 1
             and strategy.role != "control"
             and not strategy.curve_of
-            and strategy.pool_key not in seen
+            and strategy.pool_key not in counted
             and pooled
         ):
-            seen.add(strategy.pool_key)
+            counted.add(strategy.pool_key)
             yield _facts_of(strategy, pooled, groups)
 
 

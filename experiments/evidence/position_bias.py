@@ -48,12 +48,14 @@ def position_bias(
 
     Only answers with the most common number of shown candidates count.
     """
-    shown = [(record, found) for record, found in pairs if len(record.shown) > 1]
-    if not shown:
+    several = [(record, candidate) for record, candidate in pairs if len(record.shown) > 1]
+    if not several:
         return None
-    places = Counter(len(record.shown) for record, _ in shown).most_common(1)[0][0]
+    places = Counter(len(record.shown) for record, _ in several).most_common(1)[0][0]
     shares = {
-        (r.example, r.seed): share for r, found in shown if len(r.shown) == places and (share := _by_place(r, found))
+        (r.example, r.seed): share
+        for r, candidate in several
+        if len(r.shown) == places and (share := _by_place(r, candidate))
     }
     if not shares:
         return None
@@ -62,7 +64,7 @@ def position_bias(
     return PositionBias(
         strategy=strategy,
         answers=len(shares),
-        drawn=len({record.shown for record, _ in shown}) > 1,
+        drawn=len({record.shown for record, _ in several}) > 1,
         shares=tuple(fmean(share[place] for share in shares.values()) for place in range(places)),
         first=paired_difference(first, chance, strata=strata),
         last=paired_difference(last, chance, strata=strata),

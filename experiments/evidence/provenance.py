@@ -89,9 +89,9 @@ def _owners(words: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> list[t
 def _run_lengths(words: tuple[str, ...], other: tuple[str, ...]) -> list[int]:
     """For each word the length of the longest run it stands in that ``other`` has too; 0 where there is none."""
     size = min(_RUN, len(words))
-    known = _grams(other, size)
+    grams = _grams(other, size)
     lengths, start = [0] * len(words), 0
-    hits = [gram in known for gram in zip(*(words[i:] for i in range(size)), strict=False)]
+    hits = [gram in grams for gram in zip(*(words[i:] for i in range(size)), strict=False)]
     for i, hit in enumerate([*hits, False]):
         if not hit:
             for place in range(start, i + size - 1 if i > start else start):

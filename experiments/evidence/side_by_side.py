@@ -65,7 +65,7 @@ class Sheet:
     @property
     def is_long(self) -> bool:
         """Whether its texts need wide columns."""
-        return max(len(shown.text) for shown in (self.answer, *self.candidates)) > 400
+        return max(len(text.text) for text in (self.answer, *self.candidates)) > 400
 
     @property
     def size(self) -> int:
@@ -184,10 +184,10 @@ def _spans(answer: str, texts: Sequence[str]) -> tuple[Piece, ...]:
 
 
 def _cut(head: str, score: float, pieces: Iterable[Piece], remark: str) -> Shown:
-    kept: list[Piece] = []
+    cut: list[Piece] = []
     room, left_out = _LONGEST, 0
     for piece in pieces:
-        kept += [Piece(piece.text[:room], piece.mark)] if room else []
+        cut += [Piece(piece.text[:room], piece.mark)] if room else []
         left_out += max(0, len(piece.text) - room)
         room = max(0, room - len(piece.text))
-    return Shown(head, score, tuple(kept), left_out, remark)
+    return Shown(head, score, tuple(cut), left_out, remark)

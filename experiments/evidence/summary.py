@@ -130,19 +130,19 @@ def summarize(
     for record in records:
         if record.strategy in by_strategy:
             by_strategy[record.strategy].append(record)
-    shown = [strategy for strategy in plan if by_strategy[strategy.name]]
-    for strategy in shown:
+    strategies = [strategy for strategy in plan if by_strategy[strategy.name]]
+    for strategy in strategies:
         if strategy.role == "select":
             _check_selection(by_strategy[strategy.name])
     groups = {record.example: record.group for record in records if record.group}
     reference = scores_of(by_strategy[config.reference_name])
-    rows = [_row(s, by_strategy[s.name], reference, config.reference_name, groups) for s in shown]
+    rows = [_row(s, by_strategy[s.name], reference, config.reference_name, groups) for s in strategies]
     curved = [row for row in rows if row.strategy.every_n or row.strategy.curve_of]
     order = {s.name: place for place, s in enumerate(plan)}
     return Summary(
         config=config,
         rows=_adjusted([row for row in rows if not row.strategy.curve_of], reference),
-        pools=tuple(pool_facts(shown, by_strategy, groups)),
+        pools=tuple(pool_facts(strategies, by_strategy, groups)),
         curve=tuple(
             sorted(curved, key=lambda row: (order[row.strategy.curve_of or row.strategy.name], row.strategy.n))
         ),
@@ -156,10 +156,10 @@ def summarize(
 def _check_selection(records: Iterable[Record]) -> None:
     for record in records:
         best = record.best_candidate
-        chosen = any(
+        selects = any(
             record.answer == candidate.text for candidate in record.candidates
         )  # a vote over several fields may mix answers
-        if best is not None and chosen and record.score > best + 1e-9:
+        if best is not None and selects and record.score > best + 1e-9:
             raise RecordError(
                 f"strategy {record.strategy!r} only chooses, but on example {record.example!r} (seed {record.seed}) it"
                 f" scored {record.score:g}, above its best candidate's {best:g}; the metric gave one answer two scores"
@@ -220,9 +220,9 @@ def _aspect_means(records: Sequence[Record]) -> Mapping[str, float]:
 
 def _mean_aspects(records: Sequence[Record]) -> Mapping[str, float]:
     """The mean of each aspect over the answers that have it; an answer that could not be made counts as 0."""
-    found: dict[str, list[float]] = {}
+    by_aspect: dict[str, list[float]] = {}
     for record in records:
         for name, value in record.aspects.items():
-            found.setdefault(name, []).append(value)
+            by_aspect.setdefault(name, []).append(value)
     failed = sum(record.answer is None for record in records)
-    return {name: sum(values) / (len(values) + failed) for name, values in found.items()}
+    return {name: sum(values) / (len(values) + failed) for name, values in by_aspect.items()}

@@ -93,15 +93,15 @@ def _outcome(fought: Sequence[Contest], matches: Sequence[Match]) -> Outcome:
 
 
 def _remarks(fought: Sequence[Contest], matches: Sequence[Match], groups: PerGroup | None) -> tuple[str, ...]:
-    found = [
+    remarks = [
         _parts_remark(fought),
         _control_remark(fought),
         _budget_remark(matches),
         _group_remark(groups) if groups else "",
     ]
     if any(contest.result == "unclear" for contest in fought):
-        found.append("More examples would narrow the intervals.")
-    return tuple(remark for remark in found if remark)
+        remarks.append("More examples would narrow the intervals.")
+    return tuple(remark for remark in remarks if remark)
 
 
 def _cheap_remarks(outcome: Outcome, enough: Cheaper | None, cheap: Cheaper | None) -> tuple[str, ...]:
@@ -147,9 +147,9 @@ def _budget_remark(matches: Sequence[Match]) -> str:
         return (
             "Nothing that does not fuse costs as many tokens; every_n, or more candidates for the others, would tell."
         )
-    told = [_match_clause(match) for match in sorted(matches, key=lambda match: match.difference.mean)[:3]]
+    clauses = [_match_clause(match) for match in sorted(matches, key=lambda match: match.difference.mean)[:3]]
     more = f" (and {len(matches) - 3} more)" if len(matches) > 3 else ""
-    return f"At equal cost (tokens within {100 * TOLERANCE:.0f} %): {'; '.join(told)}{more}."
+    return f"At equal cost (tokens within {100 * TOLERANCE:.0f} %): {'; '.join(clauses)}{more}."
 
 
 def _match_clause(match: Match) -> str:

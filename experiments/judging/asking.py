@@ -89,11 +89,11 @@ def ask_about(
         raise ScorerError(
             f"no verdict on the first {_FAILURES_TO_GIVE_UP} pairs can be read; the last cause: {watch.last_error}"
         )
-    kept = [(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is not None]
+    answers = [(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is not None]
     return Asked(
-        {pair.id: verdict.orders for pair, verdict in kept},
-        tuple(f"{pair.id}: {verdict.error}" for pair, verdict in kept if verdict.error),
-        Usage.total(verdict.usage for _, verdict in kept),
+        {pair.id: verdict.orders for pair, verdict in answers},
+        tuple(f"{pair.id}: {verdict.error}" for pair, verdict in answers if verdict.error),
+        Usage.total(verdict.usage for _, verdict in answers),
     )
 
 

@@ -79,29 +79,29 @@ def check_judges(plan: CheckPlan, models: Models, log: Console) -> CheckResult:
         name: PairwiseJudge(Answered, models.lm(name), form=plan.form, both_orders=plan.both_orders)
         for name in plan.judges
     }
-    asked = _ask(plan, pairs, judges, log) if judges else {}
+    answers = _ask(plan, pairs, judges, log) if judges else {}
     said: dict[str, Mapping[str, Orders]] = (
         {plan.recorded: {pair.id: pair.recorded for pair in pairs}} if plan.recorded else {}
     )
-    said |= {name: found.said for name, found in asked.items()}
-    each = {name: said[name] for name in asked}
+    said |= {name: answer.said for name, answer in answers.items()}
+    each = {name: said[name] for name in answers}
     if len(each) > 1:
         said["panel"] = panel(each)
     checks = tuple(check(name, pairs, orders, seed=plan.seed) for name, orders in said.items())
-    return CheckResult(pairs, checks, asked, panel_votes(pairs, each) if len(each) > 1 else None)
+    return CheckResult(pairs, checks, answers, panel_votes(pairs, each) if len(each) > 1 else None)
 
 
 def total(asked: Mapping[str, Asked]) -> Usage:
     """What all models together cost."""
-    return Usage.total(found.usage for found in asked.values())
+    return Usage.total(answer.usage for answer in asked.values())
 
 
 def _ask(plan: CheckPlan, pairs: Sequence[Pair], judges: Mapping[str, PairwiseJudge], log: Console) -> dict[str, Asked]:
     bank, adapter = CandidateBank(plan.bank or _default_bank()), _adapter(plan.adapter)
-    asked = {}
+    answers = {}
     for name, judge in judges.items():
         with ProgressView(log, f"pairs put to {name}", total=len(pairs)) as progress:
-            asked[name] = ask_about(
+            answers[name] = ask_about(
                 pairs,
                 judge,
                 bank=bank,
@@ -110,7 +110,7 @@ def _ask(plan: CheckPlan, pairs: Sequence[Pair], judges: Mapping[str, PairwiseJu
                 on_pair=progress.advance,
             )
     bank.close()
-    return asked
+    return answers
 
 
 def _adapter(name: str) -> dspy.Adapter:

@@ -80,8 +80,8 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
         said: by the pair's id, what it said; a pair that is missing or has a None counts as unreadable.
         seed: of the resampling.
     """
-    asked = max((len(orders) for orders in said.values()), default=1)
-    good = [(pair, said[pair.id]) for pair in pairs if _is_whole(said.get(pair.id, ()), asked)]
+    orders_asked = max((len(orders) for orders in said.values()), default=1)
+    good = [(pair, said[pair.id]) for pair in pairs if _is_whole(said.get(pair.id, ()), orders_asked)]
 
     def share(value: Callable[[Pair, Orders], float | None], among: str | None = None) -> Interval | None:
         scores = {
@@ -91,14 +91,14 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
 
     to_first = sum(orders == ("A", "B") for _, orders in good)
     to_second = sum(orders == ("B", "A") for _, orders in good)
-    both = asked > 1
+    both = orders_asked > 1
     return JudgeCheck(
         judge=judge,
         pairs=len(pairs),
         unreadable=len(pairs) - len(good),
         both_orders=both,
         accuracy=share(_right),
-        by_order=tuple(share(lambda pair, orders, i=i: _credit(orders[i], pair)) for i in range(asked)),
+        by_order=tuple(share(lambda pair, orders, i=i: _credit(orders[i], pair)) for i in range(orders_asked)),
         right_in_both=share(lambda pair, orders: float(set(orders) == {pair.better})) if both else None,
         flips=share(lambda _, orders: float({"A", "B"} <= set(orders))) if both else None,
         flips_to_first=share(lambda _, orders: float(orders == ("A", "B"))) if both else None,

@@ -21,14 +21,14 @@ def matches_of_records(records: Iterable[Record]) -> dict[str, list[Match]]:
 
     An answer that could not be graded is left out; a strategy that failed to answer has lost, whatever the length.
     """
-    found: dict[str, list[Match]] = {}
+    matches: dict[str, list[Match]] = {}
     for record in records:
         if not is_ungraded(record):
             length = len(record.expected if record.answer is None else record.answer)
-            found.setdefault(record.strategy, []).append(
+            matches.setdefault(record.strategy, []).append(
                 Match(record.example, record.score, length, len(record.expected))
             )
-    return found
+    return matches
 
 
 def is_ungraded(record: Record) -> bool:
@@ -43,7 +43,7 @@ def matches_of_questions(questions: Sequence[RecordedQuestion], baseline: str) -
     Raises:
         ConfigurationError: no question has an answer of the baseline with a quality.
     """
-    found: dict[str, list[Match]] = {}
+    matches: dict[str, list[Match]] = {}
     for question in questions:
         first = {
             c.source: c
@@ -54,13 +54,15 @@ def matches_of_questions(questions: Sequence[RecordedQuestion], baseline: str) -
             continue
         for name, candidate in first.items():
             win = 0.5 if candidate.quality == base.quality else float((candidate.quality or 0) > (base.quality or 0))
-            found.setdefault(name, []).append(Match(question.id, win, len(candidate.text or ""), len(base.text or "")))
-    if not found:
-        known = sorted({candidate.source for question in questions for candidate in question.candidates})
+            matches.setdefault(name, []).append(
+                Match(question.id, win, len(candidate.text or ""), len(base.text or ""))
+            )
+    if not matches:
+        sources = sorted({candidate.source for question in questions for candidate in question.candidates})
         raise ConfigurationError(
-            f"no question has a graded answer of the baseline {baseline!r}; there are: {', '.join(known)}"
+            f"no question has a graded answer of the baseline {baseline!r}; there are: {', '.join(sources)}"
         )
-    return found
+    return matches
 
 
 def all_win_rates(
@@ -91,9 +93,9 @@ def win_rate_table(rates: Mapping[str, WinRates], baseline: str) -> TextTable:
         for name, r in rates.items()
     )
     lengths = [r.mean_baseline_length for r in rates.values()]
-    shown = f"{sum(lengths) / len(lengths):.0f} characters" if lengths else "no answers"
+    length = f"{sum(lengths) / len(lengths):.0f} characters" if lengths else "no answers"
     note = (
-        f"Against {baseline} ({shown}); a tie is half a win. At equal length: length-controlled as in AlpacaEval 2"
+        f"Against {baseline} ({length}); a tie is half a win. At equal length: length-controlled as in AlpacaEval 2"
         " (arXiv 2404.04475). The effect of length is in log-odds for one standard deviation of the difference."
     )
     return TextTable(f"Win rates against {baseline}", heads, rows, note=note)

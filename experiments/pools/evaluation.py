@@ -60,9 +60,9 @@ def evaluate(
         CeilingBroken: a way of choosing came out above the best candidate.
     """
     if pool.shape[0] < 2 or np.isnan(pool.quality).any():
-        known = pool.graded().shape[0]
+        graded = pool.graded().shape[0]
         raise ConfigurationError(
-            f"{pool.name!r} has {known} questions with known correctness; at least 2 are needed to measure anything"
+            f"{pool.name!r} has {graded} questions with known correctness; at least 2 are needed to measure anything"
         )
     if alike is None:
         alike = similarities(pool) if pool.has_texts else np.empty(0)
@@ -91,8 +91,8 @@ def curves_with_intervals(
         resamples: of the intervals.
     """
     groups, size = list(pool.groups.values()), pool.shape[1]
-    found = column_intervals(np.hstack([way.curve for way in ways]), groups, resamples=resamples)
-    return {way.name: found[place * size : (place + 1) * size] for place, way in enumerate(ways)}
+    intervals = column_intervals(np.hstack([way.curve for way in ways]), groups, resamples=resamples)
+    return {way.name: intervals[place * size : (place + 1) * size] for place, way in enumerate(ways)}
 
 
 def differences(
@@ -107,5 +107,5 @@ def differences(
         resamples: of the intervals.
     """
     gains = np.column_stack([way.curve[:, -1] - reference for way in ways])
-    found = column_intervals(gains, list(pool.groups.values()), resamples=resamples, scores=False)
-    return dict(zip((way.name for way in ways), found, strict=True))
+    intervals = column_intervals(gains, list(pool.groups.values()), resamples=resamples, scores=False)
+    return dict(zip((way.name for way in ways), intervals, strict=True))

@@ -91,12 +91,14 @@ def overview_of(
     """
     pool = RecordedPool.of(name, questions, columns=columns)
     alike = similarities(pool) if pool.has_texts else None
-    known = np.flatnonzero(~np.isnan(pool.quality).any(axis=1))
+    graded_rows = np.flatnonzero(~np.isnan(pool.quality).any(axis=1))
     measured = None
-    if len(known) > 1:
-        part = pool.rows(known)
-        measured = _measured(part, np.empty(0) if alike is None else alike[known], subsets, resamples, seed)
-    return Overview(pool, diversity(pool, alike), measured, made_facts(questions, resamples), _notes(pool, len(known)))
+    if len(graded_rows) > 1:
+        part = pool.rows(graded_rows)
+        measured = _measured(part, np.empty(0) if alike is None else alike[graded_rows], subsets, resamples, seed)
+    return Overview(
+        pool, diversity(pool, alike), measured, made_facts(questions, resamples), _notes(pool, len(graded_rows))
+    )
 
 
 def made_facts(questions: tuple[RecordedQuestion, ...], resamples: int) -> tuple[MadeFacts, ...]:
@@ -106,8 +108,8 @@ def made_facts(questions: tuple[RecordedQuestion, ...], resamples: int) -> tuple
     names = dict.fromkeys(c.column for q in questions for c in q.candidates if c.derived)
     if not names:
         return ()
-    made = RecordedPool.of("made", questions, columns=tuple(names), derived=True)
-    groups = np.array(list(made.groups.values()))
+    pool = RecordedPool.of("made", questions, columns=tuple(names), derived=True)
+    groups = np.array(list(pool.groups.values()))
 
     def mean(values: np.ndarray, which: np.ndarray) -> Interval | None:
         column = values[which][:, None]
@@ -116,15 +118,15 @@ def made_facts(questions: tuple[RecordedQuestion, ...], resamples: int) -> tuple
         )
 
     facts = []
-    for place, column in enumerate(made.columns):
-        scored = ~np.isnan(made.scores[:, place])
-        both = scored & ~np.isnan(made.scores[:, 0])
-        difference = mean(made.scores[:, place] - made.scores[:, 0], both) if place else None
-        graded = made.present[:, place] & ~np.isnan(made.quality[:, place])
-        quality = mean(made.quality[:, place], graded)
-        answered = int(made.present[:, place].sum())
+    for place, column in enumerate(pool.columns):
+        scored = ~np.isnan(pool.scores[:, place])
+        both = scored & ~np.isnan(pool.scores[:, 0])
+        difference = mean(pool.scores[:, place] - pool.scores[:, 0], both) if place else None
+        graded = pool.present[:, place] & ~np.isnan(pool.quality[:, place])
+        quality = mean(pool.quality[:, place], graded)
+        answered = int(pool.present[:, place].sum())
         facts.append(
-            MadeFacts(column, answered, quality, mean(made.scores[:, place], scored), made.columns[0], difference)
+            MadeFacts(column, answered, quality, mean(pool.scores[:, place], scored), pool.columns[0], difference)
         )
     return tuple(facts)
 
@@ -139,28 +141,28 @@ def _measured(pool: RecordedPool, alike: np.ndarray, subsets: int, resamples: in
 
 def _notes(pool: RecordedPool, known: int) -> tuple[str, ...]:
     """What a reader of the numbers must know."""
-    found = []
+    notes = []
     missing = int((~pool.present).sum())
     if missing:
-        found.append(f"{missing} of {pool.present.size} answers are missing; they count as failed: 0, no vote")
+        notes.append(f"{missing} of {pool.present.size} answers are missing; they count as failed: 0, no vote")
     if not known:
-        found.append("it was not recorded which answers are right, so nothing can be said about scores")
+        notes.append("it was not recorded which answers are right, so nothing can be said about scores")
     elif known == 1:
-        found.append("of one question only is it known which answers are right, which says nothing about scores")
+        notes.append("of one question only is it known which answers are right, which says nothing about scores")
     elif known < pool.shape[0]:
-        found.append(
+        notes.append(
             f"{pool.shape[0] - known} questions have answers of unknown correctness and are left out of the scores"
         )
     conflicts = sum(candidate.conflict for question in pool.questions for candidate in question.candidates)
     if conflicts:
-        found.append(f"{conflicts} answers are flagged against their text (flag_conflict); the flags were kept")
+        notes.append(f"{conflicts} answers are flagged against their text (flag_conflict); the flags were kept")
     left_out = dict.fromkeys(
         c.column for q in pool.questions for c in q.candidates if c.derived and c.column not in pool.columns
     )
     if left_out:
-        found.append(f"made from other candidates, and so not in the pool: {', '.join(left_out)}")
+        notes.append(f"made from other candidates, and so not in the pool: {', '.join(left_out)}")
     if not pool.has_texts:
-        found.append("no texts were recorded, so there is nothing to fuse")
+        notes.append("no texts were recorded, so there is nothing to fuse")
     if known and not pool.is_comparable:
-        found.append("no comparable answers were recorded, so nothing is voted on")
-    return tuple(found)
+        notes.append("no comparable answers were recorded, so nothing is voted on")
+    return tuple(notes)

@@ -47,7 +47,7 @@ def write_overview(overview: Overview, folder: Path) -> tuple[Path, ...]:
 def to_json(overview: Overview) -> dict[str, Any]:
     """All numbers as plain data, scores in [0, 1]; what is not known is null."""
     pool = overview.pool
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "set": pool.name,
         "questions": pool.shape[0],
         "candidates": list(pool.columns),
@@ -55,7 +55,7 @@ def to_json(overview: Overview) -> dict[str, Any]:
         "made": [asdict(facts) for facts in overview.made],
         "notes": list(overview.notes),
     }
-    return known(found | (_measured(overview.measured) if overview.measured else {}))
+    return known(content | (_measured(overview.measured) if overview.measured else {}))
 
 
 def _measured(measured: Measured) -> dict[str, Any]:

@@ -15,19 +15,19 @@ _SHOWN_SIZES = (1, 2, 3, 5, 8, 12, 16, 20, 24, 32, 48, 64)
 
 def overview_tables(overview: Overview) -> tuple[TextTable, ...]:
     """Every table for which there is data."""
-    found = []
+    tables = []
     if overview.measured is not None:
-        found += [source_table(overview.measured), way_table(overview.measured), curve_table(overview.measured)]
+        tables += [source_table(overview.measured), way_table(overview.measured), curve_table(overview.measured)]
     if any(facts.quality or facts.score for facts in overview.made):
-        found.append(made_table(overview))
+        tables.append(made_table(overview))
     different = diversity_table(overview)
-    return (*found, different) if different.rows else tuple(found)
+    return (*tables, different) if different.rows else tuple(tables)
 
 
 def set_table(sets: Sequence[RecordedSet]) -> TextTable:
     """The sets of a bank."""
     rows = tuple(
-        (found.name, found.task or "none", found.shape, str(found.questions), str(found.candidates)) for found in sets
+        (item.name, item.task or "none", item.shape, str(item.questions), str(item.candidates)) for item in sets
     )
     return TextTable("Recorded sets", ("set", "task", "shape", "questions", "candidates"), rows)
 
@@ -110,18 +110,18 @@ def made_table(overview: Overview) -> TextTable:
 
 def diversity_table(overview: Overview) -> TextTable:
     """How different the candidates are; without rows where nothing was recorded that could be compared."""
-    found = overview.diversity
+    diversity = overview.diversity
     cells = {
-        "different answers": found.answers,
-        "effective answers (Vendi)": found.answer_vendi,
-        "chance that two agree": found.agreement,
-        "effective texts (Vendi)": found.text_vendi,
-        "similarity of two texts": found.text_similarity,
+        "different answers": diversity.answers,
+        "effective answers (Vendi)": diversity.answer_vendi,
+        "chance that two agree": diversity.agreement,
+        "effective texts (Vendi)": diversity.text_vendi,
+        "similarity of two texts": diversity.text_similarity,
     }
-    known = {name: f"{value:.2f}" for name, value in cells.items() if not math.isnan(value)}
+    shown_cells = {name: f"{value:.2f}" for name, value in cells.items() if not math.isnan(value)}
     count, questions = overview.pool.shape[1], overview.pool.shape[0]
     title = f"Diversity (means over {questions} questions)"
-    return TextTable(title, ("candidates", *known), ((str(count), *known.values()),) if known else ())
+    return TextTable(title, ("candidates", *shown_cells), ((str(count), *shown_cells.values()),) if shown_cells else ())
 
 
 def _plain(estimate: Interval, sign: str) -> str:

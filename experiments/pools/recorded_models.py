@@ -67,21 +67,21 @@ class RecordedModels:
         most = max(count, task.source.sizes.get(split, _MOST_LOOKED_AT))
         looked = count
         while True:
-            given = task.examples(split, looked)
-            found = tuple(
+            rows = task.examples(split, looked)
+            examples_of_set = tuple(
                 example
-                for example in given
+                for example in rows
                 if all(self.bank.has(dict(example.inputs().items()), name) for name in self.names)
             )
-            if len(found) >= count or len(given) < looked or looked == most:
+            if len(examples_of_set) >= count or len(rows) < looked or looked == most:
                 break
             looked = min(4 * looked, most)
-        if not found:
+        if not examples_of_set:
             raise ConfigurationError(
-                f"none of {len(given)} examples of {task.name}, split {split!r}, has recorded answers of"
+                f"none of {len(rows)} examples of {task.name}, split {split!r}, has recorded answers of"
                 f" {', '.join(self.names)}; take the task and the split whose questions were recorded"
             )
-        return found[:count]
+        return examples_of_set[:count]
 
 
 def replaying(config: CompareConfig, plan: Sequence[Strategy], models: Models) -> RecordedModels | None:
@@ -108,8 +108,8 @@ def replaying(config: CompareConfig, plan: Sequence[Strategy], models: Models) -
 
 def _check_askers(strategy: Strategy) -> None:
     """Recorded models cannot fuse, judge or solve afresh."""
-    asked = {"fusor": strategy.fusor if strategy.role in ("fuse", "control") else "", "judge": strategy.judge}
-    for part, name in asked.items():
+    models = {"fusor": strategy.fusor if strategy.role in ("fuse", "control") else "", "judge": strategy.judge}
+    for part, name in models.items():
         if name.startswith(PREFIX):
             where = f"strategy {strategy.name!r}"
             raise ConfigurationError(
@@ -124,8 +124,8 @@ def _check_enough(strategy: Strategy, bank: RecordedBank) -> None:
         if not name.startswith(PREFIX):
             continue
         columns = bank.columns(name)
-        wanted = strategy.n if len(columns) > 1 else dealt.count(name)
-        if wanted > len(columns):
+        needed = strategy.n if len(columns) > 1 else dealt.count(name)
+        if needed > len(columns):
             raise ConfigurationError(
                 f"strategy {strategy.name!r} wants {strategy.n} candidates, more than were recorded: {name} has"
                 f" {len(columns)}; set a smaller n, or name more sources"

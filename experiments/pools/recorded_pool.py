@@ -67,15 +67,17 @@ class RecordedPool:
         Raises:
             ConfigurationError: there are no questions, or a column is in none of them.
         """
-        wanted = [c for q in questions for c in q.candidates if derived or columns or not c.derived]
-        known = dict.fromkeys(candidate.column for candidate in wanted)
+        candidates = [c for q in questions for c in q.candidates if derived or columns or not c.derived]
+        names = dict.fromkeys(candidate.column for candidate in candidates)
         for column in columns:
-            if column not in known:
-                raise ConfigurationError(f"the set {name!r} has no source {column!r}; it has: {', '.join(known)}")
-        places = {column: place for place, column in enumerate(columns or known)}
+            if column not in names:
+                raise ConfigurationError(f"the set {name!r} has no source {column!r}; it has: {', '.join(names)}")
+        places = {column: place for place, column in enumerate(columns or names)}
         if not places:
             raise ConfigurationError(f"the set {name!r} holds no candidates")
-        owners = {candidate.column: (candidate.source, candidate.family or candidate.source) for candidate in wanted}
+        owners = {
+            candidate.column: (candidate.source, candidate.family or candidate.source) for candidate in candidates
+        }
         shape = (len(questions), len(places))
         pool = cls(
             name=name,
@@ -117,8 +119,8 @@ class RecordedPool:
     @property
     def is_binary(self) -> bool:
         """Whether every known quality is 0 or 1."""
-        known = self.quality[~np.isnan(self.quality)]
-        return bool(np.isin(known, (0.0, 1.0)).all())
+        values = self.quality[~np.isnan(self.quality)]
+        return bool(np.isin(values, (0.0, 1.0)).all())
 
     @property
     def has_texts(self) -> bool:
@@ -131,8 +133,8 @@ class RecordedPool:
 
     def rows(self, rows: np.ndarray) -> RecordedPool:
         """The pool of some of the questions, by their places."""
-        kept = tuple(self.questions[row] for row in rows)
-        return replace(self, questions=kept, **{name: getattr(self, name)[rows] for name in _ARRAYS})
+        questions = tuple(self.questions[row] for row in rows)
+        return replace(self, questions=questions, **{name: getattr(self, name)[rows] for name in _ARRAYS})
 
     def take(self, places: Sequence[int]) -> RecordedPool:
         """The pool of some of the columns, in this order, by their places."""
@@ -143,8 +145,8 @@ class RecordedPool:
 
     def texts(self, row: int) -> list[str]:
         """The texts of a question's candidates, in the order of the columns; empty where there is none."""
-        found = {candidate.column: candidate.text or "" for candidate in self.questions[row].candidates}
-        return [found.get(column, "") for column in self.columns]
+        by_column = {candidate.column: candidate.text or "" for candidate in self.questions[row].candidates}
+        return [by_column.get(column, "") for column in self.columns]
 
     def _fill(self, row: int, question: RecordedQuestion, places: dict[str, int]) -> None:
         keys: dict[str, int] = {}

@@ -25,12 +25,12 @@ def reliabilities(pool: RecordedPool, *, seed: int = 0, folds: int = FOLDS) -> n
     """
     count = pool.shape[0]
     fold = np.random.default_rng(seed).permutation(count) % min(folds, count)
-    found = np.empty(pool.shape)
+    shares = np.empty(pool.shape)
     for number in range(int(fold.max()) + 1):
         others = fold != number
         quality, present = pool.quality[others], pool.present[others]
-        found[~others] = (quality.sum(axis=0) + 1) / (present.sum(axis=0) + 2)
-    return found
+        shares[~others] = (quality.sum(axis=0) + 1) / (present.sum(axis=0) + 2)
+    return shares
 
 
 def vote_weights(pool: RecordedPool, reliability: np.ndarray) -> np.ndarray:

@@ -57,19 +57,19 @@ class RecordedBank(CandidateBank):
         Raises:
             ConfigurationError: there is no such set or source.
         """
-        chosen, column = self._resolve(name.removeprefix(PREFIX))
-        return unasked_lm(f"{PREFIX}{chosen}/{column}".rstrip("/"), digest=self._set(chosen).digest)
+        recorded_set, column = self._resolve(name.removeprefix(PREFIX))
+        return unasked_lm(f"{PREFIX}{recorded_set}/{column}".rstrip("/"), digest=self._set(recorded_set).digest)
 
     def columns(self, model: str) -> tuple[str, ...]:
         """The recorded answers that a model of :meth:`lm` may give to a question: one, or the whole set's."""
-        chosen, column = self._resolve(model.removeprefix(PREFIX))
-        return (column,) if column else self._set(chosen).columns
+        recorded_set, column = self._resolve(model.removeprefix(PREFIX))
+        return (column,) if column else self._set(recorded_set).columns
 
     def has(self, inputs: Mapping[str, Any], model: str) -> bool:
         """Whether a model of :meth:`lm` has an answer to a task's inputs."""
-        chosen, column = self._resolve(model.removeprefix(PREFIX))
+        recorded_set, column = self._resolve(model.removeprefix(PREFIX))
         try:
-            question = self._set(chosen).question(inputs, self.aliases)
+            question = self._set(recorded_set).question(inputs, self.aliases)
         except NotRecorded:
             return False
         return not column or any(candidate.column == column for candidate in question.candidates)
@@ -77,10 +77,10 @@ class RecordedBank(CandidateBank):
     def replays(self, attempts: Sequence[Attempt]) -> dict[str, Candidate]:
         """The recorded answers where the attempts are a recorded model's, else what the bank keeps."""
         names = {id(attempt): getattr(attempt.lm or dspy.settings.lm, "model", "") for attempt in attempts}
-        drawn = [attempt for attempt in attempts if not names[id(attempt)].startswith(PREFIX)]
+        others = [attempt for attempt in attempts if not names[id(attempt)].startswith(PREFIX)]
         recorded = [attempt for attempt in attempts if names[id(attempt)].startswith(PREFIX)]
         answers = {attempt.key: self._recorded(attempt, names[id(attempt)]) for attempt in recorded}
-        return answers | (super().replays(drawn) if drawn else {})
+        return answers | (super().replays(others) if others else {})
 
     def _recorded(self, attempt: Attempt, name: str) -> Candidate:
         if attempt.layer or marked_field(attempt.signature, "candidates"):
@@ -88,8 +88,8 @@ class RecordedBank(CandidateBank):
                 f"{name} cannot read candidates: it only has recorded answers; name a real model as fusor or judge"
             )
         try:
-            chosen, column = self._resolve(name.removeprefix(PREFIX))
-            question = self._set(chosen).question(attempt.inputs, self.aliases)
+            recorded_set, column = self._resolve(name.removeprefix(PREFIX))
+            question = self._set(recorded_set).question(attempt.inputs, self.aliases)
             return answered(attempt, name, picked(question, column, attempt))
         except NotRecorded as error:
             return Candidate(attempt.index, None, describe(error), name, attempt.layer)
@@ -102,10 +102,10 @@ class RecordedBank(CandidateBank):
                 return name, ""
             if wanted.startswith(f"{name}/"):
                 column = wanted.removeprefix(f"{name}/")
-                known = (*self._set(name).columns, *self._set(name).made)
-                if column in known:
+                columns = (*self._set(name).columns, *self._set(name).made)
+                if column in columns:
                     return name, column
-                raise ConfigurationError(f"the set {name!r} has no source {column!r}; it has: {', '.join(known)}")
+                raise ConfigurationError(f"the set {name!r} has no source {column!r}; it has: {', '.join(columns)}")
         holding = [name for name in names if wanted in (*self._set(name).columns, *self._set(name).made)]
         if len(holding) == 1:
             return holding[0], wanted
@@ -120,7 +120,7 @@ class RecordedBank(CandidateBank):
         """The names of the sets, longer ones first, so that none is taken for the beginning of another; read once."""
         with self._reading:
             if not self._known:
-                names = [found.name for found in self.store.sets] or [
+                names = [item.name for item in self.store.sets] or [
                     self.store.set_named().name
                 ]  # which says that there are none
                 self._known = tuple(sorted(names, key=len, reverse=True))

@@ -54,17 +54,19 @@ class ReplayedSet:
             NotRecorded: there is none, or there are several.
         """
         texts = [value for value in inputs.values() if isinstance(value, str)]
-        found = [question for text in texts for question in self._by_text.get(normalized(text), ())]
-        if len(found) > 1:
+        matches = [question for text in texts for question in self._by_text.get(normalized(text), ())]
+        if len(matches) > 1:
             said = {normalized(text) for text in texts}
-            found = [
-                q for q in found if said & {normalized(q.group), normalized(aliases.get(q.group, q.group))}
-            ] or found
-        if len(found) == 1:
-            return found[0]
-        asked = next(iter(texts), "")[:60]
+            matches = [
+                q for q in matches if said & {normalized(q.group), normalized(aliases.get(q.group, q.group))}
+            ] or matches
+        if len(matches) == 1:
+            return matches[0]
+        excerpt = next(iter(texts), "")[:60]
         raise NotRecorded(
-            f"{len(found)} recorded questions are {asked!r}" if found else f"the question {asked!r} was not recorded"
+            f"{len(matches)} recorded questions are {excerpt!r}"
+            if matches
+            else f"the question {excerpt!r} was not recorded"
         )
 
 

@@ -24,12 +24,12 @@ def similarities(pool: RecordedPool) -> np.ndarray:
     Returns:
         (questions, candidates, candidates), 1 on the diagonal.
     """
-    found = np.empty((pool.shape[0], pool.shape[1], pool.shape[1]), dtype=np.float32)
+    scores = np.empty((pool.shape[0], pool.shape[1], pool.shape[1]), dtype=np.float32)
     for row in range(pool.shape[0]):
         vectors = np.stack([_vector(text) for text in pool.texts(row)])
-        found[row] = np.clip(vectors @ vectors.T, 0, 1)
-        np.fill_diagonal(found[row], 1)
-    return found
+        scores[row] = np.clip(vectors @ vectors.T, 0, 1)
+        np.fill_diagonal(scores[row], 1)
+    return scores
 
 
 def medoid_curve(pool: RecordedPool, alike: np.ndarray, *, subsets: int, seed: int) -> np.ndarray:
@@ -66,8 +66,8 @@ def _medoids(pool: RecordedPool, alike: np.ndarray, orders: np.ndarray) -> np.nd
     )  # to those drawn so far; one that failed is only taken where all did
     quality = np.empty(orders.shape)
     for n in range(size):
-        drawn = orders[:, :, n]
-        closeness += np.where(present[:, :, n, None], alike[q[:, :, None], drawn[:, :, None], orders], 0)
+        subset = orders[:, :, n]
+        closeness += np.where(present[:, :, n, None], alike[q[:, :, None], subset[:, :, None], orders], 0)
         quality[:, :, n] = worth[q, t, np.argmax(closeness[:, :, : n + 1], axis=2)]
     check_ceiling("medoid", quality, best)
     return quality

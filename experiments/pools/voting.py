@@ -73,7 +73,7 @@ def _count(pool: RecordedPool, units: np.ndarray, orders: np.ndarray) -> Ballots
     weight = np.zeros((questions, turns, size + 1), dtype=np.int64)
     first = np.full((questions, turns, size + 1), size, dtype=np.int16)  # when each answer was first given
     leader = np.full((questions, turns), nobody)
-    asked, best = np.zeros((questions, turns), dtype=np.int64), np.zeros((questions, turns))
+    votes, best = np.zeros((questions, turns), dtype=np.int64), np.zeros((questions, turns))
     quality, majority = np.empty(orders.shape), np.empty(orders.shape, dtype=bool)
     worth = np.concatenate([pool.quality, np.zeros((questions, 1))], axis=1)  # that of nobody is 0
     places = np.concatenate([orders, np.full((questions, turns, 1), size)], axis=2)
@@ -81,13 +81,13 @@ def _count(pool: RecordedPool, units: np.ndarray, orders: np.ndarray) -> Ballots
         column = orders[:, :, n]
         answer = np.where(pool.answers >= 0, pool.answers, nobody)[q, column]
         weight[q, t, answer] += np.where(answer == nobody, 0, units[q, column])
-        asked += units[q, column]
+        votes += units[q, column]
         first[q, t, answer] = np.where(answer == nobody, size, np.minimum(first[q, t, answer], n))
         ahead = weight[q, t, answer] - weight[q, t, leader]
         earlier = first[q, t, answer] < first[q, t, leader]
         leader = np.where((ahead > 0) | ((ahead == 0) & earlier), answer, leader)
         quality[:, :, n] = worth[q, places[q, t, first[q, t, leader]]]
-        majority[:, :, n] = 2 * weight[q, t, leader] > asked
+        majority[:, :, n] = 2 * weight[q, t, leader] > votes
         best = np.maximum(best, pool.quality[q, column])
         check_ceiling("vote", quality[:, :, n], best)
     return Ballots(quality, majority, orders)

@@ -67,9 +67,9 @@ def _first_by(preference: Callable[[Material], np.ndarray]) -> Callable[[Materia
 
     def curve(material: Material) -> np.ndarray:
         pool = material.pool
-        wanted = np.where(pool.present, np.nan_to_num(preference(material), nan=-1e300), -np.inf)
-        order = np.argsort(-wanted, axis=1, kind="stable")
-        ranked, preferred = (np.take_along_axis(values, order, axis=1) for values in (pool.quality, wanted))
+        preferences = np.where(pool.present, np.nan_to_num(preference(material), nan=-1e300), -np.inf)
+        order = np.argsort(-preferences, axis=1, kind="stable")
+        ranked, preferred = (np.take_along_axis(values, order, axis=1) for values in (pool.quality, preferences))
         return best_of_subsets(_shared(ranked, preferred))
 
     return curve

@@ -74,12 +74,12 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
             < gap * (len(groups[-1]) + len(groups[-2])) / 2
         ):
             groups[-2:] = [groups[-2] + groups[-1]]
-    found = [0.0] * len(wanted)
+    places = [0.0] * len(wanted)
     for group in groups:
         first = _center(group, wanted) - gap * (len(group) - 1) / 2
         for place, i in enumerate(group):
-            found[i] = first + gap * place
-    return found
+            places[i] = first + gap * place
+    return places
 
 
 def _center(group: Sequence[int], wanted: Sequence[float]) -> float:
@@ -89,15 +89,15 @@ def _center(group: Sequence[int], wanted: Sequence[float]) -> float:
 def _positions(anchor: Point, size: tuple[float, float]) -> list[tuple[float, Box]]:
     """Boxes around the anchor, each with its cost before anything is covered: near and to the right is cheap."""
     (x, y), (width, height) = anchor, size
-    found = []
+    positions = []
     for distance in _DISTANCES:
         for preference, angle in enumerate(_ANGLES):
             along, up = math.cos(angle), math.sin(angle)
             cx = x + distance * along + width / 2 * (0 if abs(along) < 0.2 else math.copysign(1, along))
             cy = y + distance * up + height / 2 * (0 if abs(up) < 0.2 else math.copysign(1, up))
             box = Box(cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-            found.append((distance / 20 + preference / 10, box))
-    return found
+            positions.append((distance / 20 + preference / 10, box))
+    return positions
 
 
 def _cost(

@@ -42,10 +42,10 @@ class TextTable:
             table.add_column(escape(head), justify="right", overflow="fold")
         for y, (name, *cells) in enumerate(self.rows):
             # a narrow terminal then breaks before an interval
-            shown = [escape(cell.replace(", ", ",")) for cell in cells]
+            texts = [escape(cell.replace(", ", ",")) for cell in cells]
             table.add_row(
                 escape(name),
-                *(f"[bold]{cell}[/bold]" if (y, x) in self.best else cell for x, cell in enumerate(shown, 1)),
+                *(f"[bold]{cell}[/bold]" if (y, x) in self.best else cell for x, cell in enumerate(texts, 1)),
             )
         return table
 

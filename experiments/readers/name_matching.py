@@ -34,8 +34,8 @@ def names_one_of(answer: str, accepted: Iterable[str]) -> bool:
 def folded(text: str) -> str:
     """A text as it is compared."""
     plain = ascii_digits(unicodedata.normalize("NFKC", text)).casefold()
-    kept = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in plain)
-    words = kept.split()
+    letters = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in plain)
+    words = letters.split()
     return " ".join(words[1:] if len(words) > 1 and words[0] in _ARTICLES else words)
 
 

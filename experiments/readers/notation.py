@@ -69,8 +69,8 @@ def evaluated(formula: str) -> Fraction | None:
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of the timeouts that are off
     try:
         with _one_at_a_time:
-            found = parse(f"${formula}$", parsing_timeout=None, raise_on_error=False)  # type: ignore[arg-type] (None is allowed)
-            value = found[0].doit().evalf(30) if found and hasattr(found[0], "evalf") else None
+            values = parse(f"${formula}$", parsing_timeout=None, raise_on_error=False)  # type: ignore[arg-type] (None is allowed)
+            value = values[0].doit().evalf(30) if values and hasattr(values[0], "evalf") else None
             return (
                 Fraction(str(value)).limit_denominator(10**9)
                 if value is not None and value.is_real and value.is_finite

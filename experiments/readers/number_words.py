@@ -54,8 +54,8 @@ def number_in_words(text: str, language: str) -> int | None:
 
 def _words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold().replace("-", " ")
-    kept = "".join(sign if sign.isalnum() or unicodedata.category(sign)[0] == "M" else " " for sign in plain)
-    return [word for word in kept.split() if word != "and"]
+    letters = "".join(sign if sign.isalnum() or unicodedata.category(sign)[0] == "M" else " " for sign in plain)
+    return [word for word in letters.split() if word != "and"]
 
 
 @lru_cache(maxsize=16)

@@ -152,12 +152,12 @@ def _read(text: str, language: str, *, leads: bool) -> Fraction | None:
         outside = text
     tokens = list(_TOKEN.finditer(outside))
     values = [_token_value(token, language, outside) for token in tokens]
-    known = _joined([(token, value) for token, value in zip(tokens, values, strict=True) if value is not None])
-    if not known:
+    number = _joined([(token, value) for token, value in zip(tokens, values, strict=True) if value is not None])
+    if not number:
         return None
     if leads:
-        return known[0][1]
-    return _counting(outside, known)
+        return number[0][1]
+    return _counting(outside, number)
 
 
 def _joined(known: list[tuple[re.Match[str], Fraction]]) -> list[tuple[re.Match[str], Fraction]]:

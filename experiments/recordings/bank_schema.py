@@ -42,16 +42,16 @@ def key_of(*parts: object) -> str:
 
 def kept(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> dict[str, str]:
     """The payloads of those of the keys that a table holds."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for some in _batched(keys):
         rows = connection.execute(sa.select(table.c.key, table.c.payload).where(table.c.key.in_(some)))
-        found |= {key: payload for key, payload in rows}
-    return found
+        texts |= {key: payload for key, payload in rows}
+    return texts
 
 
 def counted(connection: sa.Connection, questions: Iterable[str]) -> dict[str, int]:
     """How many candidates each of these questions has; those that have none are left out."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for some in _batched(questions):
         number = sa.func.count()
         chosen = (
@@ -59,8 +59,8 @@ def counted(connection: sa.Connection, questions: Iterable[str]) -> dict[str, in
             .where(CANDIDATES.c.question.in_(some))
             .group_by(CANDIDATES.c.question)
         )
-        found |= {question: count for question, count in connection.execute(chosen)}
-    return found
+        counts |= {question: count for question, count in connection.execute(chosen)}
+    return counts
 
 
 def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -97,12 +97,12 @@ class RecordedStore:
             raise ConfigurationError(
                 f"the bank {self._shown!r} holds no recorded generations; dspy-fusion bank import FILE brings some in"
             )
-        names = ", ".join(found.name for found in sets)
+        names = ", ".join(item.name for item in sets)
         if not name and len(sets) > 1:
             raise ConfigurationError(f"the bank {self._shown!r} holds several sets; name one of: {names}")
-        for found in sets:
-            if name in ("", found.name):
-                return found
+        for item in sets:
+            if name in ("", item.name):
+                return item
         raise ConfigurationError(f"the bank {self._shown!r} holds no set {name!r}; it holds: {names}")
 
     def begin(self, wanted: RecordedSet) -> None:
@@ -113,11 +113,11 @@ class RecordedStore:
             BankError: the bank cannot be written.
         """
         with self._told("write to"), self.bank.engine.begin() as connection:
-            found = connection.execute(sa.select(SETS).where(SETS.c.name == wanted.name)).one_or_none()
-            if found is None:
+            row = connection.execute(sa.select(SETS).where(SETS.c.name == wanted.name)).one_or_none()
+            if row is None:
                 connection.execute(SETS.insert().values(name=wanted.name, task=wanted.task, shape=wanted.shape))
-            elif found.task != wanted.task:
-                has = f"the task {found.task!r}" if found.task else "no task"
+            elif row.task != wanted.task:
+                has = f"the task {row.task!r}" if row.task else "no task"
                 raise ConfigurationError(
                     f"the set {wanted.name!r} has {has}, not {wanted.task!r}; import into another one with --name"
                 )

@@ -12,58 +12,58 @@ T = TypeVar("T")
 
 def text_of(values: Mapping[str, Any], name: str) -> str:
     """A text or a number as text; raises where it is absent, empty or something else."""
-    found = optional_text(values, name)
-    if found is None or not found.strip():
+    text = optional_text(values, name)
+    if text is None or not text.strip():
         raise ValueError(f"{name!r} is {values[name]!r}, which is no text" if name in values else f"it lacks {name!r}")
-    return found
+    return text
 
 
 def optional_text(values: Mapping[str, Any], name: str) -> str | None:
     """A text or a number as text; None where it is absent, null or empty."""
-    found = values.get(name)
-    if found is None or found == "":
+    value = values.get(name)
+    if value is None or value == "":
         return None
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
-        raise ValueError(f"{name!r} is a {type(found).__name__}, which is no text")
-    return str(found)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{name!r} is a {type(value).__name__}, which is no text")
+    return str(value)
 
 
 def flag(values: Mapping[str, Any], name: str) -> float:
     """True or false as 1 or 0, or a number in [0, 1]."""
-    found = values.get(name)
-    if isinstance(found, bool):
-        return float(found)
-    if isinstance(found, int | float) and 0 <= found <= 1:
-        return float(found)
-    raise ValueError(f"{name!r} is {found!r}, which is neither true nor false nor a number in [0, 1]")
+    value = values.get(name)
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, int | float) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError(f"{name!r} is {value!r}, which is neither true nor false nor a number in [0, 1]")
 
 
 def number(values: Mapping[str, Any], name: str) -> float:
     """A finite number."""
-    found = values.get(name)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise ValueError(f"{name!r} is {found!r}, which is no finite number")
-    return float(found)
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name!r} is {value!r}, which is no finite number")
+    return float(value)
 
 
 def item_of(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
     """A value of a kind."""
-    found = values.get(name)
-    if not isinstance(found, kind):
+    item = values.get(name)
+    if not isinstance(item, kind):
         raise ValueError(
-            f"{name!r} is {str(found)[:60]!r}, which is no {kind.__name__}" if name in values else f"it lacks {name!r}"
+            f"{name!r} is {str(item)[:60]!r}, which is no {kind.__name__}" if name in values else f"it lacks {name!r}"
         )
-    return found
+    return item
 
 
 def items_of(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """A list of at least one object."""
-    found = item_of(values, name, list)
-    if not found:
+    items = item_of(values, name, list)
+    if not items:
         raise ValueError(f"{name!r} is empty, so it has no candidates")
-    if not all(isinstance(item, Mapping) for item in found):
+    if not all(isinstance(item, Mapping) for item in items):
         raise ValueError(f"{name!r} is no list of objects")
-    return found
+    return items
 
 
 def digest_of(text: str) -> str:

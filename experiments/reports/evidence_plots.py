@@ -82,8 +82,8 @@ def _gain(line: Group) -> dict[str, Any]:
 
 def _part_origins(summary: Summary, records: Sequence[Record]) -> dict[str, tuple[OriginShares, ...]]:
     names = [row.strategy.name for row in summary.rows if row.strategy.role in ("fuse", "parts")]
-    found = {name: origin_shares(record for record in records if record.strategy == name) for name in names}
-    return {name: shares for name, shares in found.items() if shares}
+    by_strategy = {name: origin_shares(record for record in records if record.strategy == name) for name in names}
+    return {name: shares for name, shares in by_strategy.items() if shares}
 
 
 def _word_origins(summary: Summary, evidence: Evidence) -> dict[str, tuple[OriginShares, ...]]:
@@ -95,20 +95,20 @@ def _word_origins(summary: Summary, evidence: Evidence) -> dict[str, tuple[Origi
 
 
 def _origins(summary: Summary, shares: Mapping[str, Sequence[OriginShares]], unit: str, folder: Path) -> Plot:
-    kinds = sorted({item.kind for found in shares.values() for item in found})
-    colors = _colors(summary, [item for found in shares.values() for item in found])
+    kinds = sorted({item.kind for each in shares.values() for item in each})
+    colors = _colors(summary, [item for each in shares.values() for item in each])
     figure, panels = new_panels(11.0, 1.9 + 0.42 * len(shares), len(kinds))
     counted = "answers" if unit == "words" else unit
     for axes, kind in zip(panels, kinds, strict=True):
-        items = {name: item for name, found in shares.items() for item in found if item.kind == kind}
+        items = {name: item for name, each in shares.items() for item in each if item.kind == kind}
         _stack(axes, items, colors)
         axes.set_title(f"{kind}   (n={next(iter(items.values())).n} {counted})", fontsize=10)
         axes.set_xlabel(f"% of the {unit}")
-    used = [key for key in colors if any(item.shares.get(key) for found in shares.values() for item in found)]
+    used = [key for key in colors if any(item.shares.get(key) for each in shares.values() for item in each)]
     handles = [Patch(facecolor=colors[key], edgecolor="#666666", linewidth=0.4, label=key) for key in used]
     columns = max(1, min(7, len(handles), _LEGEND_WIDTH // (6 + max(map(len, used)))))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    data = [_share(name, item, key) for name, found in shares.items() for item in found for key in item.shares]
+    data = [_share(name, item, key) for name, each in shares.items() for item in each for key in item.shares]
     return save_figure(
         figure, folder / f"origin_of_{unit}", f"Where the {unit} of the answers come from", _CAPTIONS[unit], data
     )

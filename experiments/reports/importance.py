@@ -24,12 +24,12 @@ def importances(storage: str, study: str, trials: Sequence[TrialReport]) -> dict
     scores = {trial.number: trial.quality.mean for trial in trials if trial.state == "whole" and trial.quality}
     if len(scores) < _LEAST or len(set(scores.values())) < 2:
         return {}
-    found = [
+    finished = [
         t for t in optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False) if t.number in scores
     ]
-    widest = _widest([trial.distributions for trial in found])
+    widest = _widest([trial.distributions for trial in finished])
     copy = optuna.create_study(direction="maximize")
-    for trial in found:
+    for trial in finished:
         distributions = {name: widest[name] for name in trial.params}
         copy.add_trial(
             create_trial(

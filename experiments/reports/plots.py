@@ -128,13 +128,13 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row], xs: Sequence[
 
 
 def _obstacles(axes: Axes, rows: Sequence[Row], anchors: Sequence[tuple[float, float]]) -> list[Box]:
-    found = []
+    boxes = []
     for row, (x, y) in zip(rows, anchors, strict=True):
-        found.append(Box(x - 6, y - 6, x + 6, y + 6))
+        boxes.append(Box(x - 6, y - 6, x + 6, y + 6))
         if not math.isnan(row.score.low):
             bottom, top = (axes.transData.transform((1, 100 * end))[1] for end in (row.score.low, row.score.high))
-            found.append(Box(x - 3, bottom, x + 3, top))
-    return found
+            boxes.append(Box(x - 3, bottom, x + 3, top))
+    return boxes
 
 
 def _set_apart(tokens: Sequence[float]) -> list[float]:

@@ -168,17 +168,17 @@ def notes(summary: Summary) -> tuple[str, ...]:
     """What a reader of the tables must know: unfinished, failed and fallen-back answers; and what share of the headroom
     was recovered.
     """
-    found = []
+    lines = []
     if summary.found < summary.expected:
-        found.append(f"Unfinished: {summary.found} of {summary.expected} records.")
+        lines.append(f"Unfinished: {summary.found} of {summary.expected} records.")
     if summary.set_aside:
-        found.append(f"{summary.set_aside} rows of the task were not asked, because their right answer cannot be read.")
+        lines.append(f"{summary.set_aside} rows of the task were not asked, because their right answer cannot be read.")
     for row in summary.rows:
         if row.failures:
-            found.append(f"{row.strategy.name}: {row.failures} answers failed and count as 0.")
+            lines.append(f"{row.strategy.name}: {row.failures} answers failed and count as 0.")
         if row.fallbacks:
-            found.append(f"{row.strategy.name}: {row.fallbacks} answers fell back to a candidate.")
-    return (*found, *map(str, headrooms(summary)))
+            lines.append(f"{row.strategy.name}: {row.fallbacks} answers fell back to a candidate.")
+    return (*lines, *map(str, headrooms(summary)))
 
 
 def to_markdown(summary: Summary, verdict: str, more: Iterable[TextTable] = ()) -> str:

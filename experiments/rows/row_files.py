@@ -41,8 +41,8 @@ class Row:
         for name in names:
             if name in self.values:
                 return self.values[name]
-        wanted = f"a column {names[0]!r}" + (f" (or {', '.join(map(repr, names[1:]))})" if names[1:] else "")
-        raise ConfigurationError(f"{self.where} lacks {wanted}; its columns are: {', '.join(map(str, self.values))}")
+        columns = f"a column {names[0]!r}" + (f" (or {', '.join(map(repr, names[1:]))})" if names[1:] else "")
+        raise ConfigurationError(f"{self.where} lacks {columns}; its columns are: {', '.join(map(str, self.values))}")
 
 
 def read_file(path: Path) -> Iterator[Row]:

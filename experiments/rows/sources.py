@@ -114,12 +114,12 @@ def read_rows(source: Source, split: str, *, data: str | Path | None = None, lan
 
 
 def _local_rows(source: Source, split: str, data: Path, language: str) -> list[Row]:
-    found = source.local_file(split, data, language)
-    if found is None:
+    file = source.local_file(split, data, language)
+    if file is None:
         raise ConfigurationError(
             f"{data} holds no {source.local_names(split, language)[0]} (nor under another suffix); {_ways(source)}"
         )
-    return list(read_file(found))
+    return list(read_file(file))
 
 
 def _hub_rows(source: Source, split: str, language: str) -> list[Row]:

@@ -47,12 +47,12 @@ def column_intervals(
         _resampled_means(values, groups, resamples, seed), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0
     )
     bound = ((1 - confidence) / 2) ** (1 / count)
-    found = []
+    intervals = []
     for mean, low, high, constant in zip(means, *ends, np.ptp(values, axis=0) == 0, strict=True):
         if scores and constant and mean in (0.0, 1.0):
             low, high = (bound, 1.0) if mean else (0.0, 1 - bound)
-        found.append(Interval(float(mean), float(low), float(high), count))
-    return found
+        intervals.append(Interval(float(mean), float(low), float(high), count))
+    return intervals
 
 
 def _resampled_means(values: np.ndarray, groups: Sequence[str], resamples: int, seed: int) -> np.ndarray:

@@ -26,11 +26,11 @@ def rank_correlation(
         return None
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     columns = (x, y, x * x, y * y, x * y)
-    found = [clusters(dict(zip(keys, column, strict=True)), strata) for column in columns]
-    moments = np.column_stack([*(cluster.sums for cluster in found), found[0].counts])  # (examples, 6)
-    times = resampled(found[0].sizes, resamples, seed)
-    drawn = _correlations(times @ moments)
-    low, high = quantiles(drawn[np.isfinite(drawn)])
+    tables = [clusters(dict(zip(keys, column, strict=True)), strata) for column in columns]
+    moments = np.column_stack([*(cluster.sums for cluster in tables), tables[0].counts])  # (examples, 6)
+    times = resampled(tables[0].sizes, resamples, seed)
+    samples = _correlations(times @ moments)
+    low, high = quantiles(samples[np.isfinite(samples)])
     return Interval(float(_correlations(moments.sum(axis=0, keepdims=True))[0]), low, high, len(moments))
 
 

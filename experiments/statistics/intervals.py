@@ -55,9 +55,9 @@ def mean_interval(
     Raises:
         ValueError: ``scores`` is empty.
     """
-    found = clusters(scores, strata)
-    n, mean = len(found.sums), float(found.sums.sum() / found.counts.sum())
-    low, high = _bootstrap(found, confidence, resamples, seed)
+    groups = clusters(scores, strata)
+    n, mean = len(groups.sums), float(groups.sums.sum() / groups.counts.sum())
+    low, high = _bootstrap(groups, confidence, resamples, seed)
     if n > 1 and mean in (0.0, 1.0):
         bound = ((1 - confidence) / 2) ** (1 / n)
         low, high = (bound, 1.0) if mean else (0.0, 1 - bound)
@@ -79,9 +79,9 @@ def paired_difference(
     Raises:
         ValueError: they have no pair in common.
     """
-    found = clusters(shared_differences(scores, reference), strata)
-    ends = _bootstrap(found, confidence, resamples, seed)
-    return Interval(float(found.sums.sum() / found.counts.sum()), *ends, len(found.sums))
+    groups = clusters(shared_differences(scores, reference), strata)
+    ends = _bootstrap(groups, confidence, resamples, seed)
+    return Interval(float(groups.sums.sum() / groups.counts.sum()), *ends, len(groups.sums))
 
 
 def macro_difference(
@@ -99,14 +99,14 @@ def macro_difference(
     Raises:
         ValueError: they have no pair in common.
     """
-    found = clusters(shared_differences(scores, reference), strata, smallest=1)
-    mean = _macro(np.ones((1, len(found.sums))), found)[0]
+    groups = clusters(shared_differences(scores, reference), strata, smallest=1)
+    mean = _macro(np.ones((1, len(groups.sums))), groups)[0]
     ends = (
-        quantiles(_macro(resampled(found.sizes, resamples, seed), found), confidence)
-        if len(found.sums) > 1
+        quantiles(_macro(resampled(groups.sizes, resamples, seed), groups), confidence)
+        if len(groups.sums) > 1
         else (math.nan, math.nan)
     )
-    return Interval(float(mean), *ends, len(found.sums))
+    return Interval(float(mean), *ends, len(groups.sums))
 
 
 def ratio_interval(
@@ -188,8 +188,8 @@ def _strata_of(examples: Iterable[str], strata: Strata, smallest: int) -> dict[s
 def _bootstrap(found: Clusters, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
     if len(found.sums) < 2:
         return math.nan, math.nan
-    drawn = resampled(found.sizes, resamples, seed) @ np.column_stack([found.sums, found.counts])
-    return quantiles(drawn[:, 0] / drawn[:, 1], confidence)
+    sums = resampled(found.sizes, resamples, seed) @ np.column_stack([found.sums, found.counts])
+    return quantiles(sums[:, 0] / sums[:, 1], confidence)
 
 
 def _macro(times: np.ndarray, found: Clusters) -> np.ndarray:

@@ -72,10 +72,10 @@ def load_task(
         task = replace(task, metric=remembered(task.metric))
     for language in languages:
         if language not in task.source.languages:
-            known = (
+            names = (
                 f"it has: {', '.join(task.source.languages)}" if task.source.languages else "it has one language only"
             )
-            raise ConfigurationError(f"the task {name!r} has no language {language!r}; {known}")
+            raise ConfigurationError(f"the task {name!r} has no language {language!r}; {names}")
     return task
 
 
@@ -90,18 +90,18 @@ def loaded_task(name: str) -> Task | None:
 def _others(name: str, setup: Setup) -> Task:
     """A task that is not built in."""
     if is_named(name):
-        made = load_named(name, "task")
+        task = load_named(name, "task")
     elif name in (offered := offered_tasks()):
-        made = load_offered(offered[name])
+        task = load_offered(offered[name])
     else:
         raise ConfigurationError(
             f"there is no task {name!r}; there are: {', '.join([*TASKS, *offered])}, or your own as module:name"
         )
-    if callable(made) and not isinstance(made, Task):
-        made = made(setup) if inspect.signature(made).parameters else made()
-    if not isinstance(made, Task):
+    if callable(task) and not isinstance(task, Task):
+        task = task(setup) if inspect.signature(task).parameters else task()
+    if not isinstance(task, Task):
         raise ConfigurationError(
-            f"task {name!r} must be a Task, or a function that returns one, but it is a {type(made).__name__}"
+            f"task {name!r} must be a Task, or a function that returns one, but it is a {type(task).__name__}"
         )
-    _LOADED[name] = _LOADED[made.name] = made
-    return made
+    _LOADED[name] = _LOADED[task.name] = task
+    return task

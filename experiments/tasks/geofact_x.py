@@ -84,13 +84,13 @@ def make_task(setup: Setup) -> Task:
     )
 
     def aspects(example: dspy.Example, prediction: dspy.Prediction) -> Mapping[str, float]:
-        given = {"accuracy": is_right(example, prediction)}
+        scores = {"accuracy": is_right(example, prediction)}
         if rated is None:
-            return given
+            return scores
         try:
-            return given | {"reasoning": rated(example, prediction), "unjudged": 0.0}
+            return scores | {"reasoning": rated(example, prediction), "unjudged": 0.0}
         except ScorerError:
-            return given | {"unjudged": 1.0}
+            return scores | {"unjudged": 1.0}
 
     loader = Loader(SOURCE, setup, lambda row, _, number: _example(row, number, setup.languages), group=language_of)
     return Task(
@@ -124,8 +124,8 @@ def rated_reasoning(judge: dspy.BaseLM, example: dspy.Example, prediction: dspy.
         ScorerError: the judge gave none that can be read.
     """
     reasoning = str(prediction.get("reasoning") or "")
-    asked = {"task": FactualQuestion.instructions, "question": example.question, "reference": example.reference}
-    said = ask_judge(judge, RateReasoning, **asked, reasoning=reasoning)
+    inputs = {"task": FactualQuestion.instructions, "question": example.question, "reference": example.reference}
+    said = ask_judge(judge, RateReasoning, **inputs, reasoning=reasoning)
     return (read_rating(str(said.verdict), 1, 5) - 1) / 4
 
 

@@ -46,14 +46,14 @@ def remembered(
 
     A failure is remembered too, so that it is counted as often as the answer is given, and not paid for again.
     """
-    known: dict[tuple[str, str], Future[Grade]] = {}
+    grades: dict[tuple[str, str], Future[Grade]] = {}
     lock = threading.Lock()
 
     def once(example: dspy.Example, prediction: dspy.Prediction) -> Grade:
         key = str(example.id), _content(prediction)
         with lock:
-            mine = key not in known
-            future = known.setdefault(key, Future())
+            mine = key not in grades
+            future = grades.setdefault(key, Future())
         if mine:
             try:
                 future.set_result(grade(example, prediction))
@@ -61,7 +61,7 @@ def remembered(
                 future.set_exception(error)
                 if not isinstance(error, FusionError):
                     with lock:
-                        del known[key]
+                        del grades[key]
                 raise
         return future.result()
 

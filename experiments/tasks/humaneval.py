@@ -47,9 +47,9 @@ def visible_tests(inputs: Mapping[str, Any]) -> list[str]:
         examples = doctest.DocTestParser().get_examples(str(inputs["problem"]))
     except ValueError:
         examples = []
-    shown = [(example.source.strip(), example.want.strip()) for example in examples if example.want.strip()]
+    calls = [(example.source.strip(), example.want.strip()) for example in examples if example.want.strip()]
     return [
-        f"assert repr({source}) == repr({want})" for source, want in shown if _is_value(source) and _is_value(want)
+        f"assert repr({source}) == repr({want})" for source, want in calls if _is_value(source) and _is_value(want)
     ] or ["pass"]
 
 

@@ -91,12 +91,12 @@ def follows_all(example: dspy.Example, prediction: dspy.Prediction) -> float:
 
 def official_aspects(example: dspy.Example, prediction: dspy.Prediction) -> Mapping[str, float]:
     """Whether all instructions are followed, and which share of them, each strictly and loosely."""
-    found = following(_response(prediction), instructions_of(example))
+    followings = following(_response(prediction), instructions_of(example))
     return {
-        "prompt_strict": float(all(found.strict)),
-        "prompt_loose": float(all(found.loose)),
-        "instruction_strict": sum(found.strict) / len(found.strict),
-        "instruction_loose": sum(found.loose) / len(found.loose),
+        "prompt_strict": float(all(followings.strict)),
+        "prompt_loose": float(all(followings.loose)),
+        "instruction_strict": sum(followings.strict) / len(followings.strict),
+        "instruction_loose": sum(followings.loose) / len(followings.loose),
     }
 
 
@@ -162,8 +162,8 @@ def _example(row: Row, language: str, number: int) -> dspy.Example:
             f"{row.where}: instruction_id_list and kwargs should be lists, one item for each instruction"
         )
     bind_all(ids, arguments, where=row.where)
-    given = [{key: value for key, value in (values or {}).items() if value is not None} for values in arguments]
+    settings = [{key: value for key, value in (values or {}).items() if value is not None} for values in arguments]
     example = dspy.Example(
-        id=f"ifeval-{row.get('key', 'id')}", prompt=str(row.get("prompt")), instruction_id_list=ids, kwargs=given
+        id=f"ifeval-{row.get('key', 'id')}", prompt=str(row.get("prompt")), instruction_id_list=ids, kwargs=settings
     )
     return example.with_inputs("prompt")

@@ -126,13 +126,15 @@ class Loader:
         if not self.source.is_split_by_language:
             return ("",)
         folder = data_folder(self.setup.data)
-        wanted = self.setup.languages or tuple(self.source.languages)
+        languages = self.setup.languages or tuple(self.source.languages)
         if self.setup.languages or folder is None or split not in self.source.files:
-            return wanted
-        found = tuple(language for language in wanted if self.source.local_file(split, folder, language))
-        if 0 < len(found) < len(wanted):
-            _log.warning("%s holds %d of %d languages: %s", folder, len(found), len(wanted), ", ".join(found))
-        return found or wanted
+            return languages
+        available = tuple(language for language in languages if self.source.local_file(split, folder, language))
+        if 0 < len(available) < len(languages):
+            _log.warning(
+                "%s holds %d of %d languages: %s", folder, len(available), len(languages), ", ".join(available)
+            )
+        return available or languages
 
 
 def examples_digest(examples: Sequence[dspy.Example]) -> str:

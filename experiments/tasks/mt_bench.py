@@ -176,10 +176,10 @@ def _example(row: Row, number: int, references: _References) -> dspy.Example:
     ):
         raise UnreadableAnswer(f"a dialogue has two turns, but these are {turns!r:.80}")
     name = str(next((row.values[key] for key in ("question_id", "prompt_id") if key in row.values), number))
-    known = row.values.get("reference") or references().get(name) or ()
-    first, second = (*map(str, known), "", "")[:2]
-    asked = {"question_1": turns[0], "question_2": turns[1]}
-    example = dspy.Example(id=name, **asked, category=str(row.get("category")), answer_1=first, answer_2=second)
+    answers = row.values.get("reference") or references().get(name) or ()
+    first, second = (*map(str, answers), "", "")[:2]
+    questions = {"question_1": turns[0], "question_2": turns[1]}
+    example = dspy.Example(id=name, **questions, category=str(row.get("category")), answer_1=first, answer_2=second)
     return example.with_inputs("question_1", "question_2")
 
 

@@ -79,9 +79,9 @@ def choice_question(*, id: str, question: str, options: Sequence[str], answer: i
     """
     if not 0 <= answer < len(options):
         raise UnreadableAnswer(f"the right answer is choice {answer + 1} of {len(options)}")
-    shown = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, options, strict=False))
+    lines = "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, options, strict=False))
     example = dspy.Example(
-        id=id, question=question, choices=shown, answer=LETTERS[answer], options=tuple(options), **more
+        id=id, question=question, choices=lines, answer=LETTERS[answer], options=tuple(options), **more
     )
     return example.with_inputs("question", "choices")
 

@@ -92,8 +92,8 @@ def comet_scores(
         raise ConfigurationError(
             f"cannot have the COMET model {model!r} ({error}); be online and accept its licence on the hub"
         ) from error
-    asked = [{"src": s, "mt": t, "ref": r} for s, t, r in zip(sources, translations, references, strict=True)]
-    return [float(score) for score in scorer.predict(asked, batch_size=batch_size, gpus=gpus).scores]
+    rows = [{"src": s, "mt": t, "ref": r} for s, t, r in zip(sources, translations, references, strict=True)]
+    return [float(score) for score in scorer.predict(rows, batch_size=batch_size, gpus=gpus).scores]
 
 
 def _share(score: float) -> float:

@@ -163,10 +163,10 @@ class CandidateBank:
                 )
 
     def _payloads(self, keys: list[str]) -> Iterator[tuple[str, str]]:
-        chosen = sa.select(_candidates.c.key, _candidates.c.payload)
+        query = sa.select(_candidates.c.key, _candidates.c.payload)
         with self._engine.connect() as connection:
             for start in range(0, len(keys), _AT_ONCE):
-                rows = connection.execute(chosen.where(_candidates.c.key.in_(keys[start : start + _AT_ONCE])))
+                rows = connection.execute(query.where(_candidates.c.key.in_(keys[start : start + _AT_ONCE])))
                 yield from ((row.key, row.payload) for row in rows)
 
     @contextmanager

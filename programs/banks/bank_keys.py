@@ -48,12 +48,12 @@ def lm_fingerprint(lm: dspy.BaseLM | None) -> list[Any]:
     """
     if lm is None:
         return ["recorded"]
-    shown = [lm.model, getattr(lm, "model_type", ""), _settings(lm)]
+    identity = [lm.model, getattr(lm, "model_type", ""), _settings(lm)]
     try:
         own = _own_identity(lm, Contents(_identity, of_model=True))
     except Unkeyable as error:
         own = [str(error)]
-    return [*shown, Contents(_identity, of_model=True).digest(own)[:16]] if own else shown
+    return [*identity, Contents(_identity, of_model=True).digest(own)[:16]] if own else identity
 
 
 class _Keys:

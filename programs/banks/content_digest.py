@@ -201,7 +201,7 @@ class Contents:
         """What an object, function or class holds, in the order of its names, without what only counts or remembers
         calls.
         """
-        kept = {}
+        lasting_items = {}
         for name in sorted(parts, key=str):
             part = parts[name]
             if name in effects.unread or name in _REMEMBERED:
@@ -210,15 +210,15 @@ class Contents:
                 if isinstance(part, str | int | float | None):
                     continue
                 part = self._at_first_sight(owner, name, part)
-            kept[name] = part
-        return kept
+            lasting_items[name] = part
+        return lasting_items
 
     def _at_first_sight(self, owner: Any, name: str, part: Any) -> bytes:
         try:
-            seen = _first_sight.setdefault(owner, {})
+            slots = _first_sight.setdefault(owner, {})
         except TypeError:  # it has no weak references, such as an instance of a class with slots
             return self._alone(part)
-        return seen[name] if name in seen else seen.setdefault(name, self._alone(part))
+        return slots[name] if name in slots else slots.setdefault(name, self._alone(part))
 
     def _alone(self, part: Any) -> bytes:
         """A digest that does not depend on where in another value the part was met."""
@@ -230,8 +230,8 @@ def _name(kind: type) -> str:
 
 
 def _hash(kind: str, *parts: str | bytes) -> bytes:
-    made = hashlib.sha256(kind.encode())
+    hash_of_kind = hashlib.sha256(kind.encode())
     for part in parts:
         encoded = part.encode(errors="surrogatepass") if isinstance(part, str) else part
-        made.update(len(encoded).to_bytes(8) + encoded)
-    return made.digest()
+        hash_of_kind.update(len(encoded).to_bytes(8) + encoded)
+    return hash_of_kind.digest()

@@ -115,5 +115,5 @@ def _trace(attempt: Attempt, rows: list[dict[str, Any]], answer: Any) -> tuple[t
 
 
 def _answer(attempt: Attempt, outputs: dict[str, Any]) -> dict[str, Any]:
-    known = all(name in outputs for name in attempt.signature.output_fields)
-    return {**outputs, **(typed(attempt.signature, outputs) if known else {})}
+    is_complete = all(name in outputs for name in attempt.signature.output_fields)
+    return {**outputs, **(typed(attempt.signature, outputs) if is_complete else {})}

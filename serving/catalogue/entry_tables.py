@@ -67,14 +67,14 @@ def _read_addresses(name: str, table: dict[str, Any]) -> dict[str, Any]:
     if "address" in table and "addresses" in table:
         raise ConfigurationError(f"[{name}] has address and addresses; write all of them into addresses")
     key = "addresses" if "addresses" in table else "address"
-    given = table.get(key, "")
-    texts = given if isinstance(given, list) else [given]
-    if (key == "addresses" and not isinstance(given, list)) or not texts:
+    value = table.get(key, "")
+    texts = value if isinstance(value, list) else [value]
+    if (key == "addresses" and not isinstance(value, list)) or not texts:
         raise ConfigurationError(
-            f'[{name}] {key} is {given!r}; give a list of URLs such as ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]'
+            f'[{name}] {key} is {value!r}; give a list of URLs such as ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]'
         )
     for text in texts:
-        if (text or isinstance(given, list)) and not (isinstance(text, str) and re.match(r"https?://.", text)):
+        if (text or isinstance(value, list)) and not (isinstance(text, str) and re.match(r"https?://.", text)):
             raise ConfigurationError(f'[{name}] {key} is {text!r}; give a URL such as "http://localhost:8000/v1"')
     if double := [text for text in texts if texts.count(text) > 1]:
         raise ConfigurationError(f"[{name}] {key} has {double[0]!r} twice; write each address once")

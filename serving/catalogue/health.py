@@ -81,8 +81,8 @@ def _get(url: str, key: str, timeout: float) -> str:
 def _sum(published: str, names: tuple[str, ...]) -> int | None:
     """The sum of a gauge over its labels; Prometheus writes ``name{labels} value``."""
     values = [
-        float(found[2])
-        for found in re.finditer(r"^([a-z_:]+)(?:\{.*\})? ([0-9.e+]+)", published, re.MULTILINE)
-        if found[1] in names
+        float(match[2])
+        for match in re.finditer(r"^([a-z_:]+)(?:\{.*\})? ([0-9.e+]+)", published, re.MULTILINE)
+        if match[1] in names
     ]
     return int(sum(values)) if values else None

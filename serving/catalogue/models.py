@@ -71,9 +71,9 @@ class ModelCatalogue:
             return ModelEntry(name)
         near = difflib.get_close_matches(name, self.names, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        known = ", ".join(self.names)
+        names = ", ".join(self.names)
         raise ConfigurationError(
-            f"no model is called {name!r}; {hint}known are {known}, and litellm's provider/model strings"
+            f"no model is called {name!r}; {hint}known are {names}, and litellm's provider/model strings"
         )
 
     def lm(self, name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
@@ -92,23 +92,23 @@ class ModelCatalogue:
         """
         entry = self.entry(name)
         fallback = self.lm(entry.fallback, cache=cache) if entry.fallback else None
-        made = entry.lm(cache=cache, fallback=fallback, together=draws_together(entry), **sampling)
+        lm = entry.lm(cache=cache, fallback=fallback, together=draws_together(entry), **sampling)
         for complaint in kept_complaints(replace(entry, sampling={**entry.sampling, **sampling})):
             _warn_once(complaint)
         for option in kept_refusals(entry):
-            remember(made, Refusal(option, None))
-        return made
+            remember(lm, Refusal(option, None))
+        return lm
 
     def prices(self, *names: str) -> dict[str, tuple[float, float]]:
         """The price table of these models (without names, of all) as ``limited`` and ``dollars`` take it,
         by model string.
         """
-        chosen = {name: self.entry(name) for name in names or self.names}
+        entries = {name: self.entry(name) for name in names or self.names}
         models = {
             name: str(self.lm(name).model) if entry.is_embedded or entry.is_local else entry.model
-            for name, entry in chosen.items()
+            for name, entry in entries.items()
         }
-        return {models[name]: (entry.price.input, entry.price.output) for name, entry in chosen.items()}
+        return {models[name]: (entry.price.input, entry.price.output) for name, entry in entries.items()}
 
     def price(self, name: str) -> Price:
         """What a model costs; nothing where the catalogue does not say."""

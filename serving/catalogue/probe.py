@@ -144,13 +144,13 @@ def _greedy(name: str, value: float) -> Callable[[_Asker], Finding]:
 
 def _logprobs(asker: _Asker) -> Finding:
     output = asker.all(_OPEN, logprobs=True)[0]
-    given = isinstance(output, dict) and bool(output.get("logprobs"))
-    return Finding("honoured" if given else "ignored", "" if given else "the answer came without them")
+    has_logprobs = isinstance(output, dict) and bool(output.get("logprobs"))
+    return Finding("honoured" if has_logprobs else "ignored", "" if has_logprobs else "the answer came without them")
 
 
 def _response_schema(asker: _Asker) -> Finding:
-    asked = {"type": "json_schema", "json_schema": {"name": "sum", "strict": True, "schema": _SCHEMA}}
-    text = asker.text("What is 3 + 4?", response_format=asked, temperature=0.0, max_tokens=4 * _TOKENS)
+    schema = {"type": "json_schema", "json_schema": {"name": "sum", "strict": True, "schema": _SCHEMA}}
+    text = asker.text("What is 3 + 4?", response_format=schema, temperature=0.0, max_tokens=4 * _TOKENS)
     try:
         followed = type(json.loads(text)["number"]) is int
     except (ValueError, TypeError, KeyError):

@@ -80,9 +80,9 @@ def keep_report(report: ProbeReport) -> Path:
     """
     path = probe_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = _read(path) | {report.fingerprint: asdict(report)}
+    reports = _read(path) | {report.fingerprint: asdict(report)}
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.write_text(json.dumps(reports, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     fresh.replace(path)
     return path
 
@@ -107,8 +107,8 @@ def complaints(entry: ModelEntry, reports: list[ProbeReport]) -> list[str]:
         for name in [*entry.sampling, *([] if "seed" in entry.sampling else ["seed"])]:
             finding = report.findings.get(name)
             if finding is not None and finding.verdict in _BAD:
-                wanted = "the seed of each candidate" if name == "seed" else f"{name} = {entry.sampling[name]!r}"
-                said.append(f"{entry.model}{at}: {wanted} is {finding.verdict} ({finding.note})")
+                setting = "the seed of each candidate" if name == "seed" else f"{name} = {entry.sampling[name]!r}"
+                said.append(f"{entry.model}{at}: {setting} is {finding.verdict} ({finding.note})")
         takes = report.findings.get("context", Finding("unclear")).tokens
         if takes and entry.context and entry.context > takes:
             said.append(f"{entry.model}{at}: context = {entry.context}, but the server takes {takes} tokens")
@@ -117,8 +117,8 @@ def complaints(entry: ModelEntry, reports: list[ProbeReport]) -> list[str]:
 
 def kept_complaints(entry: ModelEntry) -> list[str]:
     """As :func:`complaints`, from what earlier probes found out."""
-    found = (kept_report(entry.model, address, entry.engine) for address in entry.where or ("",))
-    said = complaints(entry, [report for report in found if report is not None])
+    reports = (kept_report(entry.model, address, entry.engine) for address in entry.where or ("",))
+    said = complaints(entry, [report for report in reports if report is not None])
     if entry.one_request and not _honours_n(entry):
         at = f" at {entry.address}" if entry.address else ""
         said.append(
@@ -144,8 +144,8 @@ def draws_together(entry: ModelEntry) -> bool:
     """Whether candidates are drawn in one request: it is wanted, nothing stands in the way,
     and the kept probe found ``n`` honoured.
     """
-    wanted = entry.price.input > 0 if entry.one_request is None else entry.one_request
-    return wanted and not entry.why_not_together and _honours_n(entry)
+    is_wanted = entry.price.input > 0 if entry.one_request is None else entry.one_request
+    return is_wanted and not entry.why_not_together and _honours_n(entry)
 
 
 def _honours_n(entry: ModelEntry) -> bool:

@@ -61,8 +61,8 @@ def question_text(parts: tuple[Part, ...]) -> str:
 
 def answer_text(parts: tuple[Part, ...], results: list[int] | None = None) -> str:
     """The sheet answered: with the right results, or with ``results``, one per part in order."""
-    shown = [part.result for part in parts] if results is None else results
-    return "\n".join(f"({label}) {part} = {value}" for label, part, value in zip(LABELS, parts, shown, strict=False))
+    values = [part.result for part in parts] if results is None else results
+    return "\n".join(f"({label}) {part} = {value}" for label, part, value in zip(LABELS, parts, values, strict=False))
 
 
 def parse_question(text: str) -> tuple[Part, ...]:
@@ -78,13 +78,13 @@ def parse_question(text: str) -> tuple[Part, ...]:
 
 def read_results(parts: tuple[Part, ...], answer: str) -> list[int | None]:
     """The result that an answer gives for each part, or None where the part is missing or restates another sum."""
-    given: dict[str, tuple[str, int]] = {}
+    answers: dict[str, tuple[str, int]] = {}
     for line in answer.splitlines():
         match = _ANSWERED_PART.match(line)
         if match is not None:
-            given.setdefault(match[1], (f"{match[2]} {match[3]} {match[4]}", int(match[5])))
-    read = [given.get(label) for label in LABELS[: len(parts)]]
-    return [found[1] if found and found[0] == str(part) else None for part, found in zip(parts, read, strict=True)]
+            answers.setdefault(match[1], (f"{match[2]} {match[3]} {match[4]}", int(match[5])))
+    read = [answers.get(label) for label in LABELS[: len(parts)]]
+    return [answer[1] if answer and answer[0] == str(part) else None for part, answer in zip(parts, read, strict=True)]
 
 
 def right_parts(parts: tuple[Part, ...], answer: str) -> list[bool]:

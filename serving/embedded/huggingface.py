@@ -156,8 +156,8 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 
 def _architecture(config: dict[str, Any], folder: Path) -> Architecture:
     rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", 10_000.0)}
-    wanted = {"model_type": "llama", "num_key_value_heads": config["num_attention_heads"], **_SETTINGS}
-    for name, value in wanted.items():
+    settings = {"model_type": "llama", "num_key_value_heads": config["num_attention_heads"], **_SETTINGS}
+    for name, value in settings.items():
         if config.get(name, value) != value:
             raise ConfigurationError(f"{folder} has {name} = {config[name]!r}; embedded models have {value!r}")
     if rope.get("rope_type", "default") != "default":

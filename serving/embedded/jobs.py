@@ -126,13 +126,15 @@ class Job:
 
     def _stop_position(self) -> int | None:
         text = self._decode(self.tokens)
-        found = [position for stop in self.sampling.stop if (position := text.find(stop)) >= 0]
-        return min(found, default=None)
+        positions = [position for stop in self.sampling.stop if (position := text.find(stop)) >= 0]
+        return min(positions, default=None)
 
     def _finish(self, reason: Literal["stop", "length"], text: str, end_tokens: int = 0) -> bool:
-        kept = len(self.tokens)
-        while kept and self.sampling.stop and len(self._decode(self.tokens[:kept])) > len(text):
-            kept -= 1
-        drawn = len(self.tokens) + end_tokens
-        self.answer.set_result(Answer(text, tuple(self.tokens[:kept]), reason, drawn, tuple(self.scores[:kept])))
+        length = len(self.tokens)
+        while length and self.sampling.stop and len(self._decode(self.tokens[:length])) > len(text):
+            length -= 1
+        tokens_drawn = len(self.tokens) + end_tokens
+        self.answer.set_result(
+            Answer(text, tuple(self.tokens[:length]), reason, tokens_drawn, tuple(self.scores[:length]))
+        )
         return False

@@ -130,9 +130,9 @@ class Lane:
             self._process.wait()
         self._orders.put(None)
         with self._change:
-            left = list(self._errands.values())
+            undone = list(self._errands.values())
             self._errands.clear()
-        self._on_end(self, left)
+        self._on_end(self, undone)
 
     def _take(self, event: Event) -> None:
         match event:

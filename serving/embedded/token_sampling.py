@@ -52,7 +52,7 @@ def draw_tokens(logits: Floats, samplings: Sequence[Sampling], uniforms: Sequenc
     """
     temperatures = np.array([sampling.temperature for sampling in samplings])
     greedy = temperatures == 0
-    drawn = logits.argmax(1)
+    tokens = logits.argmax(1)
     if not greedy.all():
         scaled = (logits - logits.max(1, keepdims=True)) / np.where(greedy, 1.0, temperatures)[:, None]
         weights = np.exp(scaled)
@@ -61,8 +61,8 @@ def draw_tokens(logits: Floats, samplings: Sequence[Sampling], uniforms: Sequenc
                 weights[row] = _truncated(weights[row], sampling)
         steps = weights.cumsum(1)
         passed = steps <= np.asarray(uniforms)[:, None] * steps[:, -1:]
-        drawn = np.where(greedy, drawn, np.minimum(passed.sum(1), logits.shape[1] - 1))
-    return drawn.tolist()
+        tokens = np.where(greedy, tokens, np.minimum(passed.sum(1), logits.shape[1] - 1))
+    return tokens.tolist()
 
 
 def log_probabilities(logits: Floats) -> Floats:
@@ -76,6 +76,6 @@ def _truncated(weights: Floats, sampling: Sampling) -> Floats:
     if sampling.top_p < 1:
         steps = weights[order].cumsum()
         order = order[: 1 + int((steps < sampling.top_p * steps[-1]).sum())]
-    kept = np.zeros_like(weights)
-    kept[order] = weights[order]
-    return kept
+    truncated = np.zeros_like(weights)
+    truncated[order] = weights[order]
+    return truncated

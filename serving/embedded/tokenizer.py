@@ -52,14 +52,14 @@ class ChatTokenizer:
         return cls(Tokenizer.from_file(str(path)))
 
     def _control(self, text: str) -> int:
-        found = self.tokenizer.token_to_id(text)
-        if found is None:
+        number = self.tokenizer.token_to_id(text)
+        if number is None:
             from dspy_fusion.programs.errors import ConfigurationError  # with DSPy, which a model's process never needs
 
             raise ConfigurationError(
                 f"this tokenizer has no control token {text!r}; use the tokenizer.json that belongs to the weights"
             )
-        return found
+        return number
 
     def encode(self, text: str) -> list[int]:
         """The ids of a plain text."""

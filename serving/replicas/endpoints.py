@@ -73,7 +73,7 @@ class Endpoint:
 def endpoint_at(name: str, max_concurrency: int | None = None) -> Endpoint:
     """The endpoint of an address; of several limits given for it, the lowest holds."""
     with _lock:
-        found = _endpoints.setdefault(name, Endpoint(name))
-        known = [limit for limit in (found.places.limit, max_concurrency) if limit is not None]
-        found.places.limit = min(known, default=None)
-        return found
+        endpoint = _endpoints.setdefault(name, Endpoint(name))
+        limits = [limit for limit in (endpoint.places.limit, max_concurrency) if limit is not None]
+        endpoint.places.limit = min(limits, default=None)
+        return endpoint

@@ -28,9 +28,9 @@ class Group:
 
     def pauses(self) -> Iterator[float]:
         """The seconds that the leader sleeps, one pause after another, until during one of them nobody came."""
-        seen, end = -1, time.monotonic() + _LONGEST_SECONDS
-        while len(self.others) > seen and time.monotonic() < end:
-            seen = len(self.others)
+        count, end = -1, time.monotonic() + _LONGEST_SECONDS
+        while len(self.others) > count and time.monotonic() < end:
+            count = len(self.others)
             yield _PAUSE_SECONDS
 
     def hand_out(self, parts: Sequence[Any]) -> None:

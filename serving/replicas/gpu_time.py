@@ -62,15 +62,15 @@ class _Clock:
 
     def begin(self) -> float:
         with self._lock:
-            shown = self._look()
+            reading = self._look()
             self._open += 1
-            return shown
+            return reading
 
     def end(self) -> float:
         with self._lock:
-            shown = self._look()
+            reading = self._look()
             self._open -= 1
-            return shown
+            return reading
 
     def _look(self) -> float:
         now = time.monotonic()

@@ -57,16 +57,16 @@ def bind(instruction_id: str, arguments: Mapping[str, Any] | None, *, where: str
             f"{where}: the arguments of {instruction_id!r} are {arguments!r}; they should be by name"
         )
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
-    wanted = _parameters(instruction_id)
-    faults = [f"lacks {name!r}" for name, parameter in wanted.items() if parameter.required and name not in given]
-    faults += [f"takes no {name!r}" for name in given if name not in wanted]
+    parameters = _parameters(instruction_id)
+    faults = [f"lacks {name!r}" for name, parameter in parameters.items() if parameter.required and name not in given]
+    faults += [f"takes no {name!r}" for name in given if name not in parameters]
     if faults:
-        takes = ", ".join(wanted) or "nothing"
+        takes = ", ".join(parameters) or "nothing"
         raise ConfigurationError(
             f"{where}: the instruction {instruction_id!r} {' and '.join(faults)}; it takes: {takes}"
         )
     values = {
-        name: _read(wanted[name], value, f"{where}: the instruction {instruction_id!r}")
+        name: _read(parameters[name], value, f"{where}: the instruction {instruction_id!r}")
         for name, value in given.items()
     }
     return Instruction(instruction_id, values)

@@ -42,8 +42,8 @@ def two_responses(text: str) -> bool:
     one at an end is none.
     """
     pieces = [piece.strip() for piece in text.split("******")]
-    given = [piece for piece in pieces if piece]
-    return all(pieces[1:-1]) and len(given) == 2 and given[0] != given[1]
+    responses = [piece for piece in pieces if piece]
+    return all(pieces[1:-1]) and len(responses) == 2 and responses[0] != responses[1]
 
 
 def repeat_prompt(text: str, *, prompt_to_repeat: str) -> bool:

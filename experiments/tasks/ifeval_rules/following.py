@@ -54,14 +54,14 @@ def official_scores(followings: Iterable[Following]) -> OfficialScores:
     Raises:
         ValueError: there are none.
     """
-    found = list(followings)
-    if not found:
+    every = list(followings)
+    if not every:
         raise ValueError("there are no responses to score")
     return OfficialScores(
-        prompt_strict=_share([all(one.strict) for one in found]),
-        prompt_loose=_share([all(one.loose) for one in found]),
-        instruction_strict=_share([done for one in found for done in one.strict]),
-        instruction_loose=_share([done for one in found for done in one.loose]),
+        prompt_strict=_share([all(one.strict) for one in every]),
+        prompt_loose=_share([all(one.loose) for one in every]),
+        instruction_strict=_share([done for one in every for done in one.strict]),
+        instruction_loose=_share([done for one in every for done in one.loose]),
     )
 
 

@@ -26,11 +26,11 @@ def widest(text: str, left: str, right: str) -> list[str]:
 
 
 def _cut(line: str, left: str, right: str) -> str:
-    kept, place = [], 0
+    pieces, place = [], 0
     for start, end in _places(line, left, right):
-        kept.append(line[place:start])
+        pieces.append(line[place:start])
         place = end + len(right)
-    return "".join([*kept, line[place:]])
+    return "".join([*pieces, line[place:]])
 
 
 def _places(line: str, left: str, right: str) -> Iterator[tuple[int, int]]:

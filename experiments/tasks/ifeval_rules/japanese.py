@@ -24,10 +24,10 @@ def forbidden_words(text: str, *, forbidden_words: list[str]) -> bool:
     Raises:
         ConfigurationError: janome is not installed.
     """
-    found = [token.surface for token in _tokens(text)]
+    words = [token.surface for token in _tokens(text)]
     for word in forbidden_words:
         row = [token.surface for token in _tokens(word)]
-        if any(found[start : start + len(row)] == row for start in range(len(found))):
+        if any(words[start : start + len(row)] == row for start in range(len(words))):
             return False
     return True
 

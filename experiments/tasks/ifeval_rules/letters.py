@@ -32,8 +32,8 @@ def no_accents(text: str) -> bool:
 
 def accents(text: str, *, word_to_accentuate: dict[str, str]) -> bool:
     """Every word that is one of the given ones, but for its accents, is written with the right accents."""
-    found = ((word_to_accentuate.get(_bare(word)), word) for word in words(text.lower()))
-    return all(right is None or word == right for right, word in found)
+    pairs = ((word_to_accentuate.get(_bare(word)), word) for word in words(text.lower()))
+    return all(right is None or word == right for right, word in pairs)
 
 
 def furigana(text: str) -> bool:
