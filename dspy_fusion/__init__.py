@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from .lazy_face import lazy_names
 
 if TYPE_CHECKING:
-    from .experiments import ComparisonResult as ComparisonResult, compare as compare
+    from .experiments import (
+        ComparisonResult as ComparisonResult,
+        DiagnosisResult as DiagnosisResult,
+        compare as compare,
+        diagnose as diagnose,
+    )
     from .optimizers import (
         Budget as Budget,
         BudgetSpent as BudgetSpent,
@@ -143,7 +148,7 @@ else:
                 "panel_agreement",
                 "task_signature",
             ),
-            ".experiments": ("ComparisonResult", "compare"),
+            ".experiments": ("ComparisonResult", "DiagnosisResult", "compare", "diagnose"),
             ".optimizers": (
                 "Budget",
                 "BudgetSpent",

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .runs.comparison import Comparison as Comparison
     from .tasks import Task as Task, load_task as load_task
     from .workflows.comparison_result import ComparisonResult as ComparisonResult
+    from .workflows.diagnosis_result import DiagnosisResult as DiagnosisResult
     from .workflows.own_comparison import compare as compare
+    from .workflows.own_diagnosis import diagnose as diagnose
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -23,6 +25,8 @@ else:
             ".runs.comparison": ("Comparison",),
             ".tasks": ("Task", "load_task"),
             ".workflows.comparison_result": ("ComparisonResult",),
+            ".workflows.diagnosis_result": ("DiagnosisResult",),
             ".workflows.own_comparison": ("compare",),
+            ".workflows.own_diagnosis": ("diagnose",),
         },
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.embedded import SUFFIX
 from dspy_fusion.serving.embedded.checkpoint import load_checkpoint
 from dspy_fusion.serving.embedded.embedded_model import WEIGHTS, load_model
@@ -66,8 +67,9 @@ def model_sizes(names: Iterable[str], told: Mapping[str, ModelSize]) -> dict[str
 
 
 def _known(name: str) -> ModelSize:
-    source = name.removeprefix(EMBEDDED)
-    if not (name.startswith(EMBEDDED) or name.endswith(SUFFIX)):
+    model = load_models().entry(name).model if name in load_models().entries else name
+    source = model.removeprefix(EMBEDDED)
+    if not (model.startswith(EMBEDDED) or model.endswith(SUFFIX)):
         raise ConfigurationError(f"the size of {name!r} is not known; say it: --parameters {name}=8B")
     load_model(source)  # says what is wrong where there is no such model
     checkpoint = load_checkpoint(Path(source) if source.endswith(SUFFIX) else WEIGHTS / f"{source}{SUFFIX}")

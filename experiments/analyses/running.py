@@ -20,12 +20,12 @@ from dspy_fusion.programs.tasks import instructions
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
 from ..evidence.summary import Summary, summarize
+from ..own_tasks.adapters import spoken
 from ..plans.comparison_config import CompareConfig
 from ..runs.comparison import prepare
 from ..runs.record_progress import RunProgress
 from ..runs.run_folder import read_run
 from ..tasks import Task, load_task
-from ..tasks.adapters import spoken
 from .likelihoods import likelihood_of
 from .perplexity import Sources, TargetRecord, measure_targets, target_rows
 from .pool_subsets import SubsetRecord, fuse_subsets

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "import", help="bring recorded generations into a bank", description="Bring recorded generations in."
     )
     importing.add_argument(
-        "file", help="a .jsonl, .jsonl.gz, .parquet or .csv file, or the name of a data set on the Hugging Face hub"
+        "file",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file (the first three may be compressed: .gz), or the name of a"
+        " data set on the Hugging Face hub",
     )
     importing.add_argument("--bank", default=_DEFAULT, help=f"SQLAlchemy URL of the bank (default: {_DEFAULT})")
     importing.add_argument(
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing.add_argument(
         "--score-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="scores are the measure of quality"
     )
+    importing.add_argument("--requests", default="", help="of the output of a batch of OpenAI's: its input file")
     importing.add_argument("--split", default="train", help="of a data set on the hub")
     importing.add_argument("--config", help="of a data set on the hub")
     showing = actions.add_parser(
@@ -82,6 +85,7 @@ def _import(arguments: argparse.Namespace, console: Console, log: Console) -> in
         names=dict(_pair(text) for text in arguments.map),
         candidates=_split(arguments.columns),
         score_range=tuple(arguments.score_range) if arguments.score_range else None,
+        requests=arguments.requests,
     )
     options = ImportOptions(arguments.name, arguments.task, arguments.shape, columns, arguments.split, arguments.config)
     report = import_file(arguments.file, RecordedStore(CandidateBank(arguments.bank)), options)

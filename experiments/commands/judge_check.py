@@ -19,7 +19,7 @@ from dspy_fusion.serving.catalogue.models import load_models
 from ..judging.check_tables import check_table, in_words
 from ..judging.checking import DEFAULT_BANK, CheckPlan, CheckResult, check_judges, total
 from ..judging.pairs import RECORDED
-from ..tasks.adapters import ADAPTERS
+from ..own_tasks.adapters import ADAPTERS
 
 _SHOWN_ERRORS = 3
 

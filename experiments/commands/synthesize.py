@@ -101,9 +101,9 @@ def _config(arguments: argparse.Namespace) -> SynthesisConfig:
         if typed:
             raise ConfigurationError(f"give either a configuration file or --{typed[0]}, not both")
         return read_synthesis_config(Path(arguments.config), settings)
-    if not ((arguments.prompts or arguments.task) and arguments.teachers):
+    if not ((arguments.prompts or arguments.task or arguments.data) and arguments.teachers):
         raise ConfigurationError(
-            "give a configuration file, or --prompts with --teachers; see dspy-fusion synthesize --help"
+            "give a configuration file, or --prompts or --data with --teachers; see dspy-fusion synthesize --help"
         )
     return parse_synthesis_config(_tables(arguments), where="command line", settings=settings)
 
@@ -112,7 +112,9 @@ def _tables(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the options say, as a configuration file would."""
     kind, colon, name = (arguments.prompts or "").partition(":")
     source = {kind: name} if colon and kind in ("task", "hub") else {"file": kind + colon + name}
-    tables: dict[str, Any] = {"prompts": source | ({"column": arguments.column} if arguments.column else {})}
+    tables: dict[str, Any] = {}
+    if arguments.prompts or not arguments.data:
+        tables["prompts"] = source | ({"column": arguments.column} if arguments.column else {})
     if arguments.fusor:
         tables["fusion"] = {"fusor": arguments.fusor}
     if arguments.scorer:

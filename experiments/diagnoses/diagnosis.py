@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from .advice import Advice, advise
 from .live_pool import PartFacts
 from .prospects import Prospects, prospects_of
 
-EXAMPLES = 40
+T = TypeVar("T")
 _FEWEST, _ENOUGH = 2, 20
 
 
@@ -53,7 +54,7 @@ class Diagnosis:
         return (*self.overview.notes, *few)
 
 
-def sampled(questions: Sequence[RecordedQuestion], count: int, *, seed: int = 0) -> tuple[RecordedQuestion, ...]:
+def sampled(questions: Sequence[T], count: int, *, seed: int = 0) -> tuple[T, ...]:
     """A random sample of the questions, in their own order; all, where there are no more."""
     if count >= len(questions):
         return tuple(questions)

@@ -4,7 +4,6 @@ graded and made into the same questions as recorded ones.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -51,10 +50,16 @@ class Drawing:
     models: tuple[str, ...]
     """Their names, in the order in which they take turns."""
     lms: Mapping[str, dspy.BaseLM]
+    """Empty where the program brings its own, which then go by one name."""
     n: int
-    temperature: float
-    bank: CandidateBank
+    temperature: float | None
+    bank: CandidateBank | None
     max_concurrency: int
+    program: dspy.Module | None = None
+    """Whose answers are drawn; None takes the task's own program."""
+    field: str = ""
+    """The output field that is compared between candidates; empty takes the last."""
+    seed: int = 0
 
 
 def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]) -> LivePool:
@@ -69,9 +74,7 @@ def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Ca
         QuorumNotMet: no model answered anything.
         ConfigurationError: a model or the metric cannot be used as it is configured.
     """
-    lms = [drawing.lms[name] for name in drawing.models]
-    options: dict[str, Any] = {"lms": lms, "temperature": drawing.temperature, "bank": drawing.bank}
-    program = Vote(drawing.task.program(drawing.instructions), n=drawing.n, **options)
+    program = voting(drawing)
     with (
         dspy.context(adapter=drawing.task.adapter(), disable_history=True),
         ThreadPoolExecutor(drawing.max_concurrency) as threads,
@@ -91,6 +94,14 @@ def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Ca
     return LivePool(tuple(questions), parts, failures)
 
 
+def voting(drawing: Drawing) -> Vote:
+    """The program that draws a pool; making it checks what can be checked without a call."""
+    lms = [drawing.lms[name] for name in drawing.models] if drawing.lms else None
+    options: dict[str, Any] = {"lms": lms, "temperature": drawing.temperature, "bank": drawing.bank}
+    program = drawing.program or drawing.task.program(drawing.instructions)
+    return Vote(program, n=drawing.n, seed=drawing.seed, **options)
+
+
 @dataclass(frozen=True)
 class _Drawn:
     candidates: tuple[Candidate, ...]
@@ -108,22 +119,23 @@ def _drawn(program: Vote, example: dspy.Example, on_example: Callable[[], None])
 
 
 def _question(drawing: Drawing, example: dspy.Example, candidates: Sequence[Candidate]) -> RecordedQuestion:
-    task, draws, recorded = drawing.task, Counter(), []
+    task, recorded = drawing.task, []
     for candidate in candidates:
         source = drawing.models[candidate.index % len(drawing.models)]
         draw = candidate.index // len(drawing.models)
-        draws[source] += 1
-        recorded.append(_recorded(task, example, candidate, source, draw))
+        recorded.append(_recorded(drawing, example, candidate, source, draw))
     text = "\n".join(str(value) for value in example.inputs().values())
     return RecordedQuestion(
         str(example.id), text, tuple(recorded), task.answer_text(example.toDict()), task.group(example)
     )
 
 
-def _recorded(task: Task, example: dspy.Example, candidate: Candidate, source: str, draw: int) -> RecordedCandidate:
-    prediction = candidate.prediction or dspy.Prediction()
-    last = prediction[list(prediction.keys())[-1]]
-    key = (task.vote_key or normalized)(last)
+def _recorded(
+    drawing: Drawing, example: dspy.Example, candidate: Candidate, source: str, draw: int
+) -> RecordedCandidate:
+    task, prediction = drawing.task, candidate.prediction or dspy.Prediction()
+    field = drawing.field if drawing.field in prediction else list(prediction.keys())[-1]
+    key = (task.vote_key or normalized)(prediction[field])
     return RecordedCandidate(
         source,
         task.answer_text(prediction.toDict()),

@@ -14,9 +14,9 @@ from dspy_fusion.programs import CandidateBank, PairwiseJudge
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Usage
 
+from ..own_tasks.adapters import ADAPTERS
 from ..presentation.progress import ProgressView
 from ..runs.judge_models import Models
-from ..tasks.adapters import ADAPTERS
 from .asking import Answered, Asked, ask_about
 from .judge_check import JudgeCheck, Orders, check, panel, panel_votes
 from .pairs import RECORDED, Pair, read_pairs, sampled

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from numbers import Real
 from typing import Any
 
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, ScorerError
+from dspy_fusion.programs.extras import needs
 
 from ..readers.numbers import read_number
 from ..tasks.named_objects import is_named, load_named
-from ..tasks.translation_metrics import sentence_chrf
+from ..tasks.translation_metrics import COMET_MODELS, comet_score, sentence_bleu, sentence_chrf
 
 Metric = Callable[..., Any]
 Grade = Callable[[dspy.Example, dspy.Prediction], float]
@@ -50,32 +52,42 @@ def graded(metric: Metric) -> Grade:
 
 
 def metric_of(name: str, output: str) -> Grade:
-    """A metric by its name in a configuration: ``exact``, ``number``, ``chrf``, or ``module:function``.
+    """A metric by its name in a configuration: ``exact``, ``number``, ``chrf``, ``bleu``, ``comet``, ``xcomet``, or
+    ``module:function``.
 
     Raises:
         ConfigurationError: there is no such metric, or it needs the name of the answer's field.
     """
     if is_named(name):
         return graded(load_named(name, "metric"))
-    if name not in _NAMED:
+    if name not in (*_NAMED, *COMET_MODELS):
         raise ConfigurationError(
-            f"there is no metric {name!r}; there are: {', '.join(_NAMED)}, or your own as module:function"
+            f"there is no metric {name!r}; there are: {', '.join((*_NAMED, *COMET_MODELS))}, or your own as"
+            " module:function"
         )
     if not output:
         raise ConfigurationError(f'metric {name!r} compares one field; name it, as in output = "answer"')
+    if name in COMET_MODELS:
+        with needs(f"the metric {name}", "comet"):
+            import_module("comet")
+        return _against_source(COMET_MODELS[name], output)
     return _comparing(_NAMED[name], output)
 
 
 def _comparing(equal: Callable[[str, str], float], output: str) -> Grade:
     def grade(example: dspy.Example, prediction: dspy.Prediction) -> float:
-        if output not in prediction:
-            raise ConfigurationError(
-                f"the program answers without a field {output!r}, which output names; it has: "
-                f"{', '.join(map(str, prediction.keys()))}"
-            )
-        return equal(str(prediction[output]), str(example[output]))
+        return equal(_field(prediction, output), str(example[output]))
 
     return grade
+
+
+def _field(prediction: dspy.Prediction, output: str) -> str:
+    if output not in prediction:
+        raise ConfigurationError(
+            f"the program answers without a field {output!r}, which output names; it has: "
+            f"{', '.join(map(str, prediction.keys()))}"
+        )
+    return str(prediction[output])
 
 
 def _exact(answer: str, right: str) -> float:
@@ -89,7 +101,22 @@ def _number(answer: str, right: str) -> float:
     return float(read_number(answer) == expected)
 
 
-_NAMED: dict[str, Callable[[str, str], float]] = {"exact": _exact, "number": _number, "chrf": sentence_chrf}
+def _against_source(model: str, output: str) -> Grade:
+    """A COMET model's score of an answer, of which the example's first input is the text that was translated."""
+
+    def grade(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        source = str(next(iter(example.inputs().values()), ""))
+        return comet_score(source, _field(prediction, output), str(example[output]), model=model)
+
+    return grade
+
+
+_NAMED: dict[str, Callable[[str, str], float]] = {
+    "exact": _exact,
+    "number": _number,
+    "chrf": sentence_chrf,
+    "bleu": sentence_bleu,
+}
 
 
 def _further(metric: Metric) -> list[None]:

@@ -13,9 +13,9 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..rows.sources import Source
 from ..tasks import Task, load_task
-from ..tasks.adapters import spoken
+from .adapters import spoken, with_shots
 from .own_examples import HUB, is_own_data, own_examples
-from .own_metrics import Grade, metric_of
+from .own_metrics import Grade, graded, metric_of
 
 SPLIT = "test"
 """The only split that own examples have; whoever needs two parts takes the first rows and those after them."""
@@ -38,35 +38,74 @@ class OwnRows(Protocol):
     def output(self) -> str: ...
     @property
     def metric(self) -> str: ...
+    @property
+    def shots(self) -> int: ...
 
 
-def configured_task(config: OwnRows, judge: dspy.BaseLM | None = None) -> Task:
+def configured_task(config: OwnRows, judge: dspy.BaseLM | None = None, *, graded_by_metric: bool = True) -> Task:
     """The task that a configuration names: a built-in one, one of another package, ``module:name``, or own rows.
+
+    Args:
+        config: what names it.
+        judge: grades, for a task whose metric asks one.
+        graded_by_metric: whether own rows must say how answers are graded.
 
     Raises:
         ConfigurationError: there is no such task, or the rows or the metric are wrong.
     """
     if is_own_data(config.data):
-        if not config.metric:
+        if not config.metric and graded_by_metric:
             raise ConfigurationError(
                 f'data names rows of your own, {config.data}; say how answers are graded, as in metric = "exact"'
             )
         examples = own_examples(config.data, inputs=config.inputs, output=config.output)
-        grade = metric_of(config.metric, config.output)
+        grade = metric_of(config.metric, config.output) if config.metric else _ungraded
         task = task_of(config.task, examples, grade, output=config.output, url=config.data)
-        return spoken(task, config.adapter)
-    if config.inputs or config.output or config.metric:
+        return with_shots(spoken(task, config.adapter), config.shots, own_rows=True)
+    if config.inputs or config.output:
         raise ConfigurationError(
-            "inputs, output and metric go with rows of your own: set data to a .jsonl or .csv file, or to"
+            "inputs and output go with rows of your own: set data to a .jsonl or .csv file, or to"
             " hf:owner/name@revision"
         )
-    task = load_task(config.task, data=config.data or None, languages=config.languages, judge=judge)
-    return spoken(task, config.adapter)
+    task = load_task(
+        config.task, data=config.data or None, languages=config.languages, judge=judge, metric=config.metric
+    )
+    return with_shots(spoken(task, config.adapter), config.shots)
+
+
+def _ungraded(example: dspy.Example, prediction: dspy.Prediction) -> float:
+    raise ConfigurationError('nothing says how answers are graded; name it, as in metric = "exact"')
 
 
 def name_of(data: str) -> str:
     """What a task of own rows is called, where the configuration gives it no name."""
     return data.removeprefix(HUB).partition("@")[0] if data.startswith(HUB) else Path(data).name.partition(".")[0]
+
+
+def from_python(
+    examples: Any,
+    metric: Callable[..., Any] | str,
+    *,
+    inputs: Sequence[str],
+    output: str,
+    name: str,
+    adapter: dspy.Adapter | None,
+) -> tuple[Task, str]:
+    """A task of what a Python caller gives, and what a run's configuration calls its metric: another one is another
+    run.
+
+    Raises:
+        ConfigurationError: an example does not say its inputs, or the metric is none.
+    """
+    rows = own_examples(examples, inputs=inputs, output=output)
+    grade = metric_of(metric, output) if isinstance(metric, str) else graded(metric)
+    from_file = isinstance(examples, str | Path)
+    url, made = str(examples) if from_file else "", None if adapter is None else (lambda: adapter)
+    task = task_of(name or (name_of(url) if from_file else "own"), rows, grade, output=output, url=url, adapter=made)
+    if isinstance(metric, str):
+        return task, metric
+    kind = metric if hasattr(metric, "__qualname__") else type(metric)
+    return task, f"{kind.__module__}.{getattr(kind, '__qualname__', '')}"
 
 
 def task_of(

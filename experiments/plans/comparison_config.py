@@ -44,7 +44,8 @@ class StrategyConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the program as keyword arguments, which the program checks."""
     scorer_options: Mapping[str, Any] = field(default_factory=dict)
-    """Handed to the scorer as keyword arguments, such as ``rounds`` for ``pairwise``."""
+    """Handed to the scorer as keyword arguments, such as ``rounds`` for ``pairwise``, or ``address`` and ``model`` for
+    ``reward_model``, an HTTP server such as vLLM's."""
     role: Literal["", "single", "select", "fuse", "control"] = ""
     """What a program of your own does with its pool; empty tells that by its class. Built-in ones have theirs."""
 
@@ -126,7 +127,9 @@ def parse_config(
 def relevant_part(kept: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Of a configuration that a run's folder keeps, what can change a record."""
     part = {key: kept.get(key) for key in keys}
-    return {**part, "strategies": [_without_unset_role(item) for item in part.get("strategies") or ()]}
+    if "strategies" not in part:
+        return part
+    return {**part, "strategies": [_without_unset_role(item) for item in part["strategies"] or ()]}
 
 
 def _without_unset_role(strategy: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,20 @@ from typing import Any
 
 from dspy_fusion.serving.recorded_lm import PREFIX as RECORDED
 
-from ..tasks import load_task
+from ..tasks import Task, load_task
 from .comparison_config import CompareConfig, StrategyConfig
 
 
 def preset_config(
-    task: str, models: Sequence[str], /, *, fusor: str = "", judge: str = "", likelihood: bool = False, **settings: Any
+    task: str,
+    models: Sequence[str],
+    /,
+    *,
+    asked: Task | None = None,
+    fusor: str = "",
+    judge: str = "",
+    likelihood: bool = False,
+    **settings: Any,
 ) -> CompareConfig:
     """A comparison of everything that the task and these models allow;
     a vote only where two answers can be found equal.
@@ -22,6 +30,7 @@ def preset_config(
     Args:
         task: name of the task.
         models: the pool; candidate i is drawn from model i modulo their number.
+        asked: the task, where it is none that a name stands for.
         fusor: writes the fused answers; empty takes the first of the models that can be asked. Where all are recorded,
             nothing is fused.
         judge: scores candidates; empty leaves out what needs a judge.
@@ -37,7 +46,7 @@ def preset_config(
     pools = {**settings.pop("pools", {}), **({"all": tuple(models)} if len(models) > 1 else {})}
     alone = dict.fromkeys([*models, fusor] if fusor else models)
     strategies = [StrategyConfig(f"single {name}", "single", name, temperature=0.0) for name in alone]
-    asked = load_task(task)
+    asked = asked or load_task(task)
     settings.setdefault("split", asked.splits[0])
     if asked.comparable:
         strategies.append(StrategyConfig("vote", "vote", pool, every_n=True))

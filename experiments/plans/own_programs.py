@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dspy
@@ -35,8 +35,12 @@ def program_of(name: str) -> dspy.Module:
         ConfigurationError: it cannot be imported, or is none.
     """
     made = load_named(name, "program")
-    if not isinstance(made, dspy.Module):
-        made = made() if callable(made) else made
+    if not isinstance(made, dspy.Module) and callable(made):
+        try:
+            made = made()
+        except Exception as error:
+            cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ConfigurationError(f"program {name!r} could not be made ({cause})") from error
     if not isinstance(made, dspy.Module):
         raise ConfigurationError(
             f"program {name!r} must be a dspy.Module, or a function that returns one, but it is a {type(made).__name__}"
@@ -53,6 +57,12 @@ def own_programs(config: CompareConfig, known: Mapping[str, dspy.Module] | None 
     known = known or {}
     wanted = {item.name: item.program for item in config.strategies if is_named(item.program)}
     return {name: known[name] if name in known else program_of(program) for name, program in wanted.items()}
+
+
+def with_own(config: CompareConfig) -> tuple[CompareConfig, dict[str, dspy.Module]]:
+    """The configuration with what is read off the programs of the user's own that it names, and those programs."""
+    own = own_programs(config)
+    return described(config, own), own
 
 
 def named(programs: Mapping[str, dspy.Module], *, every_n: bool = False) -> tuple[StrategyConfig, ...]:
@@ -130,6 +140,32 @@ def repeated(
             )
         copy.lms = named_lms
     return copy
+
+
+@dataclass(frozen=True)
+class Proposing:
+    """What draws the candidates of a program.
+
+    Attributes:
+        program: what is called for each candidate: the program inside one of ours, else the program itself.
+        lms: the models that take turns; empty leaves that to the program.
+        n: how many candidates one of ours draws; None for any other.
+        temperature: at which one of ours draws; None leaves it to the models.
+    """
+
+    program: dspy.Module
+    lms: tuple[dspy.BaseLM, ...] = ()
+    n: int | None = None
+    temperature: float | None = None
+
+
+def proposing(program: dspy.Module) -> Proposing:
+    """What draws a program's candidates."""
+    if not isinstance(program, _OURS):
+        return Proposing(program)
+    value: Any = program.temperature
+    value = value.value if isinstance(value, Hyperparameter) else value
+    return Proposing(program.program, tuple(program.lms or ()), _number(_size(program)), value)
 
 
 def lms_of(programs: Iterable[dspy.Module]) -> dict[str, dspy.BaseLM]:

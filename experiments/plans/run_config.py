@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from ..own_tasks.own_examples import is_own_data
 from ..own_tasks.own_task import name_of
-from .typed_config import Count, Names, Pools, Written, configuration
+from .typed_config import Amount, Count, Names, Pools, Written, configuration
 
 _PLACE = ("tracking", "tracking_uri", "out")  # where a run goes, which is nothing of what it is
-_OWN = ("inputs", "output", "metric")  # of rows of the user's own
+_OWN = ("inputs", "output", "metric", "shots")  # that count where they are set
 _MAY_CHANGE = (*_PLACE, "title", "data", "models", "bank", "max_concurrency")
 
 
@@ -35,8 +35,11 @@ class RunConfig:
     output: str = ""
     """Column of your own rows that holds the right answer, and field in which programs answer."""
     metric: str = ""
-    """How answers to your own rows are graded: ``exact``, ``number``, ``chrf``, or ``module:function`` for any DSPy
-    metric."""
+    """How answers to your own rows are graded: ``exact``, ``number``, ``chrf``, ``bleu``, ``comet``, ``xcomet``, or
+    ``module:function`` for any DSPy metric; of a built-in task, one of the metrics that it offers."""
+    shots: Amount = 0
+    """How many solved examples stand in the prompt (few-shot): of the task's split ``train`` or ``validation``, or the
+    first of your own rows, which then are not asked."""
     languages: Names = ()
     """The languages to ask in, by their codes, of a task that has several; empty takes all."""
     adapter: str = ""

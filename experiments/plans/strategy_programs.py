@@ -20,6 +20,7 @@ from dspy_fusion.programs import (
     PairwiseTournament,
     ProposeAggregate,
     RewardFunction,
+    RewardModel,
     Scorer,
     Stopping,
     UniversalSelfConsistency,
@@ -178,4 +179,5 @@ _SCORERS: dict[str, Callable[..., Scorer]] = {
     "panel": _panel,
     "gen_select": GenSelect,
     "usc": UniversalSelfConsistency,
+    "reward_model": RewardModel,
 }

@@ -59,6 +59,8 @@ class ImportReport:
     """Rows that could not be used."""
     conflicts: int
     """Candidates whose recorded correctness contradicts their text, as the data say themselves; kept as recorded."""
+    lost: tuple[str, ...]
+    """Candidates that could not be used, although others of their question could."""
     uneven: int
     """Candidates that are graded otherwise than most of those that give the same answer to the question;
     kept as recorded.
@@ -73,6 +75,11 @@ class ImportReport:
             found.append(
                 f"{len(self.set_aside)} of {self.rows} rows were set aside:"
                 f" {named}{'; ...' if self.set_aside[_NAMED:] else ''}"
+            )
+        if self.lost:
+            named = "; ".join(self.lost[:_NAMED])
+            found.append(
+                f"{len(self.lost)} candidates could not be used: {named}{'; ...' if self.lost[_NAMED:] else ''}"
             )
         if self.added.differing:
             found.append(f"{self.added.differing} candidates were there with another content, which was kept")
@@ -113,7 +120,7 @@ def import_file(file: str, store: RecordedStore, options: ImportOptions | None =
     shape_name, shape = shape_of(first, shape=options.shape, columns=options.columns)
     name = options.name or (_stem(path) if shape.named_after_file else shape_name)
     into = RecordedSet(name, shape.task if options.task is None else options.task, shape_name)
-    reading = _Reading(shape.make(first, path), is_flat=not shape.columns)
+    reading = _Reading(shape.make(first, path), is_flat=shape.is_flat)
     added: Added | None = None
     for batch in _batches(reading.questions(chain([first], rows))):
         if added is None:
@@ -122,7 +129,8 @@ def import_file(file: str, store: RecordedStore, options: ImportOptions | None =
     if added is None:
         worst = reading.set_aside[0]
         raise ConfigurationError(f"none of the {reading.rows} rows of {file} can be used; {worst.where}: {worst.why}")
-    return ImportReport(into, reading.rows, added, tuple(reading.set_aside), reading.conflicts, reading.uneven)
+    said = (tuple(reading.set_aside), reading.conflicts, tuple(reading.lost), reading.uneven)
+    return ImportReport(into, reading.rows, added, *said)
 
 
 class _Reading:
@@ -133,6 +141,7 @@ class _Reading:
         self.is_flat = is_flat  # whether one question may be spread over several rows
         self.rows = self.conflicts = self.uneven = 0
         self.set_aside: list[SetAside] = []
+        self.lost: list[str] = []
         self.places: dict[str, str] = {}
         self.draws: Counter[tuple[str, str]] = Counter()
 
@@ -149,6 +158,7 @@ class _Reading:
                 continue
             for question in found:
                 self.places.setdefault(question.id, row.where)
+                self.lost += [f"{row.where}, {why}" for why in question.lost]
                 yield self._counted(self._numbered(question))
 
     def _check_new(self, question: RecordedQuestion, row: Row) -> None:

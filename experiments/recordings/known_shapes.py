@@ -17,7 +17,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..rows.row_files import SUFFIXES, Row, read_file
 from .recording import RecordedCandidate, RecordedQuestion
-from .values import digest_of, flag, item_of, items_of, number, optional_text, text_of
+from .values import an_object, digest_of, flag, item_of, items_of, number, optional_text, text_of, usable
 
 _OTHERS = ("prompt", "language_code", "input_hash", "BoN", "Fusion")
 MADE = ("BoN", "Fusion")
@@ -90,10 +90,11 @@ class MtBench:
             raise ValueError(f"there is no question {identity!r} in {_QUESTIONS}")
         asked = self.questions[identity].values
         turns = item_of(asked, "turns", list)
-        candidates = tuple(_candidate(model, texts) for model, texts in answers.items())
-        if not turns or not candidates:
-            raise ValueError("it has no turns or no answers")
-        return (RecordedQuestion(identity, str(turns[0]), candidates, group=text_of(asked, "category")),)
+        if not turns:
+            raise ValueError("it has no turns")
+        candidates, lost = usable(answers.items(), lambda answer: _candidate(*answer))
+        category = text_of(asked, "category")
+        return (RecordedQuestion(identity, str(turns[0]), candidates, group=category, lost=lost),)
 
 
 def _candidate(model: str, texts: Any) -> RecordedCandidate:
@@ -110,38 +111,41 @@ _WMT_DERIVED = ("sc_corrected", "bon5", "usi5_fusion", "trank5")
 
 def gsm8k_pool(row: Row) -> RecordedQuestion:
     """Recorded solutions of GSM8K questions, each with the number read from it and whether it is right."""
-    candidates = [
-        RecordedCandidate(
-            text_of(item, "src"),
+
+    def read(item: Any) -> RecordedCandidate:
+        return RecordedCandidate(
+            text_of(an_object(item), "src"),
             optional_text(item, "text"),
             optional_text(item, "pred"),
             quality=flag(item, "correct"),
             family=optional_text(item, "family") or "",
             conflict=bool(item.get("flag_conflict")),
         )
-        for item in items_of(row.values, "candidates")
-    ]
+
+    candidates = usable(items_of(row.values, "candidates"), read)
     return _question(row, "qid", text_of(row.values, "question"), candidates, gold=text_of(row.values, "gold"))
 
 
 def m_ifeval_pool(row: Row) -> RecordedQuestion:
     """Responses to IFEval prompts; right is where every instruction is followed by the strict rules."""
-    candidates = [
-        RecordedCandidate(text_of(item, "model"), optional_text(item, "response"), quality=_all(item, "strict"))
-        for item in items_of(row.values, "candidates")
-    ]
+
+    def read(item: Any) -> RecordedCandidate:
+        response = optional_text(an_object(item), "response")
+        return RecordedCandidate(text_of(item, "model"), response, quality=_all(item, "strict"))
+
+    candidates = usable(items_of(row.values, "candidates"), read)
     return _question(row, "id", text_of(row.values, "prompt"), candidates, group=text_of(row.values, "lang"))
 
 
 def arena_bench(row: Row) -> RecordedQuestion:
     """Answers to open prompts that GPT-4 scored from 1 to 10 against a reference; the score is the quality."""
     low, high = _ARENA_SCORES
-    candidates = [
-        RecordedCandidate(
-            text_of(item, "model"), optional_text(item, "answer"), quality=(number(item, "score") - low) / (high - low)
-        )
-        for item in items_of(row.values, "candidates")
-    ]
+
+    def read(item: Any) -> RecordedCandidate:
+        quality = (number(an_object(item), "score") - low) / (high - low)
+        return RecordedCandidate(text_of(item, "model"), optional_text(item, "answer"), quality=quality)
+
+    candidates = usable(items_of(row.values, "candidates"), read)
     return _question(
         row, "question_id", text_of(row.values, "prompt"), candidates, gold=optional_text(row.values, "reference_gpt4")
     )
@@ -152,7 +156,7 @@ def wmt_methods(row: Row) -> RecordedQuestion:
     methods = [name for name in ("default", "sc_draft", *_WMT_DERIVED) if optional_text(row.values, name)]
     candidates = [RecordedCandidate(name, text_of(row.values, name), derived=name in _WMT_DERIVED) for name in methods]
     source, group = text_of(row.values, "src"), text_of(row.values, "lang")
-    return _question(row, "id", source, candidates, gold=optional_text(row.values, "ref"), group=group)
+    return _question(row, "id", source, (candidates, ()), gold=optional_text(row.values, "ref"), group=group)
 
 
 def mmlu_flags(row: Row) -> RecordedQuestion:
@@ -184,9 +188,17 @@ def refine_chain(row: Row, group: str) -> RecordedQuestion:
 
 
 def _question(
-    row: Row, name: str, text: str, candidates: Sequence[RecordedCandidate], *, gold: str | None = None, group: str = ""
+    row: Row,
+    name: str,
+    text: str,
+    candidates: tuple[Sequence[RecordedCandidate], tuple[str, ...]],
+    *,
+    gold: str | None = None,
+    group: str = "",
 ) -> RecordedQuestion:
-    return RecordedQuestion(text_of(row.values, name), text, tuple(candidates), gold, group)
+    """The question of a row, with the candidates that can be used and why the others cannot."""
+    usable_ones, lost = candidates
+    return RecordedQuestion(text_of(row.values, name), text, tuple(usable_ones), gold, group, lost)
 
 
 def _all(item: Mapping[str, Any], name: str) -> float:

@@ -19,7 +19,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from ..rows.row_files import Row
 from .answer_keys import is_same
 from .recording import RecordedCandidate, RecordedQuestion
-from .values import digest_of, flag, number, optional_text, text_of
+from .values import an_object, digest_of, flag, number, optional_text, text_of, usable
 
 QUESTION = ("id", "question", "gold", "group", "candidates")
 """What a row may have."""
@@ -75,33 +75,29 @@ class Mapped:
         identity = optional_text(values, self.names["id"]) or digest_of(text)
         gold, group = (optional_text(values, self.names[name]) for name in ("gold", "group"))
         if self.columns:
-            items = [
-                {self.names["source"]: name, self.names["text"]: values[name]}
-                for name in self.columns
-                if values.get(name)
-            ]
+            items = [{self.names["source"]: name, self.names["text"]: values[name]} for name in self.columns]
         elif self.names["candidates"] in values:
             items = self._listed(values[self.names["candidates"]])
         else:
             items = [values]
-        if not items:
-            raise ValueError("it has no candidates")
-        candidates = tuple(self._candidate(item, f"candidate {place}", gold) for place, item in enumerate(items, 1))
-        return RecordedQuestion(identity, text, candidates, gold, group or "")
+        places = enumerate(items, 1)
+        candidates, lost = usable(places, lambda item: self._candidate(item[1], f"candidate {item[0]}", gold))
+        return RecordedQuestion(identity, text, candidates, gold, group or "", lost)
 
-    def _listed(self, given: Any) -> list[Mapping[str, Any]]:
+    def _listed(self, given: Any) -> list[Any]:
         if isinstance(given, Mapping):
-            return [{self.names["source"]: source, **self._item(value)} for source, value in given.items()]
+            named = ((source, self._item(value)) for source, value in given.items())
+            return [{self.names["source"]: source, **item} if item is not None else None for source, item in named]
         if not isinstance(given, list):
             raise ValueError(f"its candidates are a {type(given).__name__}, neither a list nor an object")
         return [self._item(item) for item in given]
 
-    def _item(self, value: Any) -> Mapping[str, Any]:
-        if not isinstance(value, str | Mapping):
-            raise ValueError(f"a candidate is a {type(value).__name__}, neither a text nor an object")
-        return {self.names["text"]: value} if isinstance(value, str) else value
+    def _item(self, value: Any) -> Any:
+        """A candidate as an object; one that is a text, a number or a truth value is its text."""
+        return {self.names["text"]: value} if isinstance(value, str | int | float) else value
 
-    def _candidate(self, item: Mapping[str, Any], name: str, gold: str | None) -> RecordedCandidate:
+    def _candidate(self, item: Any, name: str, gold: str | None) -> RecordedCandidate:
+        item = an_object(item)
         known = {ours: theirs for ours, theirs in self.names.items() if item.get(theirs) is not None}
         tokens_in, tokens_out = (
             int(number(item, known[side])) if side in known else None for side in ("tokens_in", "tokens_out")

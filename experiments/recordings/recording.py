@@ -83,10 +83,12 @@ class RecordedQuestion:
     """The right answer, where there is one."""
     group: str = ""
     """What it belongs to, such as a language or a subject."""
+    lost: tuple[str, ...] = ()
+    """Why further candidates that were recorded cannot be used; this is told, and not kept."""
 
 
 def to_payload(recorded: RecordedCandidate | RecordedQuestion) -> dict[str, Any]:
     """What is not a default, as plain data for ``type(recorded)(**payload)``; a question's candidates are left out."""
     fields = type(recorded).__dataclass_fields__
-    values = {name: value for name, value in asdict(recorded).items() if name != "candidates"}
+    values = {name: value for name, value in asdict(recorded).items() if name not in ("candidates", "lost")}
     return {name: value for name, value in values.items() if value != fields[name].default}

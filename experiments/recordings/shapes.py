@@ -5,12 +5,13 @@ each reads a row as questions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..rows.row_files import Row
+from .foreign_shapes import BatchOutput, HarnessSamples, alpaca_outputs
 from .known_shapes import (
     MtBench,
     arena_bench,
@@ -24,6 +25,7 @@ from .known_shapes import (
 from .mapped_shape import Mapped
 from .recording import RecordedQuestion
 
+_BATCH = "openai_batch"
 QUESTIONS = "questions"
 """The shape of any other file."""
 Read = Callable[[Row], tuple[RecordedQuestion, ...]]
@@ -42,6 +44,8 @@ class Shape:
     """The task whose questions these are."""
     named_after_file: bool = False
     """Whether the set is called what its file is called; otherwise it is called what the shape is."""
+    is_flat: bool = False
+    """Whether a question may be spread over several rows, one answer each."""
 
 
 def _each(read: Callable[[Row], RecordedQuestion]) -> Read:
@@ -69,6 +73,11 @@ SHAPES: dict[str, Shape] = {
     "fusion_synth": Shape(
         ("prompt", "language_code", "input_hash", "BoN", "Fusion"), _always(fusion_synth), named_after_file=True
     ),
+    "alpaca_eval": Shape(
+        ("instruction", "output", "generator"), _always(alpaca_outputs), named_after_file=True, is_flat=True
+    ),
+    "lm_eval": Shape(("doc_id", "doc", "target", "resps"), HarnessSamples, named_after_file=True),
+    "openai_batch": Shape(("custom_id", "response", "error"), lambda *_: BatchOutput(None), named_after_file=True),
 }
 """Files whose columns are known, by the name of the shape."""
 
@@ -83,6 +92,8 @@ class Columns:
     """The columns that hold the candidates, one source each."""
     score_range: tuple[float, float] | None = None
     """Lowest and highest possible score, where scores are the measure of quality."""
+    requests: str = ""
+    """Of the output of a batch, the file of its requests."""
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
@@ -100,7 +111,7 @@ def shape_of(row: Row, *, shape: str = "", columns: Columns | None = None) -> tu
     Raises:
         ConfigurationError: there is no such shape, the row lacks one of its columns, or its columns fit none.
     """
-    said = columns or Columns()
+    said = Columns() if columns is None else columns
     if shape and shape not in (*SHAPES, QUESTIONS):
         raise ConfigurationError(f"there is no shape {shape!r}; there are: {', '.join((*SHAPES, QUESTIONS))}")
     if shape in SHAPES and said:
@@ -108,17 +119,23 @@ def shape_of(row: Row, *, shape: str = "", columns: Columns | None = None) -> tu
             f"the shape {shape!r} has its own columns; leave out what says otherwise, or take the shape {QUESTIONS!r}"
         )
     generic = Shape(
-        (), lambda first, _: _each(Mapped(first, said.names, said.candidates, said.score_range)), named_after_file=True
+        (),
+        lambda first, _: _each(Mapped(first, said.names, said.candidates, said.score_range)),
+        named_after_file=True,
+        is_flat=True,
     )
     if shape == QUESTIONS or said:
         return QUESTIONS, generic
     if shape:
         for name in SHAPES[shape].columns:
             row.get(name)
-        return shape, SHAPES[shape]
-    for name, known in SHAPES.items():
-        if set(known.columns) <= row.values.keys():
-            return name, known
+    name = shape or next((name for name, known in SHAPES.items() if set(known.columns) <= row.values.keys()), "")
+    if said.requests and name != _BATCH:
+        raise ConfigurationError("--requests goes with the output of a batch, whose rows have custom_id and response")
+    if name == _BATCH and said.requests:
+        return name, replace(SHAPES[name], make=lambda *_: BatchOutput(Path(said.requests)))
+    if name:
+        return name, SHAPES[name]
     if Mapped.fits(row):
         return QUESTIONS, generic
     raise ConfigurationError(

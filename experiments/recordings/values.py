@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 
 def text_of(values: Mapping[str, Any], name: str) -> str:
@@ -19,11 +20,13 @@ def text_of(values: Mapping[str, Any], name: str) -> str:
 
 
 def optional_text(values: Mapping[str, Any], name: str) -> str | None:
-    """A text or a number as text; None where it is absent, null or empty."""
+    """A text, a number or a truth value as text; None where it is absent, null or empty."""
     value = values.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
         raise ValueError(f"{name!r} is a {type(value).__name__}, which is no text")
     return str(value)
 
@@ -56,14 +59,36 @@ def item_of(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
     return item
 
 
-def items_of(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """A list of at least one object."""
+def items_of(values: Mapping[str, Any], name: str) -> list[Any]:
+    """A list of at least one item."""
     items = item_of(values, name, list)
     if not items:
         raise ValueError(f"{name!r} is empty, so it has no candidates")
-    if not all(isinstance(item, Mapping) for item in items):
-        raise ValueError(f"{name!r} is no list of objects")
     return items
+
+
+def an_object(item: Any) -> Mapping[str, Any]:
+    """An item of a list that must be an object."""
+    if not isinstance(item, Mapping):
+        raise ValueError("it is null" if item is None else f"it is a {type(item).__name__}, and no object")
+    return item
+
+
+def usable(items: Iterable[T], make: Callable[[T], M]) -> tuple[tuple[M, ...], tuple[str, ...]]:
+    """What can be made of items, and why nothing can be made of the others.
+
+    Raises:
+        ValueError: nothing can be made of any of them, or there are none.
+    """
+    made, lost = [], []
+    for place, item in enumerate(items, 1):
+        try:
+            made.append(make(item))
+        except ValueError as error:
+            lost.append(f"candidate {place}: {error}")
+    if not made:
+        raise ValueError(lost[0] if lost else "it has no candidates")
+    return tuple(made), tuple(lost)
 
 
 def digest_of(text: str) -> str:

@@ -11,6 +11,7 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -33,14 +34,6 @@ from .tables import aspect_table, cost_table, notes, pass_table, pool_table, qua
 
 def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence, plots: Sequence[Plot]) -> str:
     """The page as text."""
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    environment = Environment(
-        loader=loader,
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-    )
     overview = (
         quality_table(summary, p_values=True),
         aspect_table(summary),
@@ -53,24 +46,42 @@ def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence
         contest_table(verdict.fused, verdict.contests),
         *(table for table in evidence_tables(evidence) if table != by_group),
     ]
-    return environment.get_template("report.html").render(
-        title=run.config.title or f"{run.config.task}: {len(run.config.strategies)} strategies compared",
-        run=run,
-        summary=summary,
-        verdict=verdict,
-        notes=notes(summary),
-        overview=_with_rows(overview),
-        by_group=by_group,
-        evidence=_with_rows(proof),
-        colors={row.strategy.name: color_of(row.strategy.program) for row in summary.points},
-        plots={
-            plot.png.stem: {"plot": plot, "image": base64.b64encode(plot.svg.read_bytes()).decode()} for plot in plots
-        },
-        gallery=gallery(summary, run.records, _marker(run.config.task)),
-        outcomes=OUTCOMES,
-        config=json.dumps(run.config.relevant, indent=1, ensure_ascii=False),
-        about=run.about,
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=run.config.title or f"{run.config.task}: {len(run.config.strategies)} strategies compared",
+            run=run,
+            summary=summary,
+            verdict=verdict,
+            notes=notes(summary),
+            overview=_with_rows(overview),
+            by_group=by_group,
+            evidence=_with_rows(proof),
+            colors={row.strategy.name: color_of(row.strategy.program) for row in summary.points},
+            plots=pictures(plots),
+            gallery=gallery(summary, run.records, _marker(run.config.task)),
+            outcomes=OUTCOMES,
+            config=json.dumps(run.config.relevant, indent=1, ensure_ascii=False),
+            about=run.about,
+        )
     )
+
+
+def templates() -> Environment:
+    """Where pages come from; whatever is put into one is escaped, and what cannot be seen is shown."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+    )
+
+
+def pictures(plots: Sequence[Plot]) -> dict[str, dict[str, Any]]:
+    """Figures as a page holds them, by their files' names."""
+    return {plot.png.stem: {"plot": plot, "image": base64.b64encode(plot.svg.read_bytes()).decode()} for plot in plots}
 
 
 def _with_rows(tables: Iterable[TextTable]) -> list[TextTable]:

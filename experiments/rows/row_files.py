@@ -1,4 +1,4 @@
-"""Rows of a local file, by its suffix: JSON lines, plain or compressed, Parquet, or CSV.
+"""Rows of a local file, by its suffix: JSON lines, plain or compressed, a JSON array, Parquet, or CSV.
 
 Errors name the file and the line.
 """
@@ -9,9 +9,11 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from dspy_fusion.programs.extras import needs
 
 from .row_limits import RowLimits, limited_lines
 
+_DELIMITERS = (",", ";", "\t")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _ROWS_AT_ONCE = 256  # of a Parquet file, so that it need not fit into memory whole
 
 
@@ -75,6 +79,29 @@ def _json_lines(path: Path) -> Iterator[Row]:
         yield Row(values, f"{path}, line {number}")
 
 
+def _json_array(path: Path) -> Iterator[Row]:
+    """The objects of a JSON array, or of the only array that a JSON object holds; JSON lines under this suffix too."""
+    text = "".join(lines_of(path))
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if text.lstrip()[:1] == "{" and "\n{" in text.strip():
+            yield from _json_lines(path)
+            return
+        raise ConfigurationError(f"{path} is no JSON ({error}); mend it") from error
+    lists = [value for value in whole.values() if isinstance(value, list)] if isinstance(whole, dict) else [whole]
+    if len(lists) != 1 or not isinstance(lists[0], list):
+        raise ConfigurationError(
+            f"{path} must be a JSON array of objects, or an object that holds one, but is a {type(whole).__name__}"
+        )
+    for number, values in enumerate(lists[0]):
+        if not isinstance(values, dict):
+            raise ConfigurationError(
+                f"{path}, item {number} is no JSON object, but a {type(values).__name__}; mend or remove it"
+            )
+        yield Row(values, f"{path}, item {number}")
+
+
 def lines_of(path: Path) -> Iterator[str]:
     """The lines of a text file with their ends, compressed or not, cut at line feeds only and no longer than
     ``row_limits`` allows; a break in the middle is told with the line before it.
@@ -98,24 +125,42 @@ def lines_of(path: Path) -> Iterator[str]:
 
 def _csv(path: Path) -> Iterator[Row]:
     """Rows of a CSV file with a header line; a cell that holds a JSON list or object is read as one."""
-    reader = csv.DictReader(csv_lines(path), strict=True)
+    for row in csv_rows(path):
+        yield Row({name: _cell(text) for name, text in row.values.items()}, row.where)
+
+
+def csv_rows(path: Path) -> Iterator[Row]:
+    """Rows of a CSV file as texts, one at a time. Its head says whether commas, semicolons or tabs lie between cells.
+
+    Raises:
+        ConfigurationError: it is no CSV, or a line has another number of cells than the head.
+    """
+    lines = _csv_lines(path)
+    head = next(lines, "")
+    reader = csv.DictReader(chain([head], lines), delimiter=_delimiter(head), strict=True)
     try:
         for values in reader:
             if None in values or None in values.values():
                 raise ConfigurationError(
                     f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
                 )
-            yield Row({name: _cell(text) for name, text in values.items()}, f"{path}, line {reader.line_num}")
+            yield Row(values, f"{path}, line {reader.line_num}")
     except csv.Error as error:
         raise ConfigurationError(
             f"{path} is no CSV after line {reader.line_num} ({error}); mend the next line"
         ) from error
 
 
-def csv_lines(path: Path) -> Iterator[str]:
+def _csv_lines(path: Path) -> Iterator[str]:
     """The lines of a CSV file, whose ends may be carriage returns too."""
     for line in lines_of(path):
         yield from io.StringIO(line, newline="")
+
+
+def _delimiter(head: str) -> str:
+    """What lies between the cells of a head, outside of quotes; a comma where nothing does."""
+    bare = _QUOTED.sub("", head)
+    return max(_DELIMITERS, key=bare.count) if any(sign in bare for sign in _DELIMITERS) else _DELIMITERS[0]
 
 
 def _cell(text: str) -> Any:
@@ -153,6 +198,9 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".parquet": _parquet,
     ".csv": _csv,
     ".csv.gz": _csv,
+    ".tsv": _csv,
+    ".json": _json_array,
+    ".json.gz": _json_array,
 }
 SUFFIXES = tuple(_READERS)
 """The endings that a local file may have, most wanted first."""

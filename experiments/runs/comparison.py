@@ -22,6 +22,7 @@ import dspy
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.serving.catalogue.list_prices import prices_of
 
 from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import described, lms_of, own_programs, pools_of_own, state_digest
@@ -181,7 +182,8 @@ class _Runner:
         self.succeeded = threading.Event()
         self.started = threading.Event()
         self.failures: list[str] = []
-        self.prices = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
+        named = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
+        self.prices = {**prices_of(lms_of(comparison.own.values()).values()), **named}
 
     def run(self) -> None:
         waiting = self._waiting()
@@ -254,7 +256,5 @@ class _Runner:
 
 
 def _in_running_order(plan: Sequence[Strategy]) -> list[Strategy]:
-    """Likelihood first: it asks for log-probabilities,
-    and candidates drawn without them would have to be drawn again.
-    """
+    """Likelihood first: candidates drawn without log-probabilities would have to be drawn again."""
     return sorted(plan, key=lambda strategy: not strategy.needs_logprobs)

@@ -20,7 +20,7 @@ from dspy_fusion.optimizers.finetuning import (
     TrainingRow,
 )
 from dspy_fusion.optimizers.finetuning.output_folder import check_free, check_ours, claim, mark_whole, read_mark
-from dspy_fusion.programs import CandidateBank, LMJudge
+from dspy_fusion.programs import CandidateBank, LMJudge, RewardModel
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
@@ -28,6 +28,7 @@ from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
 
 from ..plans.comparison_config import CompareConfig
+from ..plans.own_programs import pools_of_own, with_own
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import Task
@@ -76,13 +77,14 @@ def prepare_finetuning(
     comparison = CompareConfig(
         config.task, (config.program,), pools=config.pools, n=config.keep, temperature=config.temperature
     )
+    comparison, own = with_own(comparison)
     (strategy, *_) = planned(comparison)
     if strategy.role != "fuse":
         raise ConfigurationError(f"[program] {strategy.program!r} has no fusor; take fusion or propose_aggregate")
-    lms = {name: models.lm(name) for name in model_names((strategy,))}
+    lms = {name: models.lm(name) for name in (*model_names((strategy,)), *pools_of_own(comparison))}
     task = graded_task(config, metric_judge(config, models, lms))
     bank = CandidateBank(config.bank) if config.bank else None
-    program = build(strategy, Site(task, task.instructions, lms, bank, config.seed))
+    program = build(strategy, Site(task, task.instructions, lms, bank, config.seed, own=own))
     held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
     shared = {"output": folder, "serve": _serve(config, models)}
     training = replace(config.training, seed=config.training.seed or config.seed)
@@ -163,7 +165,9 @@ def _scorer(
     config: FineTuningConfig, models: Models, task: Task, examples: Sequence[dspy.Example]
 ) -> Scorer | Reward | None:
     if config.scorer == "judge":
-        return LMJudge(models.lm(config.judge))
+        return LMJudge(models.lm(config.judge), **config.scorer_options)
+    if config.scorer == "reward_model":
+        return RewardModel(**config.scorer_options)
     return _graded(task, examples) if config.scorer == "metric" else None
 
 

@@ -12,7 +12,7 @@ from dspy_fusion.optimizers.finetuning.objectives import ObjectiveName
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..plans.comparison_config import StrategyConfig
-from ..plans.run_config import RunConfig
+from ..plans.run_config import RunConfig, named_task
 from ..plans.typed_config import Amount, Count, Names, Temperature, Written, configuration, parse, read_toml
 from .tuning_config import named_program
 
@@ -53,10 +53,12 @@ class FineTuningConfig(RunConfig):
     """How many answers are drawn for an example."""
     keep: Count = 5
     """How many of them become proposals, the best by the scorer."""
-    scorer: Literal["", "metric", "judge"] = "metric"
-    """What ranks them: ``metric`` (the task's own, which knows the right answers), or ``judge``."""
+    scorer: Literal["", "metric", "judge", "reward_model"] = "metric"
+    """What ranks them: ``metric`` (the task's own, which knows the right answers), ``judge``, or ``reward_model``."""
     judge: str = ""
     """The model behind the judge."""
+    scorer_options: Mapping[str, Any] = field(default_factory=dict)
+    """Handed to the scorer as keyword arguments: ``address`` and ``model`` for ``reward_model``, an HTTP server."""
     references: str = ""
     """The stronger model that writes what is learned; empty learns the examples' own answers."""
     seeds: Count = 3
@@ -83,6 +85,10 @@ class FineTuningConfig(RunConfig):
         """Checks what the optimizer and the programs do not check themselves."""
         if self.scorer == "judge" and not self.judge:
             raise ConfigurationError('scorer = "judge" needs a model: judge = "..."')
+        if self.scorer == "reward_model" and not {"address", "model"} <= set(self.scorer_options):
+            raise ConfigurationError(
+                'scorer = "reward_model" needs scorer_options = { address = "http://...", model = "..." }'
+            )
         if self.file and self.proposers:
             raise ConfigurationError("file brings proposals of its own; leave out proposers")
         if self.rows and (self.file or self.proposers):
@@ -122,7 +128,7 @@ def parse_finetuning_config(
     Raises:
         ConfigurationError: a key is unknown or missing, or a value is not allowed.
     """
-    whole = named_program(table)
+    whole = named_task(named_program(table), settings or {})
     training = whole.get("training")
     if isinstance(training, dict) and "lora" in training:
         lora = training["lora"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dspy
 
@@ -91,14 +91,27 @@ class Run:
         return int((self.about.get("examples") or {}).get("set_aside", 0))
 
 
-def default_folder(config: CompareConfig, models: Mapping[str, Any]) -> Path:
+class Configured(Protocol):
+    """What the folder of a run must know of its configuration."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def kept(self) -> dict[str, Any]: ...
+    @property
+    def relevant(self) -> dict[str, Any]: ...
+
+
+def default_folder(config: Configured, models: Mapping[str, Any], *, prefix: str = "") -> Path:
     """The folder of a run that was given none: the same one for the same configuration and the same models."""
     digest = hashlib.sha256(json.dumps([config.digest, models], sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"{slug(config.task)}-{digest[:10]}"
+    return Path("runs") / f"{prefix}{slug(config.task)}-{digest[:10]}"
 
 
 def open_run(
-    path: Path, config: CompareConfig, models: Mapping[str, Any], *, examples: Mapping[str, Any] | None = None
+    path: Path, config: Configured, models: Mapping[str, Any], *, examples: Mapping[str, Any] | None = None
 ) -> RunFolder:
     """Begins a run in a folder, or goes on with the one that is there.
 

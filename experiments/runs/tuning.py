@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,11 @@ from dspy_fusion.optimizers import (
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks import instructions
+from dspy_fusion.serving.catalogue.list_prices import prices_of
 
+from ..own_tasks.own_examples import is_own_data
 from ..plans.comparison_config import CompareConfig
+from ..plans.own_programs import lms_of, pools_of_own, with_own
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import Task
@@ -98,8 +101,9 @@ def prepare_tuning(config: TuningConfig, models: Models) -> Tuning:
     """
     n, temperature = config.program.n or _FIRST_N, config.temperature
     comparison = CompareConfig(config.task, (config.program,), pools=config.pools, n=n, temperature=temperature)
+    comparison, own = with_own(comparison)
     strategy, *_ = planned(comparison)
-    lms = {name: models.lm(name) for name in model_names((strategy,))}
+    lms = {name: models.lm(name) for name in (*model_names((strategy,)), *pools_of_own(comparison))}
     task = graded_task(config, metric_judge(config, models, lms))
     examples, held_out = _examples(config, task)
     proposer = InstructionProposer(models.lm(config.proposer), seed=config.seed) if config.proposer else None
@@ -107,11 +111,11 @@ def prepare_tuning(config: TuningConfig, models: Models) -> Tuning:
     return Tuning(
         config=config,
         task=task,
-        program=build(strategy, Site(task, task.instructions, lms, None, config.seed)),
+        program=build(strategy, Site(task, task.instructions, lms, None, config.seed, own=own)),
         examples=examples,
         held_out=held_out,
-        lms=tuple(models.lm(name) for name in names),
-        price=_price(config, models, names),
+        lms=(*lms_of(own.values()).values(), *(models.lm(name) for name in names)),
+        price=_price(config, models, names, own.values()),
         proposer=proposer,
     )
 
@@ -125,6 +129,9 @@ def _examples(config: TuningConfig, task: Task) -> tuple[list[dspy.Example], lis
             list(task.examples(other, config.held_out)) if config.held_out else []
         )
     both = list(task.examples(split, config.examples + config.held_out))
+    if is_own_data(config.data) and 2 <= len(both) < config.examples + config.held_out and config.held_out:
+        place = max(1, round(len(both) * config.examples / (config.examples + config.held_out)))
+        return both[:place], both[place:]
     if len(both) <= config.examples:
         raise ConfigurationError(
             f"the split {split!r} has {len(both)} examples, so none is left after the {config.examples} that trials are"
@@ -133,11 +140,10 @@ def _examples(config: TuningConfig, task: Task) -> tuple[list[dspy.Example], lis
     return both[: config.examples], both[config.examples :]
 
 
-def _price(config: TuningConfig, models: Models, names: list[str]) -> Price:
+def _price(config: TuningConfig, models: Models, names: list[str], own: Iterable[dspy.Module]) -> Price:
     if config.price == "dollars":
-        return dollars(
-            {str(models.lm(name).model): (models.price(name).input, models.price(name).output) for name in names}
-        )
+        prices = prices_of(lms_of(own).values()) | {str(models.lm(name).model): models.price(name) for name in names}
+        return dollars({name: (price.input, price.output) for name, price in prices.items()})
     return {"tokens": tokens, "calls": calls, "gpu_seconds": gpu_seconds(config.gpus or None)}[config.price]
 
 

@@ -5,7 +5,6 @@ Tasks read CSV and Parquet files whole; here both are streamed, and JSON lines a
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
-from ..rows.row_files import SUFFIXES, Row, csv_lines, read_file
+from ..rows.row_files import SUFFIXES, Row, csv_rows, read_file
 from ..rows.row_limits import RowLimits
 
 _CHUNK = 1 << 20
@@ -29,8 +28,8 @@ def stream_rows(path: Path) -> Iterator[Row]:
     if suffix is None:
         raise ConfigurationError(f"cannot tell the format of {path}; its name should end in {', '.join(SUFFIXES)}")
     try:
-        if suffix.startswith(".csv"):
-            yield from _csv(path)
+        if suffix.startswith((".csv", ".tsv")):
+            yield from csv_rows(path)
         elif suffix == ".parquet":
             yield from _parquet(path)
         else:
@@ -46,19 +45,6 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _csv(path: Path) -> Iterator[Row]:
-    reader = csv.DictReader(csv_lines(path), strict=True)
-    try:
-        for values in reader:
-            if None in values or None in values.values():
-                raise ConfigurationError(
-                    f"{path}, line {reader.line_num} has another number of cells than the head; mend the line"
-                )
-            yield Row(values, f"{path}, line {reader.line_num}")
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}, line {reader.line_num} is no CSV ({error}); mend the line") from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from ..plans.run_config import RunConfig, relevant
+from ..plans.run_config import RunConfig, named_task, relevant
 from ..plans.typed_config import Amount, Count, Names, Written, configuration, digest_of, parse, read_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Warmth = Annotated[float, Field(ge=0, le=2)]
-_OF_TASKS = ("data", "languages", "adapter", "metric_judge")
-_IN_DIGEST_IF_SET = ("languages", "adapter", "metric_judge")  # syntheses from before there were these go on
+_OF_TASKS = ("data", "languages", "adapter", "metric_judge", "program")
+_IN_DIGEST_IF_SET = ("languages", "adapter", "metric_judge", "program")  # syntheses from before there were these go on
 
 
 @configuration
@@ -107,7 +107,11 @@ class SynthesisConfig(RunConfig):
 
     _: KW_ONLY
     task: str = ""
-    """Name of one of the library's tasks that gives the prompts, as ``task`` in ``[prompts]`` does."""
+    """Name of one of the library's tasks that gives the prompts, as ``task`` in ``[prompts]`` does; rows of your own in
+    ``data`` need none."""
+    program: str = ""
+    """A program of your own, as ``package.module:name``, whose signature and instructions word the questions of a task
+    or of your own rows; empty takes the task's own."""
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     """Where the prompts come from."""
     teachers: Names
@@ -179,6 +183,8 @@ def parse_synthesis_config(
     Raises:
         ConfigurationError: a key is unknown or missing, or a value is not allowed.
     """
+    if "prompts" not in table:
+        table = named_task(table, settings or {})
     return parse(SynthesisConfig, table, where=where, settings=settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -11,11 +12,16 @@ from dspy.utils.exceptions import AdapterParseError
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks.signatures import input_digest, task_signature
 
-from ..tasks import Task, load_task
-from ..tasks.adapters import spoken
+from ..own_tasks.adapters import spoken
+from ..own_tasks.own_examples import is_own_data
+from ..own_tasks.own_task import configured_task
+from ..plans.own_programs import program_of, proposing
+from ..tasks import Task
 from .program import PROMPT, RESPONSE
 from .prompts import Prompt
 from .synthesis_config import SynthesisConfig
+
+_ALL = 10**9  # rows
 
 
 class TaskSource:
@@ -31,19 +37,19 @@ class TaskSource:
 
     def __init__(self, config: SynthesisConfig, judge: dspy.BaseLM | None = None) -> None:
         prompts = config.prompts
-        if not config.rows:
+        if not config.rows and not is_own_data(config.data):
             raise ConfigurationError(
                 f"rows=0 asks for all of {prompts.task}, but a task may have no end; give rows = 1000 or --rows 1000"
             )
         self._task = _task(config, judge)
-        if prompts.split not in self._task.splits:
+        if prompts.split not in self._task.splits and not is_own_data(config.data):
             raise ConfigurationError(
                 f"the task {prompts.task!r} has no split {prompts.split!r}; it has: {', '.join(self._task.splits)}"
             )
         self.config = prompts
         self._signature = task_signature(self._task.program(self._task.instructions))
         self._adapter = self._task.adapter()
-        self._examples = self._task.examples(prompts.split, config.rows)
+        self._examples = self._task.examples(prompts.split, config.rows or _ALL)
         worded = [self._adapter.format(self._signature, [], dict(e.inputs().items())) for e in self._examples]
         self._texts = [messages[-1]["content"] for messages in worded]
         self.system = worded[0][0]["content"] if config.adapter else self._task.instructions
@@ -89,7 +95,11 @@ class TaskMetric:
 
 
 def _task(config: SynthesisConfig, judge: dspy.BaseLM | None) -> Task:
-    task = load_task(config.prompts.task, data=config.data or None, languages=config.languages, judge=judge)
+    named = replace(config, task=config.prompts.task, adapter="")
+    task = configured_task(named, judge, graded_by_metric=False)
+    if config.program:
+        signature = task_signature(proposing(program_of(config.program)).program)
+        task = replace(task, program=lambda instructions: dspy.Predict(signature), instructions=signature.instructions)
     if config.best is not None and config.best.scorer == "metric" and task.needs_judge and not config.metric_judge:
         raise ConfigurationError(f'the metric of {task.name} asks a judge; name a model: metric_judge = "..."')
     return spoken(task, config.adapter or "plain")

@@ -42,6 +42,7 @@ TASKS: dict[str, Callable[[Setup], Task]] = {
     "geofact_x": _made_in("geofact_x"),
     "wmt24pp": _made_in("wmt24pp"),
     "arena": _made_in("arena"),
+    "m_arena_hard": _made_in("m_arena_hard"),
     "mt_bench": _made_in("mt_bench"),
     "humaneval": _made_in("humaneval"),
     "mbpp": _made_in("mbpp"),
@@ -50,7 +51,12 @@ TASKS: dict[str, Callable[[Setup], Task]] = {
 
 
 def load_task(
-    name: str, *, data: str | Path | None = None, languages: Sequence[str] = (), judge: dspy.BaseLM | None = None
+    name: str,
+    *,
+    data: str | Path | None = None,
+    languages: Sequence[str] = (),
+    judge: dspy.BaseLM | None = None,
+    metric: str = "",
 ) -> Task:
     """The task of that name; its rows are read when examples are asked for.
 
@@ -62,12 +68,15 @@ def load_task(
         languages: the languages to ask in, of a task that has several; empty takes all.
         judge: the model that grades, for a task whose metric asks one. A task can be looked at without its judge; its
             metric then raises ``ConfigurationError``.
+        metric: one of the metrics that the task offers, by name; empty takes its own.
 
     Raises:
-        ConfigurationError: there is no such task or language.
+        ConfigurationError: there is no such task, language or metric.
     """
     setup = Setup(data, tuple(dict.fromkeys(languages)), judge)
     task = TASKS[name](setup) if name in TASKS else _others(name, setup)
+    if metric:
+        task = _measured_by(task, metric)
     if task.needs_judge:
         task = replace(task, metric=remembered(task.metric))
     for language in languages:
@@ -77,6 +86,13 @@ def load_task(
             )
             raise ConfigurationError(f"the task {name!r} has no language {language!r}; {names}")
     return task
+
+
+def _measured_by(task: Task, metric: str) -> Task:
+    if metric not in task.metrics:
+        known = f"it offers: {', '.join(task.metrics)}" if task.metrics else "it has its own alone"
+        raise ConfigurationError(f"the task {task.name!r} has no metric {metric!r}; {known}")
+    return replace(task, metric=task.metrics[metric])
 
 
 def loaded_task(name: str) -> Task | None:

@@ -23,6 +23,7 @@ SOURCE = Source(
     url="https://github.com/openai/human-eval",
     citation="arXiv 2107.03374",
     hub="openai/openai_humaneval",
+    revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
     splits=MappingProxyType({"test": "test"}),
     files=MappingProxyType({"test": ("humaneval/test",)}),
     sizes=MappingProxyType({"test": 164}),

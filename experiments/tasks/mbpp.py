@@ -26,6 +26,7 @@ SOURCE = Source(
     citation="arXiv 2108.07732",
     hub="google-research-datasets/mbpp",
     config="sanitized",
+    revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",
     splits=MappingProxyType({"test": "test", "validation": "validation", "train": "train"}),
     files=MappingProxyType({split: (f"mbpp/{split}", "mbpp/sanitized") for split in ("test", "validation", "train")}),
     sizes=MappingProxyType({"test": 257, "validation": 43, "train": 120}),

@@ -36,6 +36,7 @@ SOURCE = Source(
     citation="arXiv 2210.03057",
     hub="CohereLabs/global-mgsm",
     config="{language}",
+    revision="29087245a1a9788d4e0413f4927e994d49633bbb",
     splits=MappingProxyType({"test": "test"}),
     files=MappingProxyType({"test": ("mgsm/{language}",)}),
     sizes=MappingProxyType({"test": 2750}),

@@ -86,6 +86,7 @@ SOURCE = Source(
     url="https://github.com/lm-sys/FastChat",
     citation="arXiv 2306.05685",
     hub="HuggingFaceH4/mt_bench_prompts",
+    revision="e3a795c5e9a82ee40611c416b8a7786c73198991",
     splits=MappingProxyType({"test": "train"}),
     files=MappingProxyType({"test": ("mt_bench/question",), "reference": ("mt_bench/reference_gpt-4",)}),
     sizes=MappingProxyType({"test": 80}),

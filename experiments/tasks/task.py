@@ -84,6 +84,10 @@ class Task:
     """Further scores of an answer by name, each in [0, 1], such as those of the task's other official metrics."""
     aspect_means: Callable[[Sequence[Record]], Mapping[str, float]] | None = None
     """From one strategy's records to its aspects, where they are not plain means over answers."""
+    metrics: Mapping[str, Callable[[dspy.Example, dspy.Prediction], float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """Metrics that may be chosen instead, by name."""
     needs_judge: bool = False
     """Whether the metric asks a judge, and cannot be computed without one."""
     vote_key: Callable[[Any], Any] | None = None

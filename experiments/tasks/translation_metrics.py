@@ -7,8 +7,10 @@ Everything is in [0, 1]; sacrebleu's own numbers are 100 times that.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
@@ -19,6 +21,10 @@ COMET_MODEL = "Unbabel/XCOMET-XL"
 and the hub asks to accept it.
 """
 
+COMET_MODELS = {"xcomet": COMET_MODEL, "comet": "Unbabel/wmt22-comet-da"}
+"""COMET models that a configuration may choose by name; ``comet`` is small and free."""
+
+_ONE_AT_A_TIME = Lock()
 _BY_CHARACTER = ("ja", "th")  # no spaces between words, and no tokenizer of theirs without a further package
 
 
@@ -84,16 +90,39 @@ def comet_scores(
     """
     _check(translations, references)
     _check(translations, sources)
+    scorer = _comet(model)
+    rows = [{"src": s, "mt": t, "ref": r} for s, t, r in zip(sources, translations, references, strict=True)]
+    return [float(score) for score in scorer.predict(rows, batch_size=batch_size, gpus=gpus).scores]
+
+
+def comet_score(source: str, translation: str, reference: str, *, model: str = COMET_MODEL) -> float:
+    """A COMET model's score of one translation, in [0, 1]; on a GPU where torch sees one. One is scored at a time.
+
+    Raises:
+        ConfigurationError: the package is missing, or the model cannot be had.
+    """
+    _comet(model)
+    with _ONE_AT_A_TIME:
+        (score,) = comet_scores([source], [translation], [reference], model=model, batch_size=1, gpus=_gpus())
+    return min(1.0, max(0.0, score))
+
+
+@cache
+def _comet(model: str) -> Any:
+    """A COMET model, loaded once."""
     with needs("COMET", "comet"):
         comet: Any = importlib.import_module("comet")
     try:
-        scorer = comet.load_from_checkpoint(comet.download_model(model))
+        return comet.load_from_checkpoint(comet.download_model(model))
     except (OSError, KeyError, ValueError) as error:
         raise ConfigurationError(
             f"cannot have the COMET model {model!r} ({error}); be online and accept its licence on the hub"
         ) from error
-    rows = [{"src": s, "mt": t, "ref": r} for s, t, r in zip(sources, translations, references, strict=True)]
-    return [float(score) for score in scorer.predict(rows, batch_size=batch_size, gpus=gpus).scores]
+
+
+def _gpus() -> int:
+    torch = sys.modules.get("torch")  # which the model has loaded
+    return int(torch is not None and torch.cuda.is_available())
 
 
 def _share(score: float) -> float:

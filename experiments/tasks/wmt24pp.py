@@ -6,7 +6,7 @@ The score of an answer is its chrF. Segments that the publisher marks as bad sou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import dspy
@@ -16,7 +16,7 @@ from ..rows.sources import Source
 from .loading import Loader, UnreadableAnswer
 from .math_answers import language_of
 from .task import Setup, Task
-from .translation_metrics import sentence_bleu, sentence_chrf
+from .translation_metrics import COMET_MODELS, comet_score, sentence_bleu, sentence_chrf
 
 LANGUAGES = MappingProxyType(
     {
@@ -120,6 +120,7 @@ def make_task(setup: Setup) -> Task:
         adapter=dspy.ChatAdapter,
         examples=loader,
         metric=chrf,
+        metrics={"chrf": chrf, "bleu": bleu, **{name: _comet(model) for name, model in COMET_MODELS.items()}},
         answer_text=lambda outputs: str(outputs.get("translation") or ""),
         comparable=False,
         source=SOURCE,
@@ -136,12 +137,23 @@ def chrf(example: dspy.Example, prediction: dspy.Prediction) -> float:
     return sentence_chrf(str(prediction.get("translation") or ""), example.translation)
 
 
+def bleu(example: dspy.Example, prediction: dspy.Prediction) -> float:
+    """The smoothed BLEU of the translation."""
+    return sentence_bleu(str(prediction.get("translation") or ""), example.translation, language_of(example))
+
+
+def _comet(model: str) -> Callable[[dspy.Example, dspy.Prediction], float]:
+    """A COMET model's score of the translation."""
+
+    def score(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        translation = str(prediction.get("translation") or "")
+        return comet_score(example.text, translation, example.translation, model=model)
+
+    return score
+
+
 def _aspects(example: dspy.Example, prediction: dspy.Prediction) -> Mapping[str, float]:
-    translation = str(prediction.get("translation") or "")
-    return {
-        "chrF": chrf(example, prediction),
-        "BLEU": sentence_bleu(translation, example.translation, language_of(example)),
-    }
+    return {"chrF": chrf(example, prediction), "BLEU": bleu(example, prediction)}
 
 
 def _example(row: Row, language: str, number: int) -> dspy.Example | None:

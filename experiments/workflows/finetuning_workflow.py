@@ -18,7 +18,7 @@ from dspy_fusion.optimizers.finetuning.training_folder import REPORT, ROWS
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 
-from ..presentation.text_table import TextTable, percent, points
+from ..presentation.text_table import TextTable, percent, points, slug
 from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
 from ..runs.finetuning_arms import as_metrics, as_plain, compared, measured
@@ -43,7 +43,7 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
         console: for the result.
         log: for progress and warnings.
     """
-    folder = Path(config.out or f"runs/finetune-{config.task}-{config.objective}")
+    folder = Path(config.out or f"runs/finetune-{slug(config.task)}-{config.objective}")
     models = load_models(config.models or None)
     rows = finished_rows(Path(config.rows)) if config.rows else []
     tuning = prepare_finetuning(config, models, folder, rows)

@@ -12,14 +12,14 @@ from rich.console import Console
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 
-from ..own_tasks.own_examples import own_examples
-from ..own_tasks.own_metrics import graded, metric_of
-from ..own_tasks.own_task import name_of, task_of
+from ..own_tasks.own_task import SPLIT, from_python
 from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import named
 from ..runs.comparison import prepare
 from .comparison_result import ComparisonResult
 from .comparison_workflow import carried_out
+
+_ALL = 10**9  # examples
 
 
 def compare(
@@ -35,6 +35,7 @@ def compare(
     reference: str = "",
     every_n: bool = False,
     out: str | Path | None = None,
+    bank: str = "",
     retry_failed: bool = False,
     adapter: dspy.Adapter | None = None,
     max_concurrency: int = 8,
@@ -64,6 +65,8 @@ def compare(
         reference: the program that others are compared with; empty takes the first.
         every_n: whether programs of this library also run with fewer candidates, which tells how many are enough.
         out: folder of the run; None takes one under ``runs/`` that is the same for the same call.
+        bank: SQLAlchemy URL of a bank that keeps the candidates, such as one that several runs share; empty takes one
+            in the folder. A program that has a bank keeps its own.
         retry_failed: whether answers that failed before are tried again.
         adapter: that programs run under; None takes the one that DSPy is set to.
         max_concurrency: how many examples are worked on at a time.
@@ -82,20 +85,16 @@ def compare(
         >>> print(compare(programs, "questions.csv", "exact", inputs=["question"], output="answer"))
     """
     listed = _listed(programs)
-    rows = own_examples(examples, inputs=inputs, output=output)
-    grade = metric_of(metric, output) if isinstance(metric, str) else graded(metric)
-    from_file = isinstance(examples, str | Path)
-    name = name or (name_of(str(examples)) if from_file else "own")
-    made = None if adapter is None else (lambda: adapter)
-    task = task_of(name, rows, grade, output=output, url=str(examples) if from_file else "", adapter=made)
+    task, called = from_python(examples, metric, inputs=inputs, output=output, name=name, adapter=adapter)
     config = CompareConfig(
-        name,
+        task.name,
         _strategies(listed, every_n=every_n),
         title=title,
         inputs=tuple(inputs),
         output=output,
-        metric=_name_of(metric),
-        examples=len(rows),
+        metric=called,
+        examples=len(task.examples(SPLIT, _ALL)),
+        bank=bank,
         seeds=seeds,
         reference=reference,
         out="" if out is None else str(out),
@@ -126,11 +125,3 @@ def _strategies(listed: Sequence[tuple[str, dspy.Module]], *, every_n: bool) -> 
     if not names:
         raise ConfigurationError("there are no programs; give at least one, as {'name': program}")
     return named(dict(listed), every_n=every_n)
-
-
-def _name_of(metric: Callable[..., Any] | str) -> str:
-    """How the run's configuration calls the metric, so that another one is another run."""
-    if isinstance(metric, str):
-        return metric
-    kind = metric if hasattr(metric, "__qualname__") else type(metric)
-    return f"{kind.__module__}.{getattr(kind, '__qualname__', '')}"

@@ -18,6 +18,7 @@ from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.progress import ProgressView
+from ..presentation.text_table import slug
 from ..records.outbox import Outbox, Told, as_told, parameters_of, trial_told
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
@@ -156,7 +157,8 @@ def _storage(config: TuningConfig, folder: TuningFolder) -> str:
 def _name(tuning: Tuning) -> str:
     models = [lm_fingerprint(lm) for lm in tuning.lms]
     text = json.dumps([replace(tuning.config, storage="").digest, models], sort_keys=True)
-    return f"tune-{tuning.config.task}-{tuning.config.program.program}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    named = f"{slug(tuning.config.task)}-{slug(tuning.config.program.program)}"
+    return f"tune-{named}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _show_files(folder: TuningFolder, plots: list[Path], uri: str, console: Console) -> None:

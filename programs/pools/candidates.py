@@ -48,8 +48,8 @@ class Candidate:
         usage: what the attempt cost, failed or not.
         seconds: wall time of the attempt.
         logprob: mean log-probability of the answer's tokens where the model reported it.
-        score: higher is better, where a scorer was asked; in [0, 1] for all scorers of this library, any finite number
-            for a function.
+        score: higher is better, where a scorer was asked; in [0, 1] for all scorers of this library but a reward model,
+            any finite number for that and for a function.
         score_error: why it has no score, where a scorer was asked and failed on this candidate.
         judged: what each judge of a panel gave it, in the panel's order (None: that judge failed); empty where no panel
             was asked.

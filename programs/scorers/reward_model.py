@@ -24,8 +24,8 @@ from .scorer import Scorer, Scores, with_score
 
 
 class RewardModel(Scorer):
-    """Scores each candidate by one HTTP request to a reward model; a raw reward r becomes ``1 / (1 + exp(-r))``, in (0,
-    1).
+    """Scores each candidate by one HTTP request to a reward model. The score is the reward as the model gives it, any
+    finite number: squeezed into [0, 1] by a sigmoid, rewards above 37 would all be 1, and tie.
 
     The request is what vLLM's ``/pooling`` and ``/classify`` take: ``{"model": ..., "messages": [user, assistant]}``
     for ``/pooling``, ``{"model": ..., "input": text}`` for ``/classify``. The user turn holds the task's instructions,
@@ -130,7 +130,10 @@ def _pooled(answer: Any) -> float:
     value = answer["data"][0]["data"]
     while isinstance(value, list):
         value = value[-1]
-    return 1 / (1 + math.exp(-max(-700.0, min(700.0, float(value)))))
+    reward = float(value)
+    if not math.isfinite(reward):
+        raise ValueError(f"the reward is {reward}")
+    return reward
 
 
 def _classified(answer: Any) -> float:

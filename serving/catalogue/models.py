@@ -111,8 +111,15 @@ class ModelCatalogue:
         return {models[name]: (entry.price.input, entry.price.output) for name, entry in entries.items()}
 
     def price(self, name: str) -> Price:
-        """What a model costs; nothing where the catalogue does not say."""
-        return self.entry(name).price
+        """What a model costs: by the catalogue; else, at its provider's own address, by the list that DSPy brings; else
+        nothing.
+        """
+        entry = self.entry(name)
+        if entry.price != Price() or entry.where or entry.is_embedded or entry.is_local:
+            return entry.price
+        from .list_prices import list_price  # which reads a list of some megabytes
+
+        return list_price(entry.model) or entry.price
 
 
 def load_models(path: Path | str | None = None) -> ModelCatalogue:

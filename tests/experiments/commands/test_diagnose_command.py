@@ -11,7 +11,19 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.recordings.store import RecordedStore
 from dspy_fusion.programs import CandidateBank
 
-LIVE = ["--task", "worksheets", "--models", "plus,minus", "--fusor", "aft", "--examples", "3", "--n", "2"]
+LIVE = [
+    "--task",
+    "worksheets",
+    "--models",
+    "plus,minus",
+    "--fusor",
+    "aft",
+    "--examples",
+    "3",
+    "--n",
+    "2",
+    "--no-tracking",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +46,9 @@ def recorded() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --bank URL for recorded candidates, or --task with --models"),
-        (["--task", "worksheets"], "give --task together with --models, which names at least one model"),
-        (["--models", "plus"], "give --task together with --models"),
+        ([], "give --bank URL for recorded candidates, or --task or --data with --models"),
+        (["--task", "worksheets"], "give --task or --data together with --models, which names at least one model"),
+        (["--models", "plus"], "give --task or --data together with --models"),
         (["--task", "sheets", "--models", "plus"], "there is no task 'sheets'"),
         (["--task", "worksheets", "--models", "pluss"], "no model is called 'pluss'; did you mean 'plus'?"),
         (
@@ -54,8 +66,8 @@ def recorded() -> None:
             "the metric of mt_bench asks a judge; name a model with --metric-judge",
         ),
         (["--bank", "sqlite:///absent.db"], "there is no bank at 'sqlite:///absent.db'"),
-        (["--bank", "sqlite:///absent.db", "--examples", "1"], "--examples must be at least 2, but got 1"),
-        (["--bank", "sqlite:///absent.db", "--trials", "0"], "--trials must be at least 1, but got 0"),
+        (["--bank", "sqlite:///absent.db", "--examples", "1"], "examples must be at least 2, but got examples=1"),
+        (["--bank", "sqlite:///absent.db", "--trials", "0"], "trials must be at least 1, but got trials=0"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(

@@ -64,7 +64,7 @@ def test_a_second_file_adds_its_sources_to_the_same_questions(store: RecordedSto
         (row(1), "the id '1' was there before: .*line 1"),
         (row(3, candidates=[]), "it has no candidates"),
         (row(3, candidates=7), "its candidates are a int, neither a list nor an object"),
-        (row(3, candidates=[3]), "a candidate is a int, neither a text nor an object"),
+        (row(3, candidates=[[3]]), "candidate 1: it is a list, and no object"),
         (row(3, candidates=[{"source": "m1"}]), "neither a text nor an answer nor a correctness"),
         (row(3, candidates=[{"text": "4", "correct": "yes"}]), "'correct' is 'yes', which is neither true nor false"),
         (row(3, candidates=[{"text": "4", "score": "high"}]), "'score' is 'high', which is no finite number"),
@@ -164,7 +164,7 @@ def test_scores_may_be_the_measure(store: RecordedStore, write: Write) -> None:
     rows = [right, {"question": "b", "candidates": [{"text": "x", "score": 11}]}]
     report = import_file(write(rows), store, ImportOptions(columns=Columns(score_range=(1, 10))))
     assert [c.quality for c in store.questions("answers")[0].candidates] == [0.0, 1.0]
-    assert report.set_aside[0].why == "the score 11 is not in the range 1 to 10"
+    assert report.set_aside[0].why == "candidate 1: the score 11 is not in the range 1 to 10"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_training_is_the_papers_unless_it_is_said_otherwise() -> None:
     [
         ({"objective": "dpo"}, "objective must be one of aft, sft"),
         ({"examples": 0}, "examples must be at least 1"),
-        ({"scorer": "votes"}, "scorer must be one of metric, judge or empty"),
+        ({"scorer": "votes"}, "scorer must be one of metric, judge, reward_model or empty"),
         ({"scorer": "judge"}, 'scorer = "judge" needs a model'),
         ({"base": "org/model"}, "proposers is missing"),
         ({"base": "org/model", "proposers": "embedded/sft", "held_out": 5}, "only an embedded base allows"),

@@ -4,8 +4,8 @@ import dspy
 import pytest
 from conftest import ScriptedLM, system_of
 
+from dspy_fusion.experiments.own_tasks.adapters import spoken
 from dspy_fusion.experiments.tasks import load_task
-from dspy_fusion.experiments.tasks.adapters import spoken
 from dspy_fusion.programs.errors import ConfigurationError
 
 EXAMPLE = dspy.Example(id="gsm8k-0", question="What is 9 + 9?", answer="18").with_inputs("question")

@@ -21,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/html"):
             answer = "<html>hello</html>"
         elif self.path.endswith("/pooling"):
-            answer = json.dumps({"data": [{"data": [[-1.0, float(len(body["messages"][1]["content"]))]]}]})
+            answer = json.dumps({"data": [{"data": [[-1.0, 40 + float(len(body["messages"][1]["content"]))]]}]})
         else:
             answer = json.dumps({"data": [{"label": "good", "probs": [0.9, len(body["input"]) / 100]}]})
         self.send_response(200)
@@ -51,7 +51,8 @@ def test_the_highest_reward_is_taken(path: str, address: str) -> None:
     pool = best(RewardModel(address, model="rm", path=path))
     assert pool.chosen == 2
     assert pool.usage["scorer"].calls == 3
-    assert all(0 < candidate.score < 1 for candidate in pool.candidates)
+    assert len({candidate.score for candidate in pool.candidates}) == 3
+    assert all((candidate.score > 40) == (path == "/pooling") for candidate in pool.candidates)  # raw, and no ties
 
 
 def test_a_page_instead_of_a_reward_names_the_address(address: str) -> None:
