@@ -11,6 +11,7 @@ from dspy_fusion.programs.pools.candidates import Usage
 
 from .chat import ChatBody
 from .error_responses import ApiError
+from .tools import MadeCall
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,22 @@ class Answer:
 
     Attributes:
         text: all of it.
-        finish: ``length`` where the token limit ended it.
+        finish: ``length`` where the token limit ended it, ``tool_calls`` where it calls tools.
         usage: what it cost, by role; one unnamed role for a bare model.
         logprobs: of its tokens, as OpenAI writes them.
         about: what else there is to say, for the key ``dspy_fusion``.
         reasoning_tokens: how many of the completion tokens were thoughts, as far as models reported it; None where
             nothing is known.
+        calls: what tools it calls.
     """
 
     text: str
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "tool_calls"]
     usage: Mapping[str, Usage]
     logprobs: list[dict[str, Any]] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     reasoning_tokens: int | None = None
+    calls: tuple[MadeCall, ...] = ()
 
 
 class Served(Protocol):

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError
 
 from .error_responses import ApiError, bad_request
+from .messages import ChatMessage, Checked
+from .tools import ToolChoice, ToolSpec, check_tools
 
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "max_tokens", "logprobs")
 """What a model may honour, apart from ``n``, ``stop`` and ``stream``, which all do."""
@@ -24,7 +26,6 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "length_penalty": (1,),
     "min_p": (0,),
     "typical_p": (1,),
-    "tool_choice": ("auto", "none"),
     "function_call": ("auto", "none"),
     "modalities": (["text"],),
     "verbosity": ("medium",),
@@ -39,7 +40,6 @@ _WITHOUT_MEANING = frozenset(
         "safety_identifier",
         "prompt_cache_key",
         "prompt_cache_retention",
-        "parallel_tool_calls",
         "prediction",
         "service_tier",
         "store",
@@ -49,75 +49,27 @@ _WITHOUT_MEANING = frozenset(
 _OFF: dict[str, tuple[Any, ...]] = {"top_p": (1,), "top_k": (-1, 0)}
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-class _TextPart(_Checked):
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-def _text_of(content: Any) -> Any:
-    """A message's content as one text; parts of it are lines."""
-    if not isinstance(content, list):
-        return "" if content is None else _whole(content)
-    if any(not isinstance(part, dict) or "text" not in str(part.get("type")) for part in content):
-        raise ValueError("must be text, or a list of parts of type 'text'")
-    return _whole("\n".join(_TextPart.model_validate(part).text for part in content))
-
-
-def _whole(text: Any) -> Any:
-    if isinstance(text, str):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds half a character (a lone surrogate), which is no text") from None
-    return text
-
-
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _nothing(value: Any) -> None:
-    if value:
-        raise ValueError("holds what this server does not take; leave it out")
-
-
-class ChatMessage(_Checked):
-    """One message; its content as text, which is empty where there is none."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    text: Annotated[str, BeforeValidator(_text_of)] = Field("", alias="content", validate_default=True)
-    tool_calls: Annotated[None, BeforeValidator(_nothing)] = None
-    function_call: Annotated[None, BeforeValidator(_nothing)] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _users_say_something(cls, message: Any) -> Any:
-        if isinstance(message, dict) and message.get("role") == "user" and message.get("content") is None:
-            raise ValueError("a user's message needs a content")
-        return message
-
-
-class _StreamOptions(_Checked):
+class _StreamOptions(Checked):
     include_usage: bool = False
 
 
-class _JsonSchema(_Checked):
+class _JsonSchema(Checked):
     name: str = ""
     schema_: dict[str, Any] = Field(default_factory=dict, alias="schema")
 
 
-class ResponseFormat(_Checked):
+class ResponseFormat(Checked):
     """What form the answer is to have: free text, any JSON object, or one that meets a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: _JsonSchema = _JsonSchema()
 
 
-class ChatBody(_Checked):
+class ChatBody(Checked):
     """A checked request.
 
     Attributes:
@@ -134,16 +86,19 @@ class ChatBody(_Checked):
         logprobs: whether the answer's tokens are to be named with their log-probabilities.
         top_logprobs: how many of the likeliest tokens to name with each.
         response_format: the form of the answer, or None for free text.
+        tools: what the answer may call.
+        tool_choice: which of them, or whether any; None is as ``"auto"``.
+        parallel_tool_calls: False for at most one call in an answer.
     """
 
-    messages: list[ChatMessage] = []
+    messages: list[ChatMessage] = Field(default_factory=list)
     inputs: dict[str, Any] | None = None
     n: int = Field(1, ge=1)
     stop: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=_LONGEST_STOP)]],
         BeforeValidator(_as_list),
-        Field(max_length=_MOST_STOPS),
-    ] = []
+        Field(max_length=_MOST_STOPS, default_factory=list),
+    ]
     stream: bool = False
     stream_options: _StreamOptions = _StreamOptions()
     temperature: float | None = Field(None, ge=0, le=2)
@@ -155,6 +110,9 @@ class ChatBody(_Checked):
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
+    tools: list[ToolSpec] = Field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -200,6 +158,7 @@ def read_chat(body: Mapping[str, Any], *, honours: Collection[str], takes_inputs
         chat = ChatBody.model_validate(known)
     except ValidationError as error:
         raise _refused(error) from None
+    check_tools(chat.tools, chat.tool_choice)
     if chat.top_logprobs and not chat.logprobs:
         raise bad_request("top_logprobs needs logprobs=true", "top_logprobs")
     for name, wanted in _wanted(chat).items():
@@ -236,6 +195,7 @@ def _wanted(chat: ChatBody) -> dict[str, bool]:
         "max_tokens": chat.most_tokens is not None,
         "logprobs": chat.logprobs,
         "response_format": chat.is_json,
+        "tools": bool(chat.tools) or any(message.is_of_tools for message in chat.messages),
     }
 
 

@@ -31,7 +31,7 @@ class ChatWriter:
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None},
+                "message": _message(answer),
                 "logprobs": _logprobs(answer.logprobs),
                 "finish_reason": answer.finish,
             }
@@ -50,10 +50,11 @@ class ChatWriter:
 
     def end(self, answers: Sequence[Answer]) -> bytes:
         """The ends of all streamed answers, the usage where it was asked for, and the end of the stream."""
-        ends = [
-            event(self._chunk(index, {}, finish=answer.finish) | about_all([answer]))
-            for index, answer in enumerate(answers)
-        ]
+        ends = []
+        for index, answer in enumerate(answers):
+            calls = [{"index": place, **call.body} for place, call in enumerate(answer.calls)]
+            ends += [event(self._chunk(index, {"tool_calls": calls}))] if calls else []
+            ends.append(event(self._chunk(index, {}, finish=answer.finish) | about_all([answer])))
         if self.include_usage:
             usage = {**self._common("chat.completion.chunk"), "choices": [], "usage": usage_body(answers)}
             ends.append(event(usage))
@@ -75,6 +76,13 @@ class ChatWriter:
 
     def _common(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.calls:
+        message |= {"content": answer.text or None, "tool_calls": [call.body for call in answer.calls]}
+    return message
 
 
 def usage_body(answers: Iterable[Answer]) -> dict[str, Any]:

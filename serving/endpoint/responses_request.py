@@ -8,7 +8,7 @@ from typing import Any
 from .error_responses import bad_request
 
 _SAME = ("temperature", "top_p", "stream", "model", "seed", "stop", "inputs", "user", "metadata")
-_PASSED_ON = ("tools", "tool_choice", "parallel_tool_calls", "prompt_cache_key", "safety_identifier", "service_tier")
+_PASSED_ON = ("parallel_tool_calls", "prompt_cache_key", "safety_identifier", "service_tier")
 # Fields that change nothing about an answer of plain text here, with the values that are so.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "store": (True, False),
@@ -34,6 +34,10 @@ def chat_of(body: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name in (*_SAME, *_PASSED_ON):
             chat[name] = value
+        elif name == "tools" and isinstance(value, list):
+            chat[name] = [_nested(tool, f"tools[{place}]") for place, tool in enumerate(value)]
+        elif name in ("tools", "tool_choice"):
+            chat[name] = _nested(value, name) if isinstance(value, dict) else value
         elif name == "max_output_tokens":
             chat["max_tokens"] = value
         elif name == "text":
@@ -60,9 +64,23 @@ def _messages(value: Any) -> list[Any]:
 
 def _message(item: Any, where: str) -> dict[str, Any]:
     kind = _object(item, where).get("type", "message")
+    if kind == "function_call":
+        called = {"name": item.get("name"), "arguments": item.get("arguments")}
+        return {"role": "assistant", "tool_calls": [{"id": item.get("call_id"), "function": called}]}
+    if kind == "function_call_output":
+        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
     if kind != "message":
-        raise bad_request(f"{where} is of the type {kind!r:.80}; this server takes messages of text", f"{where}.type")
+        raise bad_request(
+            f"{where} is of the type {kind!r:.80}; this server takes messages of text and calls of functions",
+            f"{where}.type",
+        )
     return {"role": item.get("role"), "content": item.get("content")}
+
+
+def _nested(tool: Any, where: str) -> dict[str, Any]:
+    """A tool, or the choice of one, as the chat protocol has it: all but its type under ``function``."""
+    about = {name: part for name, part in _object(tool, where).items() if name != "type"}
+    return {"type": tool.get("type"), "function": about}
 
 
 def _format(value: Any) -> Any:

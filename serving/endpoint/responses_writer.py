@@ -9,6 +9,7 @@ from typing import Any
 from .answers import Answer, Piece, about_all, encoded, reasoning_tokens, total_usage
 from .chat import ChatBody
 from .error_responses import ApiError
+from .tools import MadeCall, OneTool, ToolSpec
 
 
 class ResponsesWriter:
@@ -29,7 +30,8 @@ class ResponsesWriter:
         """A whole response."""
         (answer,) = answers
         message = self._message(_status(answer), [_part(answer.text)])
-        return self._response(_status(answer), [message], answers) | about_all(answers)
+        output = [message, *map(_call_item, answer.calls)]
+        return self._response(_status(answer), output, answers) | about_all(answers)
 
     def begin(self, index: int) -> bytes:
         """The events before the first text."""
@@ -56,6 +58,7 @@ class ResponsesWriter:
                 self._event("response.output_text.done", **self._place, text=answer.text, logprobs=[]),
                 self._event("response.content_part.done", **self._place, part=_part(answer.text)),
                 self._event("response.output_item.done", output_index=0, item=message),
+                *(self._called(place, call) for place, call in enumerate(answer.calls, start=1)),
                 self._event(f"response.{_status(answer)}", response=self.whole(answers)),
             ]
         )
@@ -68,6 +71,19 @@ class ResponsesWriter:
     def _event(self, kind: str, **about: Any) -> bytes:
         body = encoded({"type": kind, "sequence_number": next(self._numbers), **about})
         return f"event: {kind}\ndata: ".encode() + body + b"\n\n"
+
+    def _called(self, place: int, call: MadeCall) -> bytes:
+        """The events of one call of a tool."""
+        item, where = _call_item(call), {"item_id": f"fc_{call.id}", "output_index": place}
+        begun = {**item, "status": "in_progress", "arguments": ""}
+        return b"".join(
+            [
+                self._event("response.output_item.added", output_index=place, item=begun),
+                self._event("response.function_call_arguments.delta", **where, delta=call.arguments),
+                self._event("response.function_call_arguments.done", **where, name=call.name, arguments=call.arguments),
+                self._event("response.output_item.done", output_index=place, item=item),
+            ]
+        )
 
     def _message(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {"id": self._item, "type": "message", "status": status, "role": "assistant", "content": content}
@@ -90,8 +106,8 @@ class ResponsesWriter:
             "store": False,
             "temperature": self._chat.temperature,
             "text": {"format": {"type": "text"} if not self._chat.is_json else {"type": "json_object"}},
-            "tool_choice": "auto",
-            "tools": [],
+            "tool_choice": "auto" if isinstance(self._chat.tool_choice, OneTool) else self._chat.tool_choice or "auto",
+            "tools": [{"type": "function", "strict": None, **_flat(tool)} for tool in self._chat.tools],
             "top_p": self._chat.top_p,
             "truncation": "disabled",
             "usage": _usage(answers) if answers else None,
@@ -113,8 +129,17 @@ def _usage(answers: Sequence[Answer]) -> dict[str, Any]:
     }
 
 
+def _flat(tool: ToolSpec) -> dict[str, Any]:
+    return {**tool.function.model_dump(exclude_none=True), "parameters": tool.function.parameters or {}}
+
+
 def _status(answer: Answer) -> str:
     return "incomplete" if answer.finish == "length" else "completed"
+
+
+def _call_item(call: MadeCall) -> dict[str, Any]:
+    about = {"call_id": call.id, "name": call.name, "arguments": call.arguments}
+    return {"id": f"fc_{call.id}", "type": "function_call", "status": "completed", **about}
 
 
 def _part(text: str) -> dict[str, Any]:

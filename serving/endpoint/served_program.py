@@ -28,8 +28,9 @@ from .answer_schema import as_json, check_schema
 from .answers import Answer, Tell
 from .chat import ChatBody
 from .conversation import read_inputs, with_system
-from .error_responses import ApiError
+from .error_responses import ApiError, bad_request
 from .streaming import FusorStream, Shown, reader_for
+from .tools import calls_field, made_calls
 
 # candidate i is drawn with seed + i, so the seeds of several answers must lie further apart than a pool is large
 SEED_STRIDE = 1000
@@ -66,6 +67,9 @@ class ServedProgram:
             )
         self.name, self.program, self.adapter = name, program, adapter
         self.answer_field = _answer_field(program.signature, answer_field)
+        self._calls = calls_field(program.signature)
+        if self._calls is not None:
+            self.honours = frozenset({*self.honours, "tools"})
 
     def warm_up(self) -> None:
         """Imports litellm, which takes seconds, where a model of the program is reached through it."""
@@ -75,27 +79,45 @@ class ServedProgram:
 
     def check(self, body: ChatBody) -> None:
         """The inputs must be the task's, in its types, and its outputs such as a schema wants them."""
-        read_inputs(self.program.signature, body, self.answer_field)
+        read_inputs(self.program.signature, body, self._spoken(body))
         if body.is_json:
             check_schema(self.program.signature, body)
+        if body.tools and body.is_json:
+            raise bad_request("tools and a response_format of JSON cannot both be; leave one out", "response_format")
+        if body.tool_choice == "none" and body.tools and self._spoken(body) is None:
+            raise bad_request(
+                "this model answers with calls of tools alone, so tool_choice cannot be 'none'", "tool_choice"
+            )
 
     async def answer(self, body: ChatBody, index: int, tell: Tell | None) -> Answer:
         """Calls the program in the running event loop; the errors are the program's own."""
         tokens = None if body.most_tokens is None else await asyncio.to_thread(self._tokens)
         end = AnswerEnd(body.stop, body.most_tokens, tokens)
         program, shown = self._program_for(body, index), Shown(tell, end) if tell else None
-        stream = self._stream(program, shown) if shown and not body.is_json else None
+        stream = self._stream(program, shown, self._spoken(body)) if shown and not body.is_json else None
         tracker = _ReasoningTokens()
         settings = {"trace": None, "disable_history": True, "track_usage": shown is not None, "usage_tracker": tracker}
         with dspy.context(adapter=self.adapter, **settings, send_stream=stream):
-            prediction = await program.acall(**read_inputs(program.signature, body, self.answer_field))
-        text, finish = end.whole(as_json(prediction, body) if body.is_json else self._text(prediction))
+            prediction = await program.acall(**read_inputs(program.signature, body, self._spoken(body)))
+        calls = (
+            made_calls(prediction.get(self._calls), body.tools, body.tool_choice, one=body.parallel_tool_calls is False)
+            if body.tools
+            else ()
+        )
+        text, finish = end.whole(as_json(prediction, body) if body.is_json else self._text(prediction, body))
         if shown is not None and not shown.finish(text):
             raise ApiError(
                 502, "the fusor failed after it had begun to write; the answer so far is void", code="answer_withdrawn"
             )
         pool = cast("Pool", prediction.pool)
-        return Answer(text, finish, pool.usage, about=_about(prediction, pool), reasoning_tokens=tracker.count)
+        return Answer(
+            text,
+            "tool_calls" if calls else finish,
+            pool.usage,
+            about=_about(prediction, pool),
+            reasoning_tokens=tracker.count,
+            calls=calls,
+        )
 
     @property
     def _writer(self) -> dspy.BaseLM | None:
@@ -119,22 +141,32 @@ class ServedProgram:
             program.temperature = optional_temperature("temperature", body.temperature)
         return program
 
-    def _stream(self, program: SamplingProgram, shown: Shown) -> FusorStream | None:
-        if not isinstance(program, FusingProgram) or self.answer_field is None:
+    def _stream(self, program: SamplingProgram, shown: Shown, name: str | None) -> FusorStream | None:
+        if not isinstance(program, FusingProgram) or name is None:
             return None
-        if program.signature.output_fields[self.answer_field].annotation is not str:
+        if program.signature.output_fields[name].annotation is not str:
             return None
-        read = reader_for(self.adapter, self.answer_field)
+        read = reader_for(self.adapter, name)
         predictors = program.fusor.predictors()
-        writers = [p for p in predictors if self.answer_field in signature_of(p).output_fields]
+        writers = [p for p in predictors if name in signature_of(p).output_fields]
         return (
             FusorStream(read, shown, frozenset(map(id, writers[-1:])) if len(predictors) > 1 else frozenset())
             if read
             else None
         )
 
-    def _text(self, prediction: dspy.Prediction) -> str:
-        value = prediction.toDict() if self.answer_field is None else prediction[self.answer_field]
+    def _spoken(self, body: ChatBody) -> str | None:
+        """The output that is the answer's text; None where that is all of them, or where there is only the calls."""
+        if not body.tools or self.answer_field not in (None, self._calls):
+            return self.answer_field
+        names = [name for name in self.program.signature.output_fields if name not in (self._calls, "reasoning")]
+        return names[0] if len(names) == 1 else None
+
+    def _text(self, prediction: dspy.Prediction, body: ChatBody) -> str:
+        name = self._spoken(body)
+        values = {key: value for key, value in prediction.toDict().items() if not (body.tools and key == self._calls)}
+        value = (values or "") if name is None else prediction[name]
+        value = "" if value is None and body.tools else value
         return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
 
 

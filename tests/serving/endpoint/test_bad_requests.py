@@ -51,9 +51,9 @@ def small() -> Iterator[str]:
         (
             {"messages": [{"role": "robot", "content": "q"}]},
             "messages[0].role",
-            "should be 'system', 'developer', 'user' or 'assistant', but got 'robot'",
+            "should be 'system', 'developer', 'user', 'assistant' or 'tool', but got 'robot'",
         ),
-        ({"messages": [USER, {"role": "tool", "content": "q"}]}, "messages[1].role", "but got 'tool'"),
+        ({"messages": [USER, {"role": "tool", "content": "q"}]}, "tools", "does not honour tools"),
         ({"messages": [{"role": "user"}]}, "messages[0]", "a user's message needs a content"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content", "valid string, but got 7"),
         (
@@ -65,8 +65,8 @@ def small() -> Iterator[str]:
         ({"messages": [USER, {"role": "assistant", "content": "a"}]}, "messages[1].role", "must be the user's"),
         (
             {"messages": [USER, {"role": "assistant", "tool_calls": [{"id": "1"}]}, USER]},
-            "messages[1].tool_calls",
-            "does not take",
+            "messages[1].tool_calls[0].function",
+            "field required",
         ),
         ({"n": 0}, "n", "greater than or equal to 1, but got 0"),
         ({"n": 5}, "n", "n must be at most 4, but got n=5"),
@@ -89,7 +89,9 @@ def small() -> Iterator[str]:
         ({"top_logprobs": 2}, "top_logprobs", "top_logprobs needs logprobs=true"),
         ({"frequency_penalty": 0.5}, "frequency_penalty", "does not know frequency_penalty=0.5"),
         ({"response_format": {"type": "grammar"}}, "response_format.type", "'json_object' or 'json_schema'"),
-        ({"tools": [{"type": "function"}]}, "tools", "does not know tools="),
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "field required"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "does not honour tools"),
+        ({"tool_choice": "required"}, "tool_choice", "needs tools"),
         ({"guided_choice": ["a"]}, "guided_choice", "does not know guided_choice="),
         ({"inputs": ["q"]}, "inputs", "valid dictionary"),
         ({"inputs": {"query": "q"}}, "inputs", "this model's inputs are question; 'query' is none of them"),
