@@ -134,6 +134,7 @@ class FusingProgram(SamplingProgram):
         streams: bool = False,
         part: int = 1,
         told: str = "",
+        beside: Mapping[int, str] | None = None,
         task: type[dspy.Signature] | None = None,
     ) -> Attempt:
         """The attempt that has the fusor write an answer from these candidates, in this order.
@@ -147,13 +148,14 @@ class FusingProgram(SamplingProgram):
             streams: whether a listener may follow the call.
             part: candidates are cut to one ``part``-th of their length.
             told: what the fusor is told beside the task's text.
+            beside: what is shown after candidates of layer 0, by their index.
             task: the task, by default what these candidates, answers of the task program, show it to be.
         """
         self.trained.check(self.fusor_lm)
         task = task or self.task_of(inputs, shown)
         return Attempt(
             self.fusor,
-            self.fusor_inputs(inputs, shown, task, part=part, told=told),
+            self.fusor_inputs(inputs, shown, task, part=part, told=told, beside=beside),
             task,
             index,
             layer,
@@ -174,9 +176,15 @@ class FusingProgram(SamplingProgram):
         *,
         part: int = 1,
         told: str = "",
+        beside: Mapping[int, str] | None = None,
     ) -> dict[str, Any]:
         """What the fusor is called with to write an answer from these candidates, in this order."""
-        texts = [candidate_text(task, c.prediction) for c in shown if c.prediction is not None]
+        after = beside or {}
+        texts = [
+            candidate_text(task, c.prediction) + ("" if c.layer else after.get(c.index, ""))
+            for c in shown
+            if c.prediction is not None
+        ]
         texts = texts if part == 1 else [middle_out(text, part) for text in texts]
         text = f"{self.task_text()}\n\n{told}" if told else self.task_text()
         asked = fusor_inputs(task, text, inputs, texts)

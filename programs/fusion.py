@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 import dspy
@@ -17,6 +18,7 @@ from .sampling_program import value_of
 from .stopping import RuleName, Stopping, counted
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import FUSE
+from .trajectory_reading import Read, checked_reading
 
 
 class Fusion(FusingProgram):
@@ -42,6 +44,11 @@ class Fusion(FusingProgram):
             writes only texts on which candidates disagree (by less than ``gate``, or at all), and is not asked where
             there is none. ``pool.leaves`` has the share behind each leaf.
         keys: with ``by_field``, from the path of a list (``order.items``) to the field that its items are aligned by.
+        trajectories: how many tokens (of about four characters) the steps behind all candidates together may take in
+            the fusor's prompt: what agents such as ``dspy.ReAct`` thought, called and were told, or what each predictor
+            of a pipeline wrote. Long steps are cut in the middle. None (the default) shows answers alone.
+        look_ups: with ``trajectories``, in how many rounds the fusor may ask for steps in full where they do not fit,
+            at one call each (after AggAgent, arXiv 2604.11753); 0 by default.
         instructions: how the fusor is told to fuse.
         compare: whether it writes the comparison, which is kept as ``pool.comparison``; a choice that can be tuned.
         **options: see :class:`FusingOptions`.
@@ -63,6 +70,8 @@ class Fusion(FusingProgram):
         stopping: Stopping | RuleName | None = None,
         by_field: bool = False,
         keys: Mapping[str, str] | None = None,
+        trajectories: int | None = None,
+        look_ups: int = 0,
         instructions: str = FUSE,
         compare: bool = True,
         **options: Unpack[FusingOptions],
@@ -74,6 +83,24 @@ class Fusion(FusingProgram):
         if keys and not by_field:
             raise ConfigurationError(f"keys needs by_field=True, but got keys={keys!r} without it")
         self.keys = checked_keys(keys, list(self.signature.output_fields))
+        if by_field and trajectories is not None:
+            raise ConfigurationError("trajectories are for answers that are fused whole; leave by_field out")
+        self.reading = checked_reading(self.signature, trajectories, look_ups)
+
+    @property
+    def kept_beside(self) -> str:
+        """An agent's trajectory, where it is to be shown."""
+        return "" if self.reading is None else "trajectory"
+
+    @property
+    def trajectories(self) -> int | None:
+        """How many tokens of steps the fusor sees, or None."""
+        return None if self.reading is None else self.reading.tokens.value
+
+    @property
+    def look_ups(self) -> int:
+        """In how many rounds it may ask for more of them."""
+        return 0 if self.reading is None else self.reading.look_ups.value
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the candidates, shows them to the fusor, and returns what it writes."""
@@ -85,8 +112,19 @@ class Fusion(FusingProgram):
             return (yield from fused_by_field(self, inputs, drawn))
         task = self.task_of(inputs, drawn.candidates)
         shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
+        read = Read() if self.reading is None else (yield from self.reading.steps(self, inputs, shown, task))
         (written,), cut = yield from fused(
-            self, inputs, [shown], layer=1, temperature=self.fusor_temperature, streams=True, task=task
+            self,
+            inputs,
+            [shown],
+            layer=1,
+            temperature=self.fusor_temperature,
+            streams=True,
+            told=read.told,
+            beside=read.texts,
+            task=task,
         )
-        pool = drawn.pool(shown=tuple(c.index for c in shown), depth=drawn.rounds + 1, shortened=cut)
-        return self.conclude(written, shown, pool, task)
+        depth = drawn.rounds + read.rounds + 1
+        pool = drawn.pool(shown=tuple(c.index for c in shown), depth=depth, notes=read.notes)
+        written = replace(written, usage=written.usage + read.usage)
+        return self.conclude(written, shown, replace(pool, shortened=cut or read.shortened), task)

@@ -99,6 +99,11 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
         """What the task asks for, in its own words: the task program's instructions as they are now."""
         return task_text(self.program, self.signature, given=self._has_given_signature)
 
+    @property
+    def kept_beside(self) -> str:
+        """The name of what a bank keeps of an answer beside the task's outputs, where the answer has it."""
+        return ""
+
     def attempts(self, inputs: Mapping[str, Any], count: int, *, logprobs: bool = False) -> list[Attempt]:
         """What would be called for the first ``count`` candidates of an input,
         with the keys under which a bank keeps them.
@@ -118,6 +123,7 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
                 logprobs=logprobs,
                 adapter=adapter,
                 loose=self.loose,
+                beside=self.kept_beside,
             )
             for index in range(count)
         ]

@@ -105,6 +105,11 @@ def candidate_text(task: type[dspy.Signature], prediction: dspy.Prediction) -> s
     text = (
         only if isinstance(only, str) else json.dumps(plain(only if len(values) == 1 else values), ensure_ascii=False)
     )
+    return inert(task, text)
+
+
+def inert(task: type[dspy.Signature], text: str) -> str:
+    """A text in which nothing passes for a field of a prompt about this task."""
     return without_fields(encodable(text), (*task.fields, *(free_name(task, role) for role in ROLES)))
 
 
