@@ -10,7 +10,8 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..embedded import PREFIX
 from ..local import PREFIX as LOCAL_PREFIX
-from .model_entry import ENGINES, ModelEntry, Price, check_sampling
+from ..model_sampling import check_sampling
+from .model_entry import ENGINES, ModelEntry, Price
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _TEXTS = ("model", "engine", "key", "about", "fallback", "gguf", "sha256")

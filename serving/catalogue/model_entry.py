@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
@@ -17,16 +17,13 @@ from dspy_fusion.programs.redaction import know
 
 from ..embedded import PREFIX
 from ..local import CONTEXT as LOCAL_CONTEXT, PREFIX as LOCAL_PREFIX
+from ..model_sampling import LocalSampling, ModelSampling, check_sampling
 from ..replicas.affinity import affinity_of
 from ..replicas.gpu_time import GpuTime
 from ..replicas.router import RoutedLM
 from ..replicas.together import CANNOT_SEND, TogetherLM
 
 ENGINES = {"litellm": "litellm", "native": "lm15"}
-SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty",
-    "repetition_penalty", "logprobs", "top_logprobs", "reasoning_effort", "extra_body",
-)  # fmt: skip
 _NOT_NATIVE = ("top_k", "min_p", "repetition_penalty", "extra_body")
 _NO_KEY = "none"
 
@@ -128,7 +125,12 @@ class ModelEntry:
         return self.model.startswith(PREFIX)
 
     def lm(
-        self, *, cache: bool = False, fallback: dspy.LM | None = None, together: bool = False, **sampling: Any
+        self,
+        *,
+        cache: bool = False,
+        fallback: dspy.LM | None = None,
+        together: bool = False,
+        **sampling: Unpack[ModelSampling],
     ) -> dspy.LM:
         """The model as DSPy takes it; ``sampling`` goes before the entry's defaults,
         and ``fallback`` is the model of that name.
@@ -141,7 +143,7 @@ class ModelEntry:
             MissingKey: the variable that should hold its key is not set.
             ConfigurationError: an option is unknown, or the native engine would drop it.
         """
-        options = {**self.sampling, **sampling}
+        options: dict[str, Any] = {**self.sampling, **sampling}
         check_sampling(options, self.model)
         if self.is_embedded:
             from .. import embedded_lm  # numpy and tokenizers are loaded only where such a model is asked for
@@ -170,7 +172,7 @@ class ModelEntry:
         affinity = affinity_of(self.where or (self.model,), self.max_concurrency)
         return RoutedLM(self.model, affinity=affinity, fallback=fallback, **settings)
 
-    def _local_lm(self, *, cache: bool, **options: Any) -> dspy.LM:
+    def _local_lm(self, *, cache: bool, **options: Unpack[LocalSampling]) -> dspy.LM:
         from ..local.local_lm import local_lm
 
         return local_lm(
@@ -197,16 +199,3 @@ class ModelEntry:
             # Without one litellm would send the provider's own key, such as OPENAI_API_KEY, to this address.
             connection["api_key"] = _NO_KEY
         return connection
-
-
-def check_sampling(options: object, where: str) -> None:
-    """Refuses sampling options that are no table or that are not known."""
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(
-            f"{where} sampling is {options!r}; write it as a table: sampling = {{ temperature = 0.7 }}"
-        )
-    for name in options:
-        if name not in SAMPLING:
-            raise ConfigurationError(
-                f"{where} has an unknown sampling option {name!r}; allowed are {', '.join(SAMPLING)}"
-            )

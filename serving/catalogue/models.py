@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import dspy
 
@@ -22,6 +22,7 @@ from dspy_fusion.programs.redaction import redacting
 
 from ..embedded import PREFIX, SUFFIX
 from ..local import PREFIX as LOCAL_PREFIX
+from ..model_sampling import ModelSampling
 from .entry_tables import check_fallbacks, read_entry
 from .model_entry import ModelEntry, Price
 from .probe_report import draws_together, kept_complaints, kept_refusals
@@ -76,7 +77,7 @@ class ModelCatalogue:
             f"no model is called {name!r}; {hint}known are {names}, and litellm's provider/model strings"
         )
 
-    def lm(self, name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
+    def lm(self, name: str, *, cache: bool = False, **sampling: Unpack[ModelSampling]) -> dspy.LM:
         """A language model; ``sampling`` goes before the catalogue's defaults.
 
         Where a probe has found that its server does not follow one of these settings, the log has a warning, once in a

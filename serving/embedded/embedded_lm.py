@@ -5,16 +5,17 @@ The model string carries the weights' digest, so no cache outlives a retraining.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 
+from ..model_sampling import OWN_SAMPLING, OwnSampling, check_sampling
 from . import PREFIX
 from .embedded_model import load_model
 from .engine import AsyncEmbeddedEngine, EmbeddedEngine
 
 
-def embedded_lm(name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
+def embedded_lm(name: str, *, cache: bool = False, **sampling: Unpack[OwnSampling]) -> dspy.LM:
     """A language model that runs in this process.
 
     Args:
@@ -24,7 +25,9 @@ def embedded_lm(name: str, *, cache: bool = False, **sampling: Any) -> dspy.LM:
 
     Raises:
         ConfigurationError: there is no such model; the message lists the names.
+        UnknownOption: a sampling option is none of those.
     """
+    check_sampling(sampling, "embedded_lm", OWN_SAMPLING)
     model = load_model(name.removeprefix(PREFIX))
-    engines = {"engine": EmbeddedEngine(model), "async_engine": AsyncEmbeddedEngine(model)}
+    engines: dict[str, Any] = {"engine": EmbeddedEngine(model), "async_engine": AsyncEmbeddedEngine(model)}
     return dspy.LM(f"{PREFIX}{model.name}", cache=cache, **engines, **sampling)

@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import dspy
 import numpy as np
@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from ..model_sampling import OwnSampling
 from . import SUFFIX
 from .checkpoint import Architecture, load_checkpoint, save_checkpoint
 from .embedded_lm import embedded_lm
@@ -124,7 +125,7 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
     return path
 
 
-def huggingface_lm(folder: Path | str, **sampling: Any) -> dspy.LM:
+def huggingface_lm(folder: Path | str, **sampling: Unpack[OwnSampling]) -> dspy.LM:
     """An embedded model of a Hugging Face checkpoint, which is converted to float32 beside it;
     its name is that of the folder above.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import dspy
 
+from ..model_sampling import LOCAL_SAMPLING, LocalSampling, check_sampling
 from ..replicas.gathered_requests import Gathering
 from . import CONTEXT, PREFIX
 from .known_models import KNOWN_MODELS
@@ -29,7 +30,7 @@ def local_lm(
     chat_template: str = "",
     port: int = 0,
     cache: bool = False,
-    **sampling: Any,
+    **sampling: Unpack[LocalSampling],
 ) -> dspy.LM:
     """A language model that llama.cpp runs on this machine.
 
@@ -54,10 +55,12 @@ def local_lm(
 
     Raises:
         ConfigurationError: the file is missing, damaged or another than the hash says, or does not fit into memory.
+        UnknownOption: a sampling option is not known.
 
     Example:
         >>> dspy.configure(lm=local_lm("qwen2.5-coder-0.5b", max_tokens=400))  # doctest: +SKIP
     """
+    check_sampling(sampling, "local_lm", LOCAL_SAMPLING)
     os.environ.setdefault(
         "LITELLM_LOCAL_MODEL_COST_MAP", "true"
     )  # no price list is fetched for a model on this machine

@@ -162,6 +162,7 @@ MISSPELT = """
 import dspy
 from dspy_fusion.optimizers import OptunaTuner
 from dspy_fusion.programs import BestOfN, Fusion, LMJudge, ProposeAggregate, Vote
+from dspy_fusion.serving import embedded_lm, local_lm
 
 task = dspy.Predict("question -> answer")
 Fusion(task, n=3, temperature=0.5, fusor_temperature=None, quorum=2, on_fusor_failure="raise")
@@ -175,6 +176,9 @@ ProposeAggregate(task, layers=3)  # wrong
 Vote(task, num_samples=3)  # wrong
 LMJudge(rubrik="short")  # wrong
 OptunaTuner(lambda *_: 1.0, num_trials=3)  # wrong
+embedded_lm("plus", temprature=0.5)  # wrong
+embedded_lm("plus", temperature="hot")  # wrong
+local_lm("model.gguf", max_token=3)  # wrong
 """
 
 

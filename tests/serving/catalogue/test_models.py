@@ -111,7 +111,7 @@ def test_the_catalogue_of_the_working_directory_is_found(tmp_path: Path, monkeyp
         ('[m]\nmodel = "openai/m"\nprice = { input = -1 }', "price is"),
         (
             '[m]\nmodel = "openai/m"\nsampling = { temprature = 1 }',
-            "unknown sampling option 'temprature'; allowed are temperature",
+            r"\[m\] sampling has no option 'temprature'; did you mean 'temperature'\?",
         ),
         ('[m]\nmodel = "openai/m"\nsampling = 1', "sampling is 1; write it as a table"),
         ('[m]\nmodel = "embedded/aft"\naddress = "http://x"', "runs in this process; leave out address"),
