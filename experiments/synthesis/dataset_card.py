@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import DatasetCardData
+
 from .folder import StoredSynthesis
 from .totals import Totals
 from .training_rows import Shape
@@ -73,14 +75,15 @@ def card(stored: StoredSynthesis, shape: Shape, totals: Totals, *, examples: int
 def _head(
     stored: StoredSynthesis, shape: Shape, totals: Totals, *, examples: int, file: str, licence: str, title: str
 ) -> str:
-    size = next((label for most, label in _SIZES if examples < most), "n>10M")
-    languages = [f"- {name}" for name, count in totals.languages.most_common() if count]
-    # Quoted as JSON, which YAML reads too: a title may hold a colon.
-    lines = ["---", f"license: {json.dumps(licence)}", f"pretty_name: {json.dumps(title, ensure_ascii=False)}"]
-    lines += ["language:", *languages] if languages else []
-    lines += ["tags:", "- synthetic", "- dspy-fusion", f"- {shape.format}", f"size_categories:\n- {size}"]
-    lines += ["configs:", "- config_name: default", "  data_files:", "  - split: train", f"    path: {file}", "---"]
-    return "\n".join(lines)
+    data = DatasetCardData(
+        license=licence,
+        pretty_name=title,
+        language=[name for name, count in totals.languages.most_common() if count] or None,
+        tags=["synthetic", "dspy-fusion", shape.format],
+        size_categories=next((label for most, label in _SIZES if examples < most), "n>10M"),
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": file}]}],
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _sources(stored: StoredSynthesis) -> str:
