@@ -41,7 +41,9 @@ trainable: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0'
 	$(BIN)/python -m pip install $(PINNED) --editable '.[all,dev,finetune,local,ray]'
 
+# Beside the tests, the types of the tests themselves.
 check: test
+	$(BIN)/pyright --pythonpath $(BIN)/python --project tests
 
 # The site, in site/; a warning is an error.
 docs: $(VENV)/installed-docs

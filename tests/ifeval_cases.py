@@ -211,7 +211,7 @@ JAPANESE: list[Case] = [
 ]
 
 CASES: list[Case] = ENGLISH + [
-    (f"{language}:{name}", *rest)
+    (f"{language}:{name}", *rest)  # pyright: ignore[reportAssignmentType] (a slice of a tuple has no fixed length)
     for language, cases in (("en", ENGLISH), ("es", SPANISH), ("fr", FRENCH), ("ja", JAPANESE))
     for name, *rest in cases
 ]

@@ -44,7 +44,7 @@ INPUTS = {"text": "t", "hint": "h"}
 ADAPTERS = [dspy.ChatAdapter(), dspy.JSONAdapter(), dspy.XMLAdapter()]
 
 
-def sent(program: dspy.Module, adapter: dspy.Adapter, inputs: dict[str, Any]) -> list[list[dict[str, str]]]:
+def sent(program: dspy.Module, adapter: dspy.Adapter, inputs: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """The messages of all requests of a call, as they go to a server."""
     text = adapter.format_assistant_message_content(program.signature, {**TYPED, "reasoning": "because"})
     lm = ScriptedLM(lambda request: text)

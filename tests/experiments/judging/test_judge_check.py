@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from shared_data import DATA, needs_data
 
@@ -22,7 +24,8 @@ def checked(orders: dict[str, Orders] | Orders, name: str = "judge") -> JudgeChe
 
 def rights(*wrong: int) -> dict[str, Orders]:
     """Always right in both orders, but for these pairs."""
-    return {pair.id: (OTHER[pair.better] if i in wrong else pair.better,) * 2 for i, pair in enumerate(PAIRS)}
+    said: list[Any] = [OTHER[pair.better] if i in wrong else pair.better for i, pair in enumerate(PAIRS)]
+    return {pair.id: (better, better) for pair, better in zip(PAIRS, said, strict=True)}
 
 
 def test_a_perfect_judge() -> None:

@@ -54,7 +54,7 @@ def runs(place: Place) -> tuple[Any, dict[str, Any]]:
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
     (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
-    below = {run.info.run_name: run for run in found if run is not parent}
+    below = {str(run.info.run_name): run for run in found if run is not parent}
     assert len(below) == len(found) - 1
     return parent, below
 

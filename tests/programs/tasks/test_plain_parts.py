@@ -92,7 +92,9 @@ def look_up(city: str) -> str:
 class CallingLM(ScriptedLM):
     """A model that calls a tool."""
 
-    supports_function_calling = True
+    @property
+    def supports_function_calling(self) -> bool:
+        return True
 
     def __init__(self) -> None:
         super().__init__(lambda request: "")

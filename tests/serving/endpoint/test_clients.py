@@ -105,7 +105,7 @@ def test_a_prompt_that_is_too_long_is_the_clients_to_shorten(client: openai.Open
         client.chat.completions.create(model=model, messages=messages)
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
     assert "\n" not in caught.value.response.json()["error"]["message"]
-    with pytest.raises(litellm.ContextWindowExceededError):
+    with pytest.raises(litellm.exceptions.ContextWindowExceededError):
         litellm.completion(model=f"openai/{model}", api_base=url, api_key="none", messages=messages)
 
 
