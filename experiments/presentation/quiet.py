@@ -1,4 +1,4 @@
-"""Silence about what the records count: a log line for each fallback and failure would bury the progress."""
+"""Keeps warnings that the records count anyway off the terminal, where they would bury the progress."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""One address where a model answers: how many calls it has now,
-and whether it failed so lately that it is left in peace.
-
-There is one of each address in a process, whichever models of the catalogue answer there, so its limit holds for all of
-them together.
-"""
+"""One address where a model answers: its calls under way, its failures, and the pause after each of them."""
 
 from __future__ import annotations
 

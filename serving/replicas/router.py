@@ -2,8 +2,8 @@
 with a limit on calls at once and another model to fall back on.
 
 The addresses are no part of its settings, so a cache and a bank take the answers of all of them for answers of the one
-model. Retries are made here and nowhere below: at the next address at once, and after a whole round in vain once more,
-after the pause that DSPy would make.
+model. Retries are made here and nowhere below: at the next address at once, and, when no address answered, all of them
+once more after the pause that DSPy would make.
 
 Litellm's own ``Router`` is not used. What keeps a prompt's candidates together has to be registered with it
 (``register_plugin``, 1.110.2) as a strategy, and such a strategy chooses in the place of all else: an address that
