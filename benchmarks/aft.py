@@ -1,7 +1,8 @@
 """The AFT papers in miniature: ``python -m benchmarks.aft --seeds 3``.
 
-One embedded model is trained five ways on the same sheets (see ``aft_arms``); seeds differ in the rows' order, in which
-of them show no proposals, and in what is sampled when the programs are measured, on sheets that are the same for all.
+One embedded model is trained five ways on the same sheets, and one of them further in four (see ``aft_arms``); seeds
+differ in the rows' order, in which of them show no proposals, and in what is sampled when the programs are measured,
+on sheets that are the same for all.
 Everything is kept in ``--out``: the same command goes on after an interruption.
 """
 
@@ -20,7 +21,7 @@ import dspy
 
 from dspy_fusion.programs import CandidateBank, PlainAdapter
 
-from .aft_arms import ARMS, Recipe, embedded_path, train_arm, train_base
+from .aft_arms import ARMS, FIRST, Recipe, scores_path, train_arm
 from .aft_data import TEACHERS, Sheet, pools, sheets, training_set
 from .aft_measure import Scores, measure_arm, measure_grid, measure_pools
 from .aft_tables import print_tables
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains and measures what is missing, then prints the tables."""
     options = _options(arguments)
     if options.tables:
-        print_tables(options.out, options.seeds)
+        print_tables(options.out, options.seeds, _arms(options))
         return 0
     started = time.monotonic()
     logging.getLogger("dspy").setLevel(logging.ERROR)  # it warns of every answer that rambles on
@@ -43,34 +44,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with dspy.context(adapter=PlainAdapter(), disable_history=True):
         for seed in range(options.seeds):
             run_seed(options, seed, log)
-    print_tables(options.out, options.seeds)
+    print_tables(options.out, options.seeds, _arms(options))
     return 0
+
+
+def _arms(options: argparse.Namespace) -> list[str]:
+    wanted = [name.strip() for name in options.arms.split(",")]
+    if unknown := [name for name in wanted if name not in ARMS]:
+        raise SystemExit(f"there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}")
+    return [name for name in ARMS if name in wanted or (name == FIRST and any(ARMS[one].further for one in wanted))]
 
 
 def run_seed(options: argparse.Namespace, seed: int, log: Callable[[str], None]) -> None:
     """Trains the arms of a seed and measures them; what is there is left as it is."""
     out: Path = options.out
-    recipe = Recipe(base_rows=options.base_rows, rate=options.rate, plain_share=options.plain_share)
+    recipe = Recipe(rate=options.rate, plain_share=options.plain_share)
     asked = sheets("test", 0, options.sheets)
     drawn = pools(asked, TEACHERS, seed=90_000_000)
     examples = training_set(out, options.rows)
+    later = training_set(out, options.further_rows, "further")
     few = asked[: options.grid_sheets]
-    base = train_base(out, recipe, log)
-    _keep(out / "scores-base.json", lambda: _measure(embedded_path(base), asked, drawn, out, 0), log)
-    for name in ARMS:
+    _keep(out / "scores-base.json", lambda: _measure(recipe.base, asked, drawn, out, 0), log)
+    for name in _arms(options):
         began = time.process_time()
-        model = train_arm(name, out, recipe, examples, seed=seed, log=lambda line: log(f"seed {seed}, {line}"))
+        rows = later if ARMS[name].further else examples
+        model = train_arm(name, out, recipe, rows, seed=seed, log=lambda line: log(f"seed {seed}, {line}"))
         log(f"seed {seed}, {name}: trained, {time.process_time() - began:.0f} s of CPU now")
-        _keep(
-            out / f"scores-{seed}-{name.replace(' ', '-')}.json", partial(_measure, model, asked, drawn, out, seed), log
-        )
+        _keep(scores_path(out, seed, name), partial(_measure, model, asked, drawn, out, seed), log)
         if name == GRID_ARM:
             _keep(out / f"grid-{seed}.json", partial(measure_grid, model, few, _bank(out, seed), seed), log)
+    if GRID_ARM not in _arms(options):
+        return
     mine = sheets("pools", seed, options.grid_sheets)
     _keep(out / f"pools-{seed}.json", lambda: measure_pools(mine, fusor=recipe.stronger, seed=seed), log)
 
 
-def _measure(model: Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], out: Path, seed: int) -> Scores:
+def _measure(model: str | Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], out: Path, seed: int) -> Scores:
     return measure_arm(model, asked, drawn, _bank(out, seed), seed)
 
 
@@ -94,11 +103,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=2000, help="training rows of every arm")
     parser.add_argument("--sheets", type=int, default=200, help="test sheets")
     parser.add_argument("--grid-sheets", type=int, default=100, help="sheets for width and depth, and for pools")
-    parser.add_argument("--base-rows", type=int, default=3000, help="solved sheets that the base is trained on")
+    parser.add_argument("--further-rows", type=int, default=400, help="training rows of the arms that go on from one")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     parser.add_argument(
         "--plain-share", type=float, default=0.3, help="rows without proposals in the arms that show proposals"
     )
+    parser.add_argument("--arms", default=",".join(ARMS), help="which, separated by commas (default: all)")
     parser.add_argument("--tables", action="store_true", help="only print the tables of what is in --out")
     parser.add_argument("--out", type=Path, default=Path("runs/aft-miniature"))
     return parser.parse_args(arguments)

@@ -1,16 +1,16 @@
-"""The arms of the AFT papers in miniature: one embedded model, trained five ways on the same sheets.
+"""The arms of the AFT papers in miniature: one embedded model, trained five ways on the same sheets, and then further.
 
-The papers' base models can read their context and answer, and have never aggregated. Of the embedded models ``judge``
-can read but gives no answers; a short training on solved sheets, without candidates, makes it such a base. (``sft``
-does not learn to look at candidates in so few rows: it becomes a better solver instead.)
+The base is ``solver``, which can read candidates and answer, and has never aggregated, like the papers' base models.
+The further arms begin with the one that was trained off-policy, on sheets of their own: the same again, preferences
+among its own aggregations, and rewards for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dspy
 from dspy.signatures.signature import make_signature
@@ -20,25 +20,38 @@ from dspy_fusion.optimizers.finetuning import (
     FineTuningProgress,
     FusorReferences,
     GivenProposals,
+    Preferences,
     SampledProposals,
     Training,
 )
+from dspy_fusion.optimizers.finetuning.objectives import OBJECTIVES, ObjectiveName
 from dspy_fusion.programs import ProposeAggregate
 from dspy_fusion.serving.embedded.arithmetic import TASK_INSTRUCTIONS
 from dspy_fusion.serving.embedded.embedded_lm import embedded_lm
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
 
-from .aft_data import POOL, share_right, solved
+from .aft_data import POOL, share_right
+from .solver_weights import settings
 
 ANSWER_TOKENS = 120
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train."""
+    """One way to train.
 
-    objective: Literal["aft", "sft", "no_proposals", "pseudo_aggregation"]
+    Attributes:
+        objective: what is learned.
+        on_policy: whether the proposals are the base's own.
+        further: whether it goes on from ``FIRST``, on sheets of its own.
+        pass_at: for how many of its draws together it is rewarded where it is shown no proposals, half of its rows; 1
+            for an arm that is shown some in all of them.
+    """
+
+    objective: ObjectiveName
     on_policy: bool = False
+    further: bool = False
+    pass_at: int = 1
 
 
 ARMS = {
@@ -47,7 +60,13 @@ ARMS = {
     "aft on-policy": Arm("aft", on_policy=True),
     "no proposals": Arm("no_proposals"),
     "pseudo-aggregation": Arm("pseudo_aggregation"),
+    "aft more": Arm("aft", further=True),
+    "aft then dpo": Arm("dpo", further=True),
+    "aft then grpo": Arm("grpo", further=True),
+    "aft v2": Arm("grpo", further=True, pass_at=4),
 }
+FIRST = "aft off-policy"
+"""What the further arms begin with."""
 """``sft`` learns the best of five teachers' answers, ``no proposals`` what a stronger fusor makes of the same five."""
 
 
@@ -56,29 +75,32 @@ class Recipe:
     """What all arms share.
 
     Attributes:
-        reader: the embedded model that becomes the base.
-        base_rows: solved sheets it is first trained on.
+        base: the embedded model that all arms begin with.
         stronger: the one that writes references and direct answers.
         rate: the highest learning rate; all weights are trained.
+        further_rate: that of preferences and rewards.
+        draws: aggregations of a pool that are compared or rewarded.
         plain_share: of the rows of arms that show proposals; see :class:`AggregationFineTuning`.
     """
 
-    reader: str = "judge"
-    base_rows: int = 3000
+    base: str = "solver"
     stronger: str = "aft"
     rate: float = 1e-3
+    further_rate: float = 1e-4
+    draws: int = 8
     plain_share: float = 0.3
 
-    def training(self, seed: int) -> Training:
+    def training(self, arm: Arm, seed: int) -> Training:
         """The settings: small batches and all weights, since the model is small and the rows are few."""
-        options: dict[str, Any] = {
-            "lora": None,
-            "learning_rate": self.rate,
-            "batch_size": 8,
-            "micro_batch": 8,
-            "group_by_length": True,
-        }
-        return Training(**options, checkpoint_every=25, log_every=25, threads=1, device="cpu", seed=seed)
+        if OBJECTIVES[arm.objective].method == "sft":
+            return settings(seed, self.rate / 2 if arm.further else self.rate)
+        return replace(settings(seed, self.further_rate), batch_size=32 if arm.objective == "grpo" else 8)
+
+    def plain(self, arm: Arm) -> float:
+        """The share of an arm's rows that show no proposals."""
+        if arm.objective == "grpo":
+            return 0.5 if arm.pass_at > 1 else 0.0
+        return self.plain_share if arm.objective in ("aft", "pseudo_aggregation") else 0.0
 
 
 def worksheet_program(*, temperature: float = 0.7, **options: Any) -> ProposeAggregate:
@@ -87,19 +109,9 @@ def worksheet_program(*, temperature: float = 0.7, **options: Any) -> ProposeAgg
     return ProposeAggregate(solve, temperature=temperature, aggregation_temperature=0.7, **options)
 
 
-def train_base(folder: Path, recipe: Recipe, log: Callable[[str], None]) -> Path:
-    """Trains the base that all arms and seeds begin with; returns its folder."""
-    output = folder / "base"
-    tuner = AggregationFineTuning(
-        to_huggingface(recipe.reader, folder / recipe.reader),
-        output=output,
-        serve=huggingface_lm,
-        objective="no_proposals",
-        training=recipe.training(0),
-        on_progress=lambda progress: _tell("base", progress, log),
-    )
-    tuner.compile(worksheet_program(width=POOL, depth=1), trainset=solved(recipe.base_rows))
-    return output
+def base_folder(folder: Path, recipe: Recipe) -> Path:
+    """The checkpoint that all arms and seeds begin with."""
+    return to_huggingface(recipe.base, folder / recipe.base)
 
 
 def train_arm(
@@ -110,11 +122,12 @@ def train_arm(
     What is collected for an arm (proposals, references, direct answers) is shared with other arms and seeds where it is
     the same.
     """
-    arm, output = ARMS[name], folder / f"seed-{seed}" / name.replace(" ", "-")
-    base = train_base(folder, recipe, log)
-    sampled = embedded_lm(str(embedded_path(base)), max_tokens=ANSWER_TOKENS)
+    arm, output = ARMS[name], folder / f"seed-{seed}" / _slug(name)
+    first = folder / f"seed-{seed}" / _slug(FIRST)
+    sampled = embedded_lm(recipe.base, max_tokens=ANSWER_TOKENS)
+    collected = "further" if arm.further else "on-policy" if arm.on_policy else "off-policy"
     tuner = AggregationFineTuning(
-        base / "model",
+        first / "model" if arm.further else base_folder(folder, recipe),
         output=output,
         serve=huggingface_lm,
         proposals=SampledProposals(sampled, keep=POOL, scorer=share_right)
@@ -122,9 +135,10 @@ def train_arm(
         else GivenProposals(scores="scores"),
         references=FusorReferences(embedded_lm(recipe.stronger, max_tokens=ANSWER_TOKENS)),
         objective=arm.objective,
-        training=recipe.training(seed),
-        plain_share=recipe.plain_share if arm.objective in ("aft", "pseudo_aggregation") else 0.0,
-        collected=folder / ("on-policy" if arm.on_policy else "off-policy"),
+        preferences=_preferences(arm, recipe, first),
+        training=recipe.training(arm, seed),
+        plain_share=recipe.plain(arm),
+        collected=output if arm.objective == "dpo" else folder / collected,
         tolerated_failures=0.02,
         num_threads=16,
         on_progress=lambda progress: _tell(name, progress, log),
@@ -133,9 +147,25 @@ def train_arm(
     return embedded_path(output)
 
 
+def _preferences(arm: Arm, recipe: Recipe, first: Path) -> Preferences | None:
+    if OBJECTIVES[arm.objective].method == "sft":
+        return None
+    lm = embedded_lm(str(embedded_path(first)), max_tokens=ANSWER_TOKENS)
+    return Preferences(share_right, lm=lm, draws=recipe.draws, answer_tokens=ANSWER_TOKENS, pass_at=arm.pass_at)
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
+
+
 def embedded_path(output: Path) -> Path:
     """Where ``huggingface_lm`` put the embedded model of a training."""
     return output / "embedded" / f"{output.name}.safetensors"
+
+
+def scores_path(folder: Path, seed: int, name: str) -> Path:
+    """Where what was measured of an arm is kept."""
+    return folder / f"scores-{seed}-{_slug(name)}.json"
 
 
 def _tell(name: str, progress: FineTuningProgress, log: Callable[[str], None]) -> None:

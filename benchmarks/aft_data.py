@@ -66,11 +66,11 @@ def solved(count: int) -> list[dspy.Example]:
     ]
 
 
-def training_set(folder: Path, count: int) -> list[dspy.Example]:
+def training_set(folder: Path, count: int, purpose: str = "training") -> list[dspy.Example]:
     """Sheets with five answers of the three teachers and their scores; drawn once and kept in the folder."""
-    path = folder / f"examples-{count}.json"
+    path = folder / f"{purpose}-{count}.json"
     if not path.exists():
-        asked = sheets("training", 0, count)
+        asked = sheets(purpose, 0, count)
         drawn = pools(asked, TEACHERS, seed=10_000)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".partial")

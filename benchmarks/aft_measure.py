@@ -32,7 +32,7 @@ _THREADS = 16
 
 
 def measure_arm(
-    model: Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], bank: CandidateBank, seed: int
+    model: str | Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], bank: CandidateBank, seed: int
 ) -> Scores:
     """An arm alone and aggregating its own five proposals, as in the paper at 0.7 and at 0;
     and aggregating the teachers' (``drawn``).
@@ -88,7 +88,7 @@ def _judged(asked: Sequence[Sheet], teachers: Sequence[str], *, seed: int) -> li
     return _scores(best, asked)
 
 
-def _lm(model: Path) -> dspy.LM:
+def _lm(model: str | Path) -> dspy.LM:
     return embedded_lm(str(model), top_p=0.95, max_tokens=ANSWER_TOKENS)
 
 

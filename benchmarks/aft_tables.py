@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .aft_arms import ARMS
+from .aft_arms import ARMS, FIRST, scores_path
 from .aft_data import TEACHERS
 
 Array = NDArray[np.float64]  # (seeds, sheets)
@@ -26,21 +26,24 @@ _MEASURES = (
 )
 
 
-def print_tables(folder: Path, seeds: int) -> None:
-    """Prints the arms, the claims about them, the grid and the pools."""
-    arms = {name: _read(folder, f"scores-{{}}-{name.replace(' ', '-')}.json", seeds) for name in ARMS}
+def print_tables(folder: Path, seeds: int, names: Sequence[str] = tuple(ARMS)) -> None:
+    """Prints the arms, the claims about them and, where they were measured, the grid and the pools."""
+    arms = {name: _read([scores_path(folder, seed, name) for seed in range(seeds)]) for name in names}
     first = next(iter(arms.values()))[_MEASURES[0]]
     print(f"\nshare of parts right, {first.shape[0]} seeds x {first.shape[1]} sheets, [95 %] over seeds and sheets")
-    base = _read(folder, "scores-base.json", 1)
+    base = _read([folder / "scores-base.json"])
     for measure in _MEASURES:
         print(f"\n{measure}")
         for name, found in {"the base": base, **arms}.items():
             print(f"  {name:20}{_interval(found[measure])}   seeds {_seeds(found[measure])}")
     print("\ndifferences, in points")
-    for text, one, other in _claims(arms):
+    claims = _claims(arms) if len(arms) == len(ARMS) else _further(arms)
+    for text, one, other in claims:
         print(f"  {text:76}{_points(one - other)}")
-    _print_grid(_read(folder, "grid-{}.json", seeds))
-    _print_pools(_read(folder, "pools-{}.json", seeds))
+    if not (folder / "grid-0.json").exists():
+        return
+    _print_grid(_read([folder / f"grid-{seed}.json" for seed in range(seeds)]))
+    _print_pools(_read([folder / f"pools-{seed}.json" for seed in range(seeds)]))
 
 
 def _claims(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
@@ -63,6 +66,19 @@ def _claims(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]
         ("(c) pseudo-aggregation, aggregating, over aft off-policy aggregating", pseudo[together], off[together]),
         ("(c) pseudo-aggregation, alone, over aft off-policy alone", pseudo[alone], off[alone]),
         ("(e) student of fused data over student of best-of-five data, both alone", fused[alone], sft[alone]),
+        *_further(arms),
+    ]
+
+
+def _further(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
+    """What going on from the first arm adds, by whatever is learned."""
+    names = [name for name in arms if ARMS[name].further]
+    first = arms[FIRST]
+    measures = (_MEASURES[1], _MEASURES[4], _MEASURES[0])
+    return [
+        (f"(g) {name} over {FIRST}, {measure}", arms[name][measure], first[measure])
+        for measure in measures
+        for name in names
     ]
 
 
@@ -84,8 +100,8 @@ def _print_pools(found: dict[str, Array]) -> None:
         print(f"  edge over {text} with three teachers, less that with one: {_points(edges['three teachers'] - one)}")
 
 
-def _read(folder: Path, name: str, seeds: int) -> dict[str, Array]:
-    kept = [json.loads((folder / name.format(seed)).read_text()) for seed in range(seeds)]
+def _read(paths: Sequence[Path]) -> dict[str, Array]:
+    kept = [json.loads(path.read_text()) for path in paths]
     return {measure: np.array([found[measure] for found in kept]) for measure in kept[0]}
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         GivenProposals as GivenProposals,
         GoldReferences as GoldReferences,
         Lora as Lora,
+        Preferences as Preferences,
         SampledProposals as SampledProposals,
         Training as Training,
     )
@@ -87,11 +88,14 @@ if TYPE_CHECKING:
     from .serving import (
         ModelCatalogue as ModelCatalogue,
         ModelEntry as ModelEntry,
+        ModelServer as ModelServer,
+        checkpoint_lm as checkpoint_lm,
         embedded_lm as embedded_lm,
         load_models as load_models,
         load_program as load_program,
         local_lm as local_lm,
         save_program as save_program,
+        vllm_lm as vllm_lm,
     )
 
     __version__: str
@@ -164,6 +168,7 @@ else:
                 "GivenProposals",
                 "GoldReferences",
                 "Lora",
+                "Preferences",
                 "SampledProposals",
                 "Training",
             ),
@@ -171,6 +176,9 @@ else:
                 "ModelCatalogue",
                 "ModelEntry",
                 "embedded_lm",
+                "ModelServer",
+                "checkpoint_lm",
+                "vllm_lm",
                 "local_lm",
                 "load_models",
                 "load_program",

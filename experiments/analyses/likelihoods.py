@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dspy.lm15 import Message, Request
 
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
+from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 from dspy_fusion.serving.catalogue.models import ModelCatalogue

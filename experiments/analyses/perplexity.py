@@ -18,9 +18,9 @@ import dspy
 
 from dspy_fusion.optimizers.finetuning import OBJECTIVES, FusorReferences, GoldReferences, SampledProposals
 from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
-from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
+from dspy_fusion.optimizers.finetuning.files.collected import Collected, Failures
+from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
 from dspy_fusion.optimizers.finetuning.gathering import Gathering
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs import ProposeAggregate
 from dspy_fusion.programs.errors import QuorumNotMet
 from dspy_fusion.programs.tasks.signatures import input_digest

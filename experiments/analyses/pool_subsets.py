@@ -14,7 +14,7 @@ from typing import Any
 import dspy
 import numpy as np
 
-from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
+from dspy_fusion.optimizers.finetuning.files.collected import Collected, Failures
 from dspy_fusion.programs.errors import QuorumNotMet
 from dspy_fusion.programs.pools.candidates import Candidate
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import dspy
 
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow, read_training_rows
+from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow, read_training_rows
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.errors import ConfigurationError

@@ -30,7 +30,17 @@ _LIMITS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is served, where, and within which limits."""
-    parser.add_argument("program", nargs="?", type=Path, help="a saved program (.json), or a study's folder")
+    parser.add_argument(
+        "program",
+        nargs="?",
+        type=Path,
+        help="a saved program (.json), the folder of a study or a fine-tuning, or a whole program that DSPy saved",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="read a whole program of your own, a folder with a pickle; reading one runs what its writer put there",
+    )
     parser.add_argument(
         "--models", default="", help="embedded or local models to serve bare, separated by commas; or a models.toml"
     )
@@ -101,4 +111,5 @@ def _programs(arguments: argparse.Namespace, catalogue: ModelCatalogue) -> list:
         return [program_of_run(arguments.run, uri, catalogue, **shown)]
     if arguments.program is None:
         return []
-    return [served_program(arguments.program, catalogue, factory=arguments.factory, **shown)]
+    options = {"factory": arguments.factory, "allow_pickle": arguments.allow_pickle}
+    return [served_program(arguments.program, catalogue, **options, **shown)]

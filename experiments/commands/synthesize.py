@@ -20,7 +20,7 @@ from ..synthesis.export import export
 from ..synthesis.folder import read_folder
 from ..synthesis.synthesis import ENGINES
 from ..synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config, read_synthesis_config
-from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, Shape
+from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, READERS, Shape
 from ..workflows.synthesis_workflow import synthesize
 
 
@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     cutting.add_argument("--system", help="of sft and preference: system text (default: the teachers')")
     cutting.add_argument(
-        "--chat", action="store_true", help="of preference: lists of messages instead of texts, for TRL"
+        "--for",
+        dest="reader",
+        choices=READERS,
+        default="trl",
+        help="who reads it: trl (and this library), or llama-factory, with its dataset_info.json (default: trl)",
     )
     parser.add_argument(
         "--out", type=Path, help="folder (default: one under runs/, or of an export the synthesis' own)"
@@ -81,7 +85,7 @@ def _export(arguments: argparse.Namespace, console: Console, log: Console) -> in
         pairs=arguments.pairs,
         instructions=getattr(instructions, arguments.instructions, arguments.instructions),
         system=system,
-        as_messages=arguments.chat,
+        reader=arguments.reader,
     )
     made = export(arguments.folder, shape, to=arguments.to, out=arguments.out, licence=arguments.license)
     if made.unfinished:

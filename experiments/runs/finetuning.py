@@ -15,26 +15,28 @@ from dspy_fusion.optimizers.finetuning import (
     FusorReferences,
     GivenProposals,
     GoldReferences,
+    Preferences,
     RowFineTuning,
     SampledProposals,
     TrainingRow,
 )
-from dspy_fusion.optimizers.finetuning.output_folder import check_free, check_ours, claim, mark_whole, read_mark
 from dspy_fusion.programs import CandidateBank, LMJudge, RewardModel
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
-from dspy_fusion.serving.embedded.embedded_model import load_model
-from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+from dspy_fusion.serving.checkpoints.model_server import ModelServer
 
+from ..own_tasks.own_examples import is_own_data
 from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import pools_of_own, with_own
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import Task
 from .finetuning_config import FineTuningConfig
+from .finetuning_models import BASE, WithBase, checkpoint_of, serve_of, server_of
 from .held_out import apart_from, asked_text
 from .judge_models import Models, graded_task, metric_judge
+from .run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ class FineTuning:
         program: the program as it is, the base behind its fusor where that is embedded.
         examples: what is trained on.
         held_out: what is measured.
+        base: the model before, where it runs on this machine.
         optimizer: with everything it needs.
         notes: what was left out of the training, in words.
+        server: what serves the base and the trained model, where this run starts it.
     """
 
     config: FineTuningConfig
@@ -56,8 +60,10 @@ class FineTuning:
     program: Any
     examples: list[dspy.Example]
     held_out: list[dspy.Example]
+    base: dspy.BaseLM | None
     optimizer: AggregationFineTuning | RowFineTuning
     notes: tuple[str, ...] = ()
+    server: ModelServer | None = None
 
 
 def prepare_finetuning(
@@ -74,6 +80,9 @@ def prepare_finetuning(
     Raises:
         ConfigurationError: a name or an option is wrong.
     """
+    server = server_of(config)
+    base = models.lm(config.base) if config.is_embedded else server.lm(config.base) if server else None
+    models = models if base is None else WithBase(models, base)
     comparison = CompareConfig(
         config.task, (config.program,), pools=config.pools, n=config.keep, temperature=config.temperature
     )
@@ -83,23 +92,25 @@ def prepare_finetuning(
         raise ConfigurationError(f"[program] {strategy.program!r} has no fusor; take fusion or propose_aggregate")
     lms = {name: models.lm(name) for name in (*model_names((strategy,)), *pools_of_own(comparison))}
     task = graded_task(config, metric_judge(config, models, lms))
-    bank = CandidateBank(config.bank) if config.bank else None
+    checkpoint = checkpoint_of(config, folder)
+    bank = CandidateBank(config.bank or RunFolder(folder).bank_url)
     program = build(strategy, Site(task, task.instructions, lms, bank, config.seed, own=own))
     held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
-    shared = {"output": folder, "serve": _serve(config, models)}
+    shared: dict[str, Any] = {"output": folder, "server": server, "serve": serve_of(config, models)}
     training = replace(config.training, seed=config.training.seed or config.seed)
     if rows:
         rows, notes = apart_from(held_out, list(rows), lambda row: row.asked)
-        student = RowFineTuning(_checkpoint(config, folder), rows, training=training, **shared)
-        return FineTuning(config, task, program, [], held_out, student, notes)
+        student = RowFineTuning(checkpoint, rows, training=training, **shared)
+        return FineTuning(config, task, program, [], held_out, base, student, notes, server)
     examples, notes = apart_from(held_out, _examples(config, task), asked_text)
     optimizer = AggregationFineTuning(
-        _checkpoint(config, folder),
+        checkpoint,
         proposals=_given(config, models, task, examples)
         if config.file
         else _sampled(config, comparison, models, task, examples, bank),
         references=FusorReferences(models.lm(config.references)) if config.references else GoldReferences(),
         objective=config.objective,
+        preferences=_preferences(config, models, task, examples, base),
         training=training,
         plain_share=config.plain_share,
         instructions=config.instructions,
@@ -108,36 +119,17 @@ def prepare_finetuning(
         num_threads=config.max_concurrency,
         **shared,
     )
-    return FineTuning(config, task, program, examples, held_out, optimizer, notes)
+    return FineTuning(config, task, program, examples, held_out, base, optimizer, notes, server)
 
 
-def _checkpoint(config: FineTuningConfig, folder: Path) -> str | Path:
-    """The checkpoint that training begins with; an embedded model becomes one in the run's folder, once."""
-    check_free(folder, "" if config.is_embedded else config.base)
-    claim(folder)
-    if not config.is_embedded:
-        return config.base
-    checkpoint, source = folder / "base", load_model(config.base.removeprefix("embedded/"))
-    check_ours(checkpoint)
-    if (said := read_mark(checkpoint)) is None:
-        to_huggingface(source.source, checkpoint)
-        mark_whole(checkpoint, {"source": source.name})
-    elif said.get("source") != source.name:
-        raise ConfigurationError(
-            f"{folder} was made with another base, {said.get('source')}, not {source.name}; choose another folder"
-        )
-    return checkpoint
-
-
-def _serve(config: FineTuningConfig, models: Models) -> Callable[[Path], dspy.BaseLM]:
-    if config.is_embedded:
-        return huggingface_lm
-    name = config.serve
-    if not name:
-        raise ConfigurationError(
-            'serve is missing: name the model of the catalogue that will have the trained model, as in serve = "aft"'
-        )
-    return lambda folder: models.lm(name)
+def _preferences(
+    config: FineTuningConfig, models: Models, task: Task, examples: Sequence[dspy.Example], base: dspy.BaseLM | None
+) -> Preferences | None:
+    scorer = _scorer(config, models, task, examples)
+    if config.objective not in ("dpo", "grpo") or scorer is None:
+        return None
+    numbers = {"draws": config.aggregations, "pass_at": config.pass_at, "beta": config.beta}
+    return Preferences(scorer, lm=base, answer_tokens=config.answer_tokens, **numbers)
 
 
 def _sampled(
@@ -148,7 +140,7 @@ def _sampled(
     examples: Sequence[dspy.Example],
     bank: CandidateBank | None,
 ) -> SampledProposals:
-    names = comparison.pool_models(config.proposers or config.base)
+    names = comparison.pool_models(config.proposers or BASE)
     lms = [models.lm(name) for name in names]
     scorer = _scorer(config, models, task, examples)
     return SampledProposals(lms, draws=config.draws, keep=config.keep, scorer=scorer, seed=config.seed, bank=bank)
@@ -183,7 +175,8 @@ def _graded(task: Task, examples: Sequence[dspy.Example]) -> Callable[[dict[str,
 
 def _examples(config: FineTuningConfig, task: Task) -> list[dspy.Example]:
     if not config.file:
-        return list(task.examples(config.split, config.examples))
+        first = config.held_out if is_own_data(config.data) else 0  # own rows have one split, whose first are held out
+        return list(task.examples(config.split, first + config.examples)[first:])
     inputs = list(signature_of(task.program(task.instructions).predictors()[0]).input_fields)
     try:
         lines = Path(config.file).read_text(encoding="utf-8").splitlines()

@@ -12,14 +12,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dspy
 
 from dspy_fusion.optimizers.bootstrap import Interval
-from dspy_fusion.optimizers.finetuning.aggregation_finetuning import fusing_program
-from dspy_fusion.optimizers.finetuning.collected import Collected, Failures
-from dspy_fusion.optimizers.finetuning.identities import lm_identity, program_digest
+from dspy_fusion.optimizers.finetuning.aggregation_rows import fusing_program
+from dspy_fusion.optimizers.finetuning.files.collected import Collected, Failures
+from dspy_fusion.optimizers.finetuning.files.identities import lm_identity, program_digest
 from dspy_fusion.programs.errors import FusionError
 from dspy_fusion.programs.tasks.signatures import input_digest
 
@@ -42,35 +42,43 @@ DIFFERENCES = (
 _APART = 1000  # seeds of one measurement from those of the next
 
 
+Side = Literal["base", "trained"]
+_OF_SIDE: dict[Side, tuple[str, str]] = {
+    "base": (BASE_ALONE, BASE_FUSING),
+    "trained": (TRAINED_ALONE, TRAINED_FUSING),
+}
+
+
 def measured(
-    tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module, folder: Path, tell: Callable[[int, int], None]
+    tuning: FineTuning, side: Side, program: dspy.Module, folder: Path, tell: Callable[[int, int], None]
 ) -> dict[str, Scores]:
-    """Scores of the four arms on the held-out examples, by example and seed.
+    """Scores of the two arms of a model, before or after its training, on the held-out examples, by example and seed.
 
     Alone, a model answers at temperature 0, so all seeds have the same answer; fusing, it writes from other candidates
-    for each seed, which are the same for the base and the trained model. An answer that fails scores 0.
+    for each seed, which are the same for the base and the trained model: they come out of the run's bank. An answer
+    that fails scores 0.
 
     Args:
-        tuning: what was trained, with its held-out examples.
-        base: the model before.
-        trained: the program with the trained model behind its fusor.
+        tuning: what is trained, with its held-out examples.
+        side: whether the model is the base or the trained one.
+        program: with that model behind its fusor.
         folder: where scores are kept.
         tell: called with how many scores there are, and of how many.
 
     Raises:
         RecordError: the folder cannot be written.
     """
-    programs = _programs(tuning, base, trained)
+    programs = _programs(tuning, side, program)
     keys = {
         f"{arm}\t{example.id}\t{seed}": (arm, example, seed)
-        for arm in ARMS
+        for arm in _OF_SIDE[side]
         for seed in range(tuning.config.seeds)
         for example in tuning.held_out
         if seed == 0 or "alone" not in arm
     }
-    about = _about(tuning, base, trained)
+    about = _about(tuning, program)
     name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:10]
-    kept = Collected(folder / f"measured-{name}.jsonl", about)
+    kept = Collected(folder / f"measured-{side}-{name}.jsonl", about)
 
     def score(key: str) -> float:
         arm, example, seed = keys[key]
@@ -82,7 +90,7 @@ def measured(
     failures = Failures("measurements", 0, FusionError)
     threads = tuning.config.max_concurrency
     kept.fill(keys, score, threads=threads, failures=failures, on_kept=lambda done: tell(done, len(keys)))
-    return {arm: _scores(arm, kept, tuning) for arm in ARMS}
+    return {arm: _scores(arm, kept, tuning) for arm in _OF_SIDE[side]}
 
 
 def compared(scores: Mapping[str, Scores]) -> dict[str, dict[str, Interval]]:
@@ -115,16 +123,18 @@ def as_metrics(result: Mapping[str, Mapping[str, Interval]]) -> dict[str, float]
     return metrics
 
 
-def _programs(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module) -> dict[tuple[str, int], dspy.Module]:
-    before = tuning.program.deepcopy()
-    fusing_program(before).fusor_lm = base
-    lm = fusing_program(trained).fusor_lm
-    alone = {BASE_ALONE: _alone(tuning, base), TRAINED_ALONE: _alone(tuning, lm or base)}
-    programs = {(arm, 0): program for arm, program in alone.items()}
+def _programs(tuning: FineTuning, side: Side, program: dspy.Module) -> dict[tuple[str, int], dspy.Module]:
+    alone, fusing = _OF_SIDE[side]
+    programs = {(alone, 0): _alone(tuning, _lm(program))}
     for seed in range(tuning.config.seeds):
-        for arm, program in ((BASE_FUSING, before), (TRAINED_FUSING, trained)):
-            programs[arm, seed] = _seeded(program, seed)
+        programs[fusing, seed] = _seeded(program, seed)
     return programs
+
+
+def _lm(program: dspy.Module) -> dspy.BaseLM:
+    lm = fusing_program(program).fusor_lm
+    assert lm is not None  # noqa: S101 (a base or a trained model was put there)
+    return lm
 
 
 def _alone(tuning: FineTuning, lm: dspy.BaseLM) -> dspy.Module:
@@ -140,14 +150,13 @@ def _seeded(program: dspy.Module, seed: int) -> dspy.Module:
     return seeded
 
 
-def _about(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module) -> dict[str, Any]:
+def _about(tuning: FineTuning, program: dspy.Module) -> dict[str, Any]:
     """What the scores depend on beside the example and the seed."""
-    lms = {"base": lm_identity(base), "trained": lm_identity(fusing_program(trained).fusor_lm or base)}
-    pool = [lm_identity(lm) for lm in fusing_program(trained).lms or ()]
+    pool = [lm_identity(lm) for lm in fusing_program(program).lms or ()]
     inputs = [input_digest(example.inputs().toDict()) for example in tuning.held_out]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
-    program = program_digest(tuning.program)
-    return {**lms, "pool": pool, "program": program, "task": tuning.task.name, "held_out": digest}
+    asked = {"program": program_digest(tuning.program), "task": tuning.task.name, "held_out": digest}
+    return {"model": lm_identity(_lm(program)), "pool": pool, **asked}
 
 
 def _scores(arm: str, kept: Collected, tuning: FineTuning) -> Scores:

@@ -16,6 +16,7 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.serving.catalogue.models import GGUF_SUFFIX, ModelCatalogue
+from dspy_fusion.serving.checkpoints import PREFIX as CHECKPOINT_PREFIX
 from dspy_fusion.serving.embedded import PREFIX, SUFFIX
 from dspy_fusion.serving.endpoint.saved_program import KEY, load_program, read_state, restore
 from dspy_fusion.serving.endpoint.served_model import ServedModel
@@ -30,26 +31,38 @@ from ..tasks import load_task
 from ..tasks.named_objects import is_named
 from .tracking import connect, without_password
 
+_PICKLE = "program.pkl"  # as DSPy calls it
 _PROGRAM, _STUDY = "program.json", "tuning.json"  # as a study's folder and its MLflow run have them
 _FIRST_N = 5  # as a study begins, where its configuration does not say; the state says what it came to
 
 
 def served_program(
-    path: Path, catalogue: ModelCatalogue, *, name: str = "", answer_field: str | None = None, factory: str = ""
+    path: Path,
+    catalogue: ModelCatalogue,
+    *,
+    name: str = "",
+    answer_field: str | None = None,
+    factory: str = "",
+    allow_pickle: bool = False,
 ) -> ServedProgram:
-    """The program of a file or of a study's folder.
+    """The program of a file, of a folder of a study or a fine-tuning, or of a whole program that DSPy saved.
 
     Args:
-        path: what ``save_program`` wrote, a study's folder or the ``program.json`` in it; with ``factory`` any state
-            that DSPy saved.
+        path: what ``save_program`` wrote, the folder of a study or a fine-tuning or the ``program.json`` in it, or what
+            DSPy's ``save(folder, save_program=True)`` wrote; with ``factory`` any state that DSPy saved.
         catalogue: where the models come from.
         name: what clients call it; empty takes the file's own name for it, or the folder's.
         answer_field: the output field that is the answer's text; None takes the only one, or the one called ``answer``.
         factory: ``module:function`` that makes the program whose state the file holds.
+        allow_pickle: whether a whole program may be read, which runs what its writer put there.
 
     Raises:
         ConfigurationError: the file cannot be read, or what it says cannot be built.
     """
+    if path.is_dir() and (path / _PICKLE).is_file() and not factory:
+        whole = _whole_program(path, allow_pickle=allow_pickle)
+        adapter = whole.trained.adapter if isinstance(whole, FusingProgram) else None
+        return ServedProgram(name or path.resolve().name, whole, adapter=adapter, answer_field=answer_field)
     file = path / _PROGRAM if path.is_dir() else path
     state = read_state(file)
     if factory:
@@ -120,13 +133,26 @@ def served_models(names: Sequence[str], catalogue: ModelCatalogue) -> list[Serve
     served = []
     for name in names:
         entry = catalogue.entry(name)
-        if not (entry.is_embedded or entry.is_local):
+        if not entry.is_here:
             raise ConfigurationError(
                 f"{name!r} is no model of this machine: it answers at an address of its own; ask it there"
             )
-        known = name.removeprefix(PREFIX).removeprefix(LOCAL_PREFIX)
+        known = name.removeprefix(PREFIX).removeprefix(LOCAL_PREFIX).removeprefix(CHECKPOINT_PREFIX)
         served.append(ServedModel(Path(known).name.removesuffix(SUFFIX).removesuffix(GGUF_SUFFIX), entry.lm()))
     return served
+
+
+def _whole_program(path: Path, *, allow_pickle: bool) -> dspy.Module:
+    if not allow_pickle:
+        raise ConfigurationError(
+            f"{path} holds a whole program as a pickle, and reading one runs what its writer put there; where it is"
+            " yours, say --allow-pickle"
+        )
+    try:
+        return dspy.load(str(path), allow_pickle=True)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ConfigurationError(f"cannot read the whole program in {path}: {reason}") from error
 
 
 def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.Adapter]:

@@ -24,10 +24,10 @@ _SIZES = (
     (10_000_000, "1M<n<10M"),
 )
 _WHAT = {
-    "sft": "Conversations for supervised fine-tuning: the column `messages` ends with the answer.",
+    "sft": "Conversations for supervised fine-tuning, the answer last.",
     "aft": (
         "Conversations for aggregation fine-tuning (arXiv 2501.11877): the system message holds several proposed"
-        " responses, the last message the answer that was made of them."
+        " responses, the last message is the answer that was made of them."
     ),
     "preference": "Pairs for preference training: `prompt`, the better answer `chosen` and the worse one `rejected`.",
 }

@@ -5,11 +5,12 @@ in a folder of their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from dspy_fusion.optimizers.finetuning import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..runs.run_file import write_whole
@@ -20,6 +21,8 @@ from .shards import finished_files
 from .synthesized_rows import Row, read_rows
 from .totals import Totals
 from .training_rows import Shape
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,13 @@ def export(path: Path, shape: Shape, *, to: str = "jsonl", out: Path | None = No
     file, totals = folder / f"{shape.format}.{to}", Totals()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        examples = write_examples(_examples(path, shape, totals), file, to)
+        examples = write_examples(_each(path, shape.examples, totals), file, to)
         if not examples:
             file.unlink()
             raise ConfigurationError(f"no row of {path} gives an example: {_why_none(totals)}")
         text = card(stored, shape, totals, examples=examples, file=file.name, licence=licence)
         (folder / "README.md").write_text(text, encoding="utf-8")
-        if not shape.as_messages:  # which LLaMA-Factory does not read
+        if shape.reader == "llama-factory":
             write_whole(
                 folder / "dataset_info.json", llama_factory_entry(shape, f"dspy_fusion_{shape.format}", file.name)
             )
@@ -78,8 +81,8 @@ def export(path: Path, shape: Shape, *, to: str = "jsonl", out: Path | None = No
     return Export(folder, file, examples, totals, any(path.glob("rows-*.part")))
 
 
-def exported_examples(path: Path, shape: Shape) -> Iterator[dict[str, Any]]:
-    """The examples that an export would hold, of finished files, without writing any.
+def exported_rows(path: Path, shape: Shape) -> Iterator[TrainingRow]:
+    """The training rows that an export would hold, of finished files, without writing any.
 
     Raises:
         RecordError: the folder holds no synthesis.
@@ -87,19 +90,19 @@ def exported_examples(path: Path, shape: Shape) -> Iterator[dict[str, Any]]:
     """
     shape.check(read_folder(path).config)
     totals, some = Totals(), False
-    for example in _examples(path, shape, totals):
+    for row in _each(path, shape.rows, totals):
         some = True
-        yield example
+        yield row
     if not some:
         raise ConfigurationError(f"no row of {path} gives an example: {_why_none(totals)}")
 
 
-def _examples(path: Path, shape: Shape, totals: Totals) -> Iterator[dict[str, Any]]:
-    """The examples, counting every row that is gone past."""
+def _each(path: Path, made_of: Callable[[Row], Iterator[T]], totals: Totals) -> Iterator[T]:
+    """What is made of every row that was kept, counting those that are gone past."""
     for row in _rows(path):
         totals.add(row)
         if row.dropped is None:
-            yield from shape.examples(row)
+            yield from made_of(row)
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -1,10 +1,9 @@
-"""From rows to training examples: what a model is shown and what it should say,
-in the shapes that TRL and LLaMA-Factory read as they are.
+"""From rows to training rows: what a model is shown and what it should say, in the one format that fine-tuning,
+analyses and TRL read, or for LLaMA-Factory.
 
-``sft``: ``messages`` (the teachers' system text where they had one, the prompt, the answer). ``aft``: ``messages`` too,
-whose system text is the aggregation prompt with the proposals, made by the adapter that speaks to aggregators at
-inference.
-``preference``: ``prompt``, ``chosen`` and ``rejected`` as texts, or for TRL alone as lists of messages.
+``sft``: the teachers' system text where they had one, the prompt, the answer. ``aft``: a system text that is the
+aggregation prompt with the proposals, made by the adapter that speaks to aggregators at inference. ``preference``: a
+prompt, the better answer and the worse one.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 
 import dspy
 
+from dspy_fusion.optimizers.finetuning import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.tasks.instructions import AGGREGATE
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
@@ -41,8 +41,8 @@ class Shape:
             worst, ``both``, or ``auto`` for those that the synthesis allows.
         instructions: what ``aft`` tells the aggregator.
         system: system text of ``sft`` and ``preference``; empty for none.
-        as_messages: whether ``preference`` has lists of messages instead of texts, which TRL then puts into the model's
-            chat template.
+        reader: ``trl``, which reads what :class:`TrainingRow` writes, or ``llama-factory``, for which conversations are
+            ``messages`` and pairs are texts.
     """
 
     format: str
@@ -50,7 +50,7 @@ class Shape:
     pairs: str = "auto"
     instructions: str = AGGREGATE
     system: str = ""
-    as_messages: bool = False
+    reader: str = "trl"
 
     def __post_init__(self) -> None:
         """Refuses names that are none."""
@@ -58,6 +58,7 @@ class Shape:
             ("format", self.format, FORMATS),
             ("answer", self.answer, ANSWERS),
             ("pairs", self.pairs, PAIRS),
+            ("reader", self.reader, READERS),
         ):
             if value not in known:
                 raise ConfigurationError(f"{name} must be one of {', '.join(known)}, but got {name}={value!r}")
@@ -76,27 +77,40 @@ class Shape:
                 "the rows have neither scores nor fused answers to prefer; synthesize with [best] or [fusion]"
             )
 
-    def examples(self, row: Row) -> Iterator[dict[str, Any]]:
-        """The examples of a row that was kept; none where the row has not what they need."""
+    def rows(self, row: Row) -> Iterator[TrainingRow]:
+        """The training rows of a row that was kept; none where it has not what they need."""
         return _MAKERS[self.format](self, row)
 
+    def examples(self, row: Row) -> Iterator[dict[str, Any]]:
+        """The same as the reader takes them."""
+        write = _for_llama_factory if self.reader == "llama-factory" else TrainingRow.as_messages
+        return (write(made) for made in self.rows(row))
 
-def _sft(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
+
+def _for_llama_factory(row: TrainingRow) -> dict[str, Any]:
+    if not row.rejected:
+        return {"messages": [*row.prompt, _message("assistant", row.completion)]}
+    system = "".join(message["content"] for message in row.prompt if message["role"] == "system")
+    pair = {"prompt": row.asked, "chosen": row.completion, "rejected": row.rejected}
+    return {"system": system, **pair} if system else pair
+
+
+def _sft(shape: Shape, row: Row) -> Iterator[TrainingRow]:
     answer = {"auto": row.answer, "fused": row.fused and row.fused.text, "best": _best(row)}[shape.answer]
     if answer:
-        yield {"messages": [*_asked(shape.system, row), _message("assistant", answer)]}
+        yield TrainingRow(_asked(shape.system, row), answer)
 
 
-def _aft(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
+def _aft(shape: Shape, row: Row) -> Iterator[TrainingRow]:
     if row.fused is None or not row.fused.text:
         return
     texts = [_shown(row.candidates[place].text or "") for place in row.fused.shown]
     inputs = fusor_inputs(TASK, TASK.instructions, {PROMPT: row.prompt}, texts)
     messages = _ADAPTER.format(fusor_signature(TASK, shape.instructions), [], inputs)
-    yield {"messages": [*messages, _message("assistant", row.fused.text)]}
+    yield TrainingRow(tuple(messages), row.fused.text, len(texts))
 
 
-def _preference(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
+def _preference(shape: Shape, row: Row) -> Iterator[TrainingRow]:
     pairs: dict[tuple[str, str], None] = {}
     texts = [candidate.text for candidate in row.candidates if candidate.text]
     if shape.pairs != "best" and row.fused is not None and row.fused.text:
@@ -105,19 +119,11 @@ def _preference(shape: Shape, row: Row) -> Iterator[dict[str, Any]]:
     if shape.pairs != "fused" and best and worst and best.strip() != worst.strip():
         pairs[best, worst] = None
     for chosen, rejected in pairs:
-        yield _pair(shape, row, chosen, rejected)
+        yield TrainingRow(_asked(shape.system, row), chosen, rejected=rejected)
 
 
-def _pair(shape: Shape, row: Row, chosen: str, rejected: str) -> dict[str, Any]:
-    if shape.as_messages:
-        answers = {"chosen": [_message("assistant", chosen)], "rejected": [_message("assistant", rejected)]}
-        return {"prompt": _asked(shape.system, row), **answers}
-    pair = {"prompt": row.prompt, "chosen": chosen, "rejected": rejected}
-    return {"system": shape.system, **pair} if shape.system else pair
-
-
-def _asked(system: str, row: Row) -> list[dict[str, str]]:
-    return [*([_message("system", system)] if system else []), _message("user", row.prompt)]
+def _asked(system: str, row: Row) -> tuple[dict[str, str], ...]:
+    return (*([_message("system", system)] if system else []), _message("user", row.prompt))
 
 
 def _best(row: Row) -> str | None:
@@ -140,10 +146,12 @@ def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-_MAKERS: dict[str, Callable[[Shape, Row], Iterator[dict[str, Any]]]] = {
+_MAKERS: dict[str, Callable[[Shape, Row], Iterator[TrainingRow]]] = {
     "sft": _sft,
     "aft": _aft,
     "preference": _preference,
 }
 FORMATS = tuple(_MAKERS)
 """What ``format`` may be."""
+READERS = ("trl", "llama-factory")
+"""What ``reader`` may be."""

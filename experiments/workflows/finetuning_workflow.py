@@ -14,21 +14,25 @@ from rich.console import Console
 
 from dspy_fusion.optimizers.bootstrap import Interval
 from dspy_fusion.optimizers.finetuning import FineTuningProgress, FineTuningReport, TrainingRow, read_training_rows
+from dspy_fusion.optimizers.finetuning.aggregation_rows import fusing_program
 from dspy_fusion.optimizers.finetuning.training_folder import REPORT, ROWS
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
+from dspy_fusion.serving.endpoint.saved_program import save_program
 
 from ..presentation.text_table import TextTable, percent, points, slug
 from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
-from ..runs.finetuning_arms import as_metrics, as_plain, compared, measured
+from ..runs.finetuning_arms import Side, as_metrics, as_plain, compared, measured
 from ..runs.finetuning_config import FineTuningConfig
 from ..runs.run_file import write_whole, writing
 from ..runs.run_folder import RunFolder
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
-from ..synthesis.export import exported_examples
+from ..statistics.intervals import Scores
+from ..synthesis.export import exported_rows
+from ..synthesis.folder import read_folder
 from ..synthesis.training_rows import Shape
 from .comparison_workflow import warner
 
@@ -45,7 +49,7 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
     """
     folder = Path(config.out or f"runs/finetune-{slug(config.task)}-{config.objective}")
     models = load_models(config.models or None)
-    rows = finished_rows(Path(config.rows)) if config.rows else []
+    rows = finished_rows(Path(config.rows), config.from_format, config.from_answer) if config.rows else []
     tuning = prepare_finetuning(config, models, folder, rows)
     for note in tuning.notes:
         log.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -53,19 +57,28 @@ def finetune(config: FineTuningConfig, *, console: Console, log: Console) -> int
     tracker = _tracker(config, folder, uri, log)
     tuning.optimizer.on_progress = _teller(log, tracker)
     with dspy.context(adapter=tuning.task.adapter(), disable_history=True):
+        before = _before(tuning, folder, log)
         trained: Any = tuning.optimizer.compile(tuning.program, trainset=tuning.examples)
-        result = _result(tuning, models.lm(config.base), trained, folder, log) if tuning.held_out else {}
+        result = compared({**before, **_measured(tuning, "trained", trained, folder, log)}) if before else {}
+    if tuning.server is not None:
+        tuning.server.close()
     report = _finished(trained.finetuning_report, tuning, result, folder)
+    _save(trained, tuning, folder, log)
     _show(report, result, config.title or folder.name, console)
     metrics = {**as_metrics(result), "rows": report.rows, "steps": report.steps}
     with writing(folder):
         run_id = tracker.finish(Told(metrics=metrics, files=_FILES, status="FINISHED"))
-    _show_files(report, without_password(uri) if run_id else "", console)
+    _show_files(report, folder, without_password(uri) if run_id else "", console)
     return 0
 
 
-def finished_rows(path: Path) -> list[TrainingRow]:
+def finished_rows(path: Path, wanted: str = "sft", answer: str = "auto") -> list[TrainingRow]:
     """The rows of a synthesis, of a fine-tuning's folder, or of a file.
+
+    Args:
+        path: of the folder or the file.
+        wanted: the format of rows that are made of a synthesis.
+        answer: which answer of a synthesis ``sft`` teaches.
 
     Raises:
         ConfigurationError: there are none, or they cannot be read.
@@ -75,20 +88,41 @@ def finished_rows(path: Path) -> list[TrainingRow]:
     if (path / ROWS).is_file():
         return list(read_training_rows(path / ROWS))
     try:
-        return [TrainingRow.of(example) for example in exported_examples(path, Shape("sft"))]
+        system = read_folder(path).about["system"]
+        return list(exported_rows(path, Shape(wanted, answer, system=system)))
     except RecordError as error:
         raise ConfigurationError(f"{path} is the folder of no synthesis and no fine-tuning: {error}") from error
 
 
+PROGRAM = "program.json"
 Result = Mapping[str, Mapping[str, Interval]]
 
 
-def _result(tuning: FineTuning, base: dspy.BaseLM, trained: dspy.Module, folder: Path, log: Console) -> Result:
+def _before(tuning: FineTuning, folder: Path, log: Console) -> dict[str, Scores]:
+    """What the base scores, measured while it is served: before what is trained takes its place."""
+    if not tuning.held_out or tuning.base is None:
+        return {}
+    tuning.optimizer.check(tuning.program, tuning.examples)  # nothing is paid for that could not be used
+    before = tuning.program.deepcopy()
+    fusing_program(before).fusor_lm = tuning.base
+    return _measured(tuning, "base", before, folder, log)
+
+
+def _measured(tuning: FineTuning, side: Side, program: dspy.Module, folder: Path, log: Console) -> dict[str, Scores]:
     def tell(done: int, total: int) -> None:
         if done == total or done % 200 == 0:
-            log.print(f"measured: {done} of {total}", highlight=False)
+            log.print(f"measured, {side}: {done} of {total}", highlight=False)
 
-    return compared(measured(tuning, base, trained, folder, tell))
+    return measured(tuning, side, program, folder, tell)
+
+
+def _save(trained: dspy.Module, tuning: FineTuning, folder: Path, log: Console) -> None:
+    """Leaves the program as ``dspy-fusion serve`` takes it."""
+    try:
+        with writing(folder):
+            save_program(trained, folder / PROGRAM, name=folder.name, adapter=tuning.task.adapter())
+    except ConfigurationError as error:
+        log.print(f"the program is not kept as a file: {error}", style="yellow", markup=False, highlight=False)
 
 
 def _finished(report: FineTuningReport, tuning: FineTuning, result: Result, folder: Path) -> FineTuningReport:
@@ -135,11 +169,12 @@ def _teller(log: Console, tracker: Tracker) -> Callable[[FineTuningProgress], No
     return tell
 
 
-def _show_files(report: FineTuningReport, uri: str, console: Console) -> None:
+def _show_files(report: FineTuningReport, folder: Path, uri: str, console: Console) -> None:
     console.print("\nOpen next:", style="bold")
     for text, path in (("the model, adapters merged", report.model), ("the adapters", report.adapter)):
         if path:
             console.print(f"  {path}   {text}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"  dspy-fusion serve {folder}   the program", markup=False, highlight=False, soft_wrap=True)
     if uri:
         console.print(
             f"  mlflow ui --backend-store-uri {uri}   the curve", markup=False, highlight=False, soft_wrap=True

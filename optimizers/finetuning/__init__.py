@@ -8,6 +8,8 @@ from dspy_fusion.lazy_face import lazy_names
 
 if TYPE_CHECKING:
     from .aggregation_finetuning import AggregationFineTuning as AggregationFineTuning
+    from .aggregation_preferences import Preferences as Preferences
+    from .files.training_row import TrainingRow as TrainingRow, read_training_rows as read_training_rows
     from .objectives import OBJECTIVES as OBJECTIVES, Objective as Objective
     from .proposals import GivenProposals as GivenProposals, Proposal as Proposal
     from .references import FusorReferences as FusorReferences, GoldReferences as GoldReferences
@@ -15,19 +17,19 @@ if TYPE_CHECKING:
     from .sampled_proposals import SampledProposals as SampledProposals
     from .settings import Lora as Lora, Training as Training
     from .training_progress import FineTuningProgress as FineTuningProgress, FineTuningReport as FineTuningReport
-    from .training_row import TrainingRow as TrainingRow, read_training_rows as read_training_rows
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {
             ".aggregation_finetuning": ("AggregationFineTuning",),
             ".objectives": ("OBJECTIVES", "Objective"),
+            ".aggregation_preferences": ("Preferences",),
             ".proposals": ("GivenProposals", "Proposal"),
             ".references": ("FusorReferences", "GoldReferences"),
             ".row_finetuning": ("RowFineTuning",),
             ".sampled_proposals": ("SampledProposals",),
             ".settings": ("Lora", "Training"),
-            ".training_row": ("TrainingRow", "read_training_rows"),
+            ".files.training_row": ("TrainingRow", "read_training_rows"),
             ".training_progress": ("FineTuningProgress", "FineTuningReport"),
         },
     )

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,21 +18,26 @@ from dspy.teleprompt import Teleprompter
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.redaction import redacting
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
 from ..tuning.objective import example_digest
-from .aggregation_rows import RowWriter, present_adapter
-from .fitting import Fitter
+from .aggregation_preferences import Preferences
+from .aggregation_rows import RowWriter, fusing_program, present_adapter
+from .files.output_folder import check_free
+from .files.training_row import TrainingRow
+from .fitting import Fitter, foresee
 from .gathering import Gathering, Material
 from .objectives import OBJECTIVES, ObjectiveName
-from .output_folder import check_free
 from .proposals import GivenProposals, Proposals
 from .references import GoldReferences, References
-from .settings import Training, whole
+from .rewards import Rewards
+from .sampled_proposals import SampledProposals
+from .serving_models import Serving, memory_of, served_by
+from .settings import Training, real, whole
 from .training_folder import RowSource, TooLong, TrainingFolder
-from .training_progress import FineTuningProgress, FineTuningReport
-from .training_row import TrainingRow
+from .training_progress import FineTuningProgress
 
 logger = redacting(logging.getLogger(__name__))
 
@@ -54,11 +60,17 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             ``adapter``.
         serve: from the folder of the trained checkpoint to the model that answers, such as ``huggingface_lm`` of the
             same package, or ``lambda folder: dspy.LM("hosted_vllm/aft", api_base=...)`` where vLLM will serve it.
-        proposals: :class:`GivenProposals` (off-policy) or :class:`SampledProposals` (on-policy).
+        server: instead of ``serve``, serves the base while proposals are drawn and the trained model in the end, and
+            frees the memory between: ``dspy_fusion.serving.checkpoints.ModelServer``.
+        proposals: :class:`GivenProposals` (off-policy) or :class:`SampledProposals` (on-policy); by default what comes
+            with the examples, or with a ``server`` five draws of the base.
         references: :class:`GoldReferences` or :class:`FusorReferences`.
         objective: ``"aft"``; ``"sft"``, the baseline that learns the best proposal as a direct answer;
             ``"no_proposals"``, which learns the reference as a direct answer; ``"pseudo_aggregation"``, which is shown
-            proposals and learns the stronger model's own answer.
+            proposals and learns the stronger model's own answer. Beyond the paper, best after an ``"aft"``: ``"dpo"``,
+            which prefers the best of several aggregations of one pool to the worst, and ``"grpo"``, which draws
+            aggregations while it trains and is rewarded for good ones; both need ``preferences``.
+        preferences: for ``"dpo"`` and ``"grpo"``; see :class:`Preferences`.
         training: how it is trained.
         plain_share: share of the examples, in [0, 1), whose rows show no proposals, so that a small model does not
             forget how to answer; none in the paper.
@@ -90,10 +102,12 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         base: str | Path,
         *,
         output: str | Path,
-        serve: Callable[[Path], dspy.BaseLM],
+        serve: Callable[[Path], dspy.BaseLM] | None = None,
+        server: Serving | None = None,
         proposals: Proposals | None = None,
         references: References | None = None,
         objective: ObjectiveName = "aft",
+        preferences: Preferences | None = None,
         training: Training | None = None,
         plain_share: float = 0.0,
         instructions: Sequence[str] = (),
@@ -108,19 +122,22 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         _check_choice("objective", objective, OBJECTIVES)
         _check_choice("too_long", too_long, ("raise", "drop_proposals"))
         _check_choice("behind", behind, ("fusor", "everything"))
-        if not 0 <= plain_share < 1 or not 0 <= tolerated_failures < 1:
-            raise ConfigurationError(
-                f"plain_share must be in [0, 1) and tolerated_failures in [0, 1), but got {plain_share!r} and"
-                f" {tolerated_failures!r}"
-            )
+        for name, share in (("plain_share", plain_share), ("tolerated_failures", tolerated_failures)):
+            real(name, share, "in [0, 1)", lambda value: 0 <= value < 1)
         if isinstance(instructions, str) or not all(isinstance(text, str) and text.strip() for text in instructions):
             raise ConfigurationError(
                 f"instructions must be a list of texts that are not empty, but got instructions={instructions!r}"
             )
         whole("num_threads", num_threads)
-        self.base, self.output, self.serve = str(base), Path(output), serve
+        self.base, self.output = str(base), Path(output)
+        self.serve, self.server = served_by(serve, server, self.base), server
+        if proposals is None and server is not None:
+            proposals = SampledProposals(server.lm(base), draws=5, keep=5)
         self.proposals, self.references = proposals or GivenProposals(), references or GoldReferences()
         self.objective, self.training = OBJECTIVES[objective], training or Training()
+        self.preferences = None if self.objective.method == "sft" else preferences
+        if self.preferences is not None:
+            self.preferences.check(self.objective.method, self.training.batch_size, plain_share)
         self.plain_share, self.behind = plain_share, behind
         self.too_long: TooLong = too_long
         self.instructions = tuple(instructions)
@@ -155,14 +172,20 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         refuse_unknown("AggregationFineTuning.compile", unknown, ("student", "trainset"))
         compiled: Any = student.deepcopy()
         fusing_program(compiled).compare.value = False
-        report = self._train(fusing_program(compiled), trainset)
+        folder, source = self._checked(fusing_program(compiled), trainset)
+        report = folder.train(source)
         model = Path(report.model)
-        everything = self.behind == "everything"
-        fusing_program(compiled).put_trained(self.serve(model), model, present_adapter(), everything=everything)
+        behind = {"everything": self.behind == "everything"}
+        fusing_program(compiled).put_trained(self.serve(model), model, present_adapter(), **behind)
         compiled.finetuning_report = report
         return compiled
 
-    def _train(self, fusing: FusingProgram, examples: Sequence[dspy.Example]) -> FineTuningReport:
+    def check(self, student: dspy.Module, examples: Sequence[dspy.Example]) -> None:
+        """Raises ``ConfigurationError`` or ``MissingExtra`` for what can be known to fail before any model is asked."""
+        folder, source = self._checked(fusing_program(student), examples)
+        folder.load(source)
+
+    def _checked(self, fusing: FusingProgram, examples: Sequence[dspy.Example]) -> tuple[TrainingFolder, RowSource]:
         folder = TrainingFolder(self.output, self.base, self.training, self.too_long, self.on_progress)
         gathering = Gathering(
             fusing,
@@ -173,12 +196,16 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
             self.num_threads,
             self.tolerated_failures,
             self.on_progress,
+            self.preferences,
         )
+        if self.server is not None:
+            self.server.check()
         check_free(self.output, self.base)
         gathering.check(examples)
-        if few := folder.check(len({example_digest(example) for example in examples})):
+        source = self._source(gathering, examples)
+        if few := folder.check(len({example_digest(example) for example in examples}), source.draws):
             logger.warning("%s", few)
-        return folder.train(self._source(gathering, examples))
+        return folder, source
 
     def _source(self, gathering: Gathering, examples: Sequence[dspy.Example]) -> RowSource:
         digest = hashlib.sha256(json.dumps([example_digest(example) for example in examples]).encode()).hexdigest()[:16]
@@ -188,13 +215,18 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         writer = RowWriter(gathering.fusing)
 
         def write(fitter: Fitter) -> Iterator[TrainingRow | None]:
+            foresee(fitter, self.base, examples, gathering, writer)
             for place, material in enumerate(gathering.collect(examples)):
                 yield self._row(place, material, writer, fitter)
 
         def counts() -> dict[str, int]:
-            return {"failed": gathering.failed, "merged": gathering.merged, "unexplained": gathering.unexplained}
+            return {name: getattr(gathering, name) for name in ("failed", "merged", "unexplained", "unpaired")}
 
-        return RowSource(self.objective.name, about, write, counts)
+        method = self.objective.method
+        wanted = self.preferences if method == "grpo" else None
+        rewards = None if wanted is None else Rewards(gathering.fusing, wanted, examples)
+        memory = memory_of(self.server)
+        return RowSource(self.objective.name, about, write, counts, method, self.preferences, rewards, *memory)
 
     def _row(self, place: int, material: Material, writer: RowWriter, fitter: Fitter) -> TrainingRow | None:
         inputs, outputs = material.example.inputs().toDict(), material.outputs
@@ -202,25 +234,22 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         try:
             if material.shown and rng.random() >= self.plain_share:
                 told = rng.choice((None, *self.instructions))
-                return fitter.fit(place, material.shown, lambda shown: writer.aggregating(inputs, shown, outputs, told))
-            return fitter.fit(place, (), lambda _: writer.solving(inputs, outputs))
+                return fitter.fit(place, material.shown, lambda shown: self._aggregating(writer, material, shown, told))
+            return fitter.fit(place, (), lambda _: self._rewarded(writer.solving(inputs, outputs), material))
         except ConfigurationError as error:
             raise ConfigurationError(f"the row of example {place}: {error}") from error
 
+    def _aggregating(
+        self, writer: RowWriter, material: Material, shown: Sequence[Candidate], told: str | None
+    ) -> TrainingRow:
+        inputs = material.example.inputs().toDict()
+        row = writer.aggregating(inputs, shown, material.outputs, told)
+        if material.rejected is not None:
+            row = replace(row, rejected=writer.aggregating(inputs, shown, material.rejected, told).completion)
+        return self._rewarded(row, material)
 
-def fusing_program(program: dspy.Module) -> FusingProgram:
-    """The one Fusion or ProposeAggregate in a module.
-
-    Raises:
-        ConfigurationError: there is none, or more than one.
-    """
-    found = [part for _, part in program.named_sub_modules(FusingProgram) if isinstance(part, FusingProgram)]
-    if len(found) != 1:
-        raise ConfigurationError(
-            f"{type(program).__name__} has {len(found)} programs that fuse, but one fusor can be trained at a time;"
-            " give a module with one Fusion or ProposeAggregate in it"
-        )
-    return found[0]
+    def _rewarded(self, row: TrainingRow, material: Material) -> TrainingRow:
+        return replace(row, example=example_digest(material.example)) if self.objective.method == "grpo" else row
 
 
 def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:

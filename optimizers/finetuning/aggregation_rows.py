@@ -21,8 +21,8 @@ from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.plain_adapter import PlainAdapter
 from dspy_fusion.programs.tasks.signatures import comparing, plain, signature_of
 
+from .files.training_row import Message, TrainingRow
 from .forced_answer import ForcedAnswer
-from .training_row import TrainingRow
 
 
 class RowWriter:
@@ -66,6 +66,17 @@ class RowWriter:
         only_predictor(self.fusing.program, "the task program")
         return self._row(Attempt(self.fusing.program, inputs, self.fusing.signature), outputs, 0)
 
+    def prompt(self, inputs: Mapping[str, Any], shown: Sequence[Candidate] | None) -> tuple[Message, ...]:
+        """What the program sends to have these candidates aggregated, or, for None, the task program's own prompt."""
+        if shown is None:
+            only_predictor(self.fusing.program, "the task program")
+            attempt = Attempt(self.fusing.program, inputs, self.fusing.signature)
+        else:
+            attempt = self.fusing.fuse(inputs, shown, layer=1, temperature=None)
+        forced = ForcedAnswer("-")  # which need not be one that can be read
+        run(_once(replace(attempt, lm=forced.lm(), temperature=None, seed=None, adapter=self.adapter)))
+        return forced.prompt()
+
     def _row(self, attempt: Attempt, outputs: Mapping[str, Any], proposals: int) -> TrainingRow:
         signature = attempt.asked or signature_of(only_predictor(attempt.module, "what is trained"))
         signature = comparing(signature, self.fusing.signature, False)  # no answer to be learned has a comparison
@@ -90,6 +101,21 @@ class RowWriter:
         predictor = only_predictor(fusor, "the fusor")
         predictor.signature = signature_of(predictor).with_instructions(instructions)
         return fusor
+
+
+def fusing_program(program: dspy.Module) -> FusingProgram:
+    """The one Fusion or ProposeAggregate in a module.
+
+    Raises:
+        ConfigurationError: there is none, or more than one.
+    """
+    parts = [part for _, part in program.named_sub_modules(FusingProgram) if isinstance(part, FusingProgram)]
+    if len(parts) != 1:
+        raise ConfigurationError(
+            f"{type(program).__name__} has {len(parts)} programs that fuse, but one fusor can be trained at a time;"
+            " give a module with one Fusion or ProposeAggregate in it"
+        )
+    return parts[0]
 
 
 def present_adapter() -> dspy.Adapter:

@@ -5,6 +5,7 @@ checked before a model is asked or a GPU is filled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from .files.training_row import TrainingRow
+from .objectives import Method
 from .settings import Training
-from .training_row import TrainingRow
-from .weight_checks import check_adapters, check_files, load_weights
+from .weight_checks import check_adapters, check_files, check_room, load_weights
 
 NEEDS_GPU = 300_000_000
 """Parameters from which on training on a CPU has to be asked for."""
@@ -38,28 +40,33 @@ class BaseModel:
     device: str
 
     def tokens(self, row: TrainingRow) -> int:
-        """How many tokens a row has, prompt and answer together.
+        """How many tokens a row has, prompt and answer together; of a preference with the longer answer.
 
         Raises:
             ConfigurationError: the chat template cannot write it, for instance because it knows no system text.
         """
-        messages = [*row.prompt, {"role": "assistant", "content": row.completion}]
+        messages = list(row.prompt)
+        answers = [row.completion, *([row.rejected] if row.rejected else [])]
         try:
-            return len(self.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
+            return max(self._size([*messages, {"role": "assistant", "content": answer}]) for answer in answers)
         except TemplateError as error:
-            roles = ", ".join(message["role"] for message in messages)
+            roles = ", ".join([*(message["role"] for message in messages), "assistant"])
             raise ConfigurationError(
                 f"the chat template of {self.name} cannot write the roles {roles}: {error}; give another with"
                 " Training(chat_template=...)"
             ) from error
 
+    def _size(self, messages: list[dict[str, str]]) -> int:
+        return len(self.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
 
-def load_base(name: str, training: Training) -> BaseModel:
-    """Loads the tokenizer and the configuration, and sees to it that there are weights and layers for adapters.
+
+def load_base(name: str, training: Training, folder: Path | None = None) -> BaseModel:
+    """Loads the tokenizer and the configuration, and sees to it that there are weights, layers for adapters, and room
+    in memory and, where the results' folder is given, on its disk.
 
     Raises:
         ConfigurationError: there is no such checkpoint, its weights cannot be read, it has no chat template, no layers
-            that the adapters fit, or it needs a GPU that is not there.
+            that the adapters fit, or it needs a GPU, memory or disk that is not there.
     """
     try:
         config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name)
@@ -82,6 +89,8 @@ def load_base(name: str, training: Training) -> BaseModel:
     if training.lora is not None:
         check_adapters(name, config, training.lora)
     device = _device(name, config, training)
+    if folder is not None:
+        check_room(name, _parameters(config), training.lora, folder, on_cpu=device == "cpu")
     if _parameters(config) <= NEEDS_GPU:
         load_weights(name, dtype="auto")
     return BaseModel(name, tokenizer, _context(config, tokenizer, training), device)
@@ -94,10 +103,9 @@ def _context(config: Any, tokenizer: Any, training: Training) -> int:
 
 def _device(name: str, config: Any, training: Training) -> str:
     if torch.cuda.is_available() and training.device != "cpu":
-        if torch.cuda.device_count() > 1:
+        if (training.processes or 1) > torch.cuda.device_count():
             raise ConfigurationError(
-                f"{torch.cuda.device_count()} GPUs are visible, but this trains on one; choose it:"
-                " CUDA_VISIBLE_DEVICES=0"
+                f"processes={training.processes} need a GPU each, but {torch.cuda.device_count()} are visible"
             )
         return "cuda"
     if training.device == "cuda":
@@ -111,6 +119,25 @@ def _device(name: str, config: Any, training: Training) -> str:
             " would train it all the same, very slowly"
         )
     return "cpu"
+
+
+def together(base: BaseModel, training: Training, method: Method) -> int:
+    """How many processes train.
+
+    Raises:
+        ConfigurationError: a step has no row for each of them, or the method cannot be dealt out.
+    """
+    count = training.processes or (torch.cuda.device_count() if base.device == "cuda" else 1)
+    if method == "grpo" and count > 1:
+        if training.processes is None:
+            return 1
+        raise ConfigurationError("objective='grpo' asks its scorer in this process, so it trains in one: processes=1")
+    if training.batch_size % (training.rows_at_once * count):
+        raise ConfigurationError(
+            f"batch_size={training.batch_size} cannot be dealt out to {count} processes of"
+            f" micro_batch={training.rows_at_once}; make it a multiple of {training.rows_at_once * count}"
+        )
+    return count
 
 
 def _parameters(config: Any) -> int:

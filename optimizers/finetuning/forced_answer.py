@@ -14,7 +14,7 @@ from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .training_row import Message as PlainMessage
+from .files.training_row import Message as PlainMessage
 
 
 class ForcedAnswer:

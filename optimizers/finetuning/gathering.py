@@ -18,9 +18,10 @@ from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.trained_fusor import adapter_state
 
 from ..tuning.objective import example_digest
+from .aggregation_preferences import Preferences
 from .aggregation_rows import present_adapter
-from .collected import Collected, Failures
-from .identities import program_digest
+from .files.collected import Collected, Failures
+from .files.identities import program_digest
 from .objectives import Objective
 from .proposals import Proposal, Proposals, as_candidate
 from .references import FusorReferences, References, unsaid_outputs
@@ -34,6 +35,7 @@ class Material:
     example: dspy.Example
     shown: tuple[Candidate, ...]
     outputs: Mapping[str, Any]
+    rejected: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -49,8 +51,11 @@ class Gathering:
         threads: examples at once.
         tolerated: share of the examples on which a model may fail.
         on_progress: called after each example.
+        preferences: how aggregations are told apart, where one is learned as better than another.
+        on_proposals: told the proposals of an example as soon as they are there, in the order they are shown in.
         failed: how many were left out because a model failed, once :meth:`collect` is through.
         unexplained: how many were left out because nothing led to their answers.
+        unpaired: how many were left out because no aggregation is better than another.
         merged: how many were left out because they equal another.
     """
 
@@ -62,8 +67,11 @@ class Gathering:
     threads: int
     tolerated: float
     on_progress: Callable[[FineTuningProgress], None]
+    preferences: Preferences | None = None
+    on_proposals: Callable[[dspy.Example, Sequence[Candidate]], None] | None = field(default=None, init=False)
     failed: int = field(default=0, init=False)
     unexplained: int = field(default=0, init=False)
+    unpaired: int = field(default=0, init=False)
     merged: int = field(default=0, init=False)
 
     def check(self, examples: Sequence[dspy.Example]) -> None:
@@ -83,6 +91,11 @@ class Gathering:
             raise ConfigurationError(
                 "objective='sft' learns the best proposal, but the proposals have no scores; give SampledProposals a"
                 " scorer, or GivenProposals(scores='...') the field they are in"
+            )
+        if self.objective.method != "sft" and self.preferences is None:
+            raise ConfigurationError(
+                f"objective={self.objective.name!r} needs to know which answer is better; give it:"
+                " preferences=Preferences(scorer=...)"
             )
         if self._needs_proposals(examples):
             optional = [] if self.objective.target == "best" else unsaid_outputs(examples, self.fusing.signature)
@@ -109,12 +122,24 @@ class Gathering:
         rows = 0
         for key in made:
             outputs = _best(proposals, key) if targets is None else targets[key]
+            is_pair = self.objective.target == "pair"
             if outputs is None:
-                self.unexplained += 1
+                if is_pair:
+                    self.unpaired += 1
+                else:
+                    self.unexplained += 1
                 continue
             shown = self._shown(ready[key], key, proposals) if self.objective.shows_proposals else ()
             rows += 1
-            yield Material(ready[key], shown, outputs)
+            if is_pair:
+                yield Material(ready[key], shown, outputs["chosen"], outputs["rejected"])
+            else:
+                yield Material(ready[key], shown, outputs)
+        if not rows and self.unpaired:
+            raise ConfigurationError(
+                f"none of {len(made)} examples has two aggregations of which one is better; draw more"
+                " (Preferences(draws=...)), at a higher temperature, or take another scorer"
+            )
         if not rows:
             raise ConfigurationError(
                 f"none of {len(made)} examples has a reasoning that leads to its answer: no proposal and no stronger"
@@ -131,7 +156,8 @@ class Gathering:
         program = {"fusor": program_digest(self.fusing.fusor), "task": program_digest(self.fusing.program)}
         program |= {"seed": self.fusing.seed, "shuffle": self.fusing.shuffle.value}
         adapter = adapter_state(present_adapter())
-        return {**program, "adapter": adapter, **self.proposals.about(), **self.references.about()}
+        about = {**program, "adapter": adapter, **self.proposals.about(), **self.references.about()}
+        return about if self.preferences is None else {**about, **self.preferences.about()}
 
     def _proposals(self, by_key: Mapping[str, dspy.Example]) -> Collected:
         about = {name: self.about()[name] for name in ("task", "adapter", "proposals")}
@@ -139,7 +165,10 @@ class Gathering:
         optional = [] if self.objective.target == "best" else unsaid_outputs(list(by_key.values()), task)
 
         def make(key: str) -> list[dict[str, Any]]:
-            return [asdict(proposal) for proposal in self.proposals.of(by_key[key], program, task, optional)]
+            proposals = self.proposals.of(by_key[key], program, task, optional)
+            if self.on_proposals is not None:
+                self.on_proposals(by_key[key], self._ordered(by_key[key], proposals))
+            return [asdict(proposal) for proposal in proposals]
 
         return self._fill("proposals", about, by_key, make, QuorumNotMet)
 
@@ -147,6 +176,14 @@ class Gathering:
         references = self.references
         if self.objective.target == "best":
             return None
+        if self.objective.target == "pair" and (preferences := self.preferences) is not None:
+            return self._fill(
+                "preferences",
+                self.about(),
+                by_key,
+                lambda key: preferences.pair(by_key[key], self._shown(by_key[key], key, proposals), self.fusing),
+                FusorFailed,
+            )
         if self.objective.target == "direct" and isinstance(references, FusorReferences):
             about = {name: self.about()[name] for name in ("task", "adapter", "references")}
             return self._fill(
@@ -180,7 +217,10 @@ class Gathering:
     def _shown(self, example: dspy.Example, key: str, proposals: Collected | None) -> tuple[Candidate, ...]:
         if proposals is None:
             return ()
-        candidates = [as_candidate(index, Proposal(**read)) for index, read in enumerate(proposals[key])]
+        return self._ordered(example, [Proposal(**read) for read in proposals[key]])
+
+    def _ordered(self, example: dspy.Example, proposals: Sequence[Proposal]) -> tuple[Candidate, ...]:
+        candidates = [as_candidate(index, proposal) for index, proposal in enumerate(proposals)]
         return tuple(self.fusing.order(example.inputs().toDict(), candidates, 0))
 
 

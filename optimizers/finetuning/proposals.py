@@ -18,7 +18,7 @@ from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer, check_scored
 from dspy_fusion.programs.tasks.signatures import plain, typed
 
-from .identities import scorer_identity
+from .files.identities import scorer_identity
 from .settings import whole
 
 
@@ -134,14 +134,13 @@ class _Ranking(SamplingProgram):
     """Has a scorer score answers that are there already."""
 
     def __init__(
-        self, program: dspy.Module, proposals: Sequence[Proposal], scorer: Scorer, **options: Unpack[SamplingOptions]
+        self, program: dspy.Module, candidates: Sequence[Candidate], scorer: Scorer, **options: Unpack[SamplingOptions]
     ) -> None:
         super().__init__(program, **options)
-        self.proposals, self.scorer = proposals, scorer
+        self.candidates, self.scorer = candidates, scorer
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
-        candidates = [as_candidate(place, proposal) for place, proposal in enumerate(self.proposals)]
-        scores = yield from self.scores_of(inputs, candidates, self.scorer)
+        scores = yield from self.scores_of(inputs, self.candidates, self.scorer)
         check_scored(self.scorer, scores.candidates)
         return PooledPrediction.of({}, Pool(scores.candidates))
 
@@ -155,10 +154,25 @@ def _ranked(
 ) -> list[Proposal]:
     if scorer.needs_logprobs:
         raise ConfigurationError(f"{type(scorer).__name__} cannot rank proposals that are given; take another scorer")
-    pool = _Ranking(program, proposals, scorer, signature=task)(**example.inputs().toDict()).pool
-    scores = [candidate.score for candidate in pool.candidates]
-    scored = [replace(proposal, score=score) for proposal, score in zip(proposals, scores, strict=True)]
+    candidates = [as_candidate(place, proposal) for place, proposal in enumerate(proposals)]
+    marked = scores_of(candidates, example, program, task, scorer)
+    scored = [replace(one, score=candidate.score) for one, candidate in zip(proposals, marked, strict=True)]
     return sorted(scored, key=lambda one: -(one.score if one.score is not None else float("-inf")))
+
+
+def scores_of(
+    candidates: Sequence[Candidate],
+    example: dspy.Example,
+    program: dspy.Module,
+    task: type[dspy.Signature],
+    scorer: Scorer,
+) -> tuple[Candidate, ...]:
+    """Answers to an example that are there already, with their scores.
+
+    Raises:
+        ScorerError: none of them can be scored, or a score is no finite number.
+    """
+    return _Ranking(program, candidates, scorer, signature=task)(**example.inputs().toDict()).pool.candidates
 
 
 def as_candidate(index: int, proposal: Proposal) -> Candidate:

@@ -24,7 +24,7 @@ from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.signatures import plain
 
-from .identities import lm_identity
+from .files.identities import lm_identity
 from .proposals import checked_outputs, is_blank
 
 _REFUSAL = re.compile(

@@ -21,7 +21,7 @@ from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
 from dspy_fusion.programs.tasks.signatures import plain
 
-from .identities import lm_identity, scorer_identity
+from .files.identities import lm_identity, scorer_identity
 from .proposals import Proposal, is_blank
 from .settings import whole
 

@@ -29,7 +29,8 @@ def whole(name: str, value: Any, least: int = 1) -> None:
         raise ConfigurationError(f"{name} must be a whole number of at least {least}, but got {name}={value!r}")
 
 
-def _real(name: str, value: Any, said: str, within: Callable[[float], bool]) -> None:
+def real(name: str, value: Any, said: str, within: Callable[[float], bool]) -> None:
+    """Raises ``ConfigurationError`` for what is no finite number within limits, which ``said`` puts into words."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not within(value) or not math.isfinite(value):
         raise ConfigurationError(f"{name} must be {said}, but got {name}={value!r}")
 
@@ -57,7 +58,7 @@ class Lora:
         """Checks the values."""
         for name in ("rank", "alpha"):
             whole(name, getattr(self, name))
-        _real("dropout", self.dropout, "in [0, 1)", lambda value: 0 <= value < 1)
+        real("dropout", self.dropout, "in [0, 1)", lambda value: 0 <= value < 1)
         names = [self.targets] if isinstance(self.targets, str) else self.targets
         if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) and n for n in names):
             raise ConfigurationError(
@@ -101,6 +102,9 @@ class Training:
     """Compute in bfloat16 on a GPU that has it; without, in the weights' own precision, which suits tiny models."""
     gradient_checkpointing: bool = True
     """On a GPU, compute activations twice instead of keeping them: less memory, about a third more time."""
+    processes: int | None = None
+    """That train together, each on a GPU of its own, started by ``accelerate launch``; a step's rows are dealt out to
+    them. None takes as many as there are GPUs, and one on a CPU."""
     threads: int | None = None
     """Of torch on a CPU; None leaves it to torch."""
     seed: int = 0
@@ -109,18 +113,18 @@ class Training:
     def __post_init__(self) -> None:
         """Checks the values."""
         for name in ("learning_rate", "epochs"):
-            _real(name, getattr(self, name), "more than 0", lambda value: value > 0)
+            real(name, getattr(self, name), "more than 0", lambda value: value > 0)
         for name in ("batch_size", "micro_batch", "checkpoint_every", "log_every"):
             whole(name, getattr(self, name))
-        for name in ("max_length", "threads"):
+        for name in ("max_length", "processes", "threads"):
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name))
         if self.batch_size % self.rows_at_once:
             raise ConfigurationError(
                 f"batch_size={self.batch_size} is no multiple of micro_batch={self.micro_batch}; make it one"
             )
-        _real("warmup", self.warmup, "in [0, 1)", lambda value: 0 <= value < 1)
-        _real("weight_decay", self.weight_decay, "at least 0", lambda value: value >= 0)
+        real("warmup", self.warmup, "in [0, 1)", lambda value: 0 <= value < 1)
+        real("weight_decay", self.weight_decay, "at least 0", lambda value: value >= 0)
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigurationError(f"device must be 'auto', 'cpu' or 'cuda', but got device={self.device!r}")
 
@@ -129,18 +133,18 @@ class Training:
         """``micro_batch``, or the whole batch where that is smaller."""
         return min(self.micro_batch, self.batch_size)
 
-    def steps(self, rows: int) -> int:
-        """How many steps a training on so many rows has."""
-        return math.ceil(self.epochs * math.ceil(rows / self.batch_size))
+    def steps(self, rows: int, draws: int = 1) -> int:
+        """How many steps a training on so many rows has; of each row so many answers are drawn in a step."""
+        return math.ceil(self.epochs * math.ceil(rows * draws / self.batch_size))
 
-    def check_rows(self, rows: int) -> str:
+    def check_rows(self, rows: int, draws: int = 1) -> str:
         """What is to be said of a training on so many rows; an empty string where nothing is.
 
         Raises:
             ConfigurationError: the learning rate would still rise in the last step, or there is one step that only
                 begins to.
         """
-        steps = self.steps(rows)
+        steps = self.steps(rows, draws)
         warming = math.ceil(self.warmup * steps)
         run = f"{steps} step{'s' * (steps > 1)} (batch_size={self.batch_size}, epochs={self.epochs:g}, {rows} rows)"
         if warming >= steps:

@@ -4,45 +4,74 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import datasets
 import numpy as np
 import torch
 import transformers
-from safetensors import SafetensorError
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.sft_config import SFTConfig
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
+from .aggregation_preferences import Preferences
 from .base_model import BaseModel
-from .output_folder import mark, mark_whole, remove
+from .files.output_folder import mark, mark_whole, remove
+from .objectives import Method
+from .rewards import Rewards
 from .settings import Lora, Training
-from .training_steps import Curve, Log, MarkingTrainer, newest_checkpoint
-from .weight_checks import adapter_config, load_weights
+from .training_steps import Curve, Log, newest_checkpoint, trainer_class
+from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_written
 
 CURVE = "curve.jsonl"
 POINTS = 10
 """A training of fewer steps than ``log_every`` times this has a point more often."""
-_WRITING = (OSError, SafetensorError, RuntimeError)
-_UNWRITTEN = ("No space left", "file write failed", "PytorchStreamWriter", "iostream", "Disk quota")
 
 
-def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> int:
+@dataclass(frozen=True)
+class HowToLearn:
+    """How rows are learned.
+
+    Attributes:
+        method: by heart, as one answer preferred to another, or by rewards.
+        preferences: the numbers of the last two.
+        rewards: of what the model draws, for the last.
+    """
+
+    method: Method = "sft"
+    preferences: Preferences | None = None
+    rewards: Rewards | None = None
+
+    @property
+    def draws(self) -> int:
+        """How many answers to each row are drawn while it is learned; 1 where none are."""
+        return self.preferences.draws if self.method == "grpo" and self.preferences is not None else 1
+
+    def beta(self, usual: float) -> float:
+        """The preferences' own, or the usual one."""
+        return usual if self.preferences is None or self.preferences.beta is None else self.preferences.beta
+
+
+def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log, how: HowToLearn) -> int:
     """Trains on a file of rows and leaves ``model`` and, with LoRA, ``adapter`` in the folder;
     goes on where it was interrupted.
 
     Args:
         base: what training begins with.
-        rows: JSON lines with ``prompt`` and ``completion``.
+        rows: JSON lines as :class:`TrainingRow` writes them.
         folder: of the checkpoints, the curve and the result.
         training: the settings.
         log: called with the step, the number of steps and the values of each point of the curve.
+        how: the method.
 
     Returns:
         The number of steps.
@@ -52,18 +81,20 @@ def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Lo
         RecordError: the folder cannot be written; earlier checkpoints are safe.
     """
     with _quiet(), _own_generators(), _threads(training.threads):
-        mark(folder / "checkpoints")
-        trainer = _trainer(base, rows, folder, training, log)
+        if is_first():
+            mark(folder / "checkpoints")
+        trainer = _trainer(base, rows, folder, training, log, how)
         try:
-            trainer.go_on(newest_checkpoint(folder / "checkpoints"))
+            trainer.go_on(newest_checkpoint(folder / "checkpoints", clean=is_first()))
         except torch.OutOfMemoryError as error:
             raise ConfigurationError(
                 f"out of memory with micro_batch={training.micro_batch}; lower it, batch_size stays what it is;"
                 " finished checkpoints are kept and the same call goes on with them"
             ) from error
-        except _WRITING as error:
+        except WRITING as error:
             raise_unless_written(error, folder, "earlier checkpoints are safe, the same call goes on with them")
-        _export(trainer, base, folder, training.lora)
+        if is_first():
+            _export(trainer, base, folder, training.lora)
         return trainer.state.global_step
 
 
@@ -73,20 +104,31 @@ def last_loss(folder: Path, points: int = 3) -> float:
     return sum(losses) / len(losses) if losses else math.nan
 
 
-def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log) -> MarkingTrainer:
+def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log, how: HowToLearn) -> Any:
     is_lora, on_cpu = training.lora is not None, base.device == "cpu"
     model = load_weights(base.name, dtype=torch.float32 if on_cpu or not is_lora else "auto")
     data = _rows(rows, folder)
-    trainer = MarkingTrainer(
+    trainer = trainer_class(how.method)(
         model=model,
-        args=_arguments(folder, training, training.steps(len(data)), on_cpu=on_cpu),
+        args=_arguments(folder, training, training.steps(len(data), how.draws), how, on_cpu=on_cpu),
         train_dataset=data,
         processing_class=base.tokenizer,
         peft_config=adapter_config(training.lora),
         callbacks=[Curve(folder / CURVE, log)],
+        **({} if how.rewards is None else {"reward_funcs": [_rewarding(how.rewards)]}),
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
+
+
+def _rewarding(rewards: Rewards) -> Any:
+    """The rewards as TRL asks for them."""
+
+    def reward(completions: list[Any], example: list[str], proposals: list[int], **_: Any) -> list[float]:
+        texts = [said if isinstance(said, str) else said[-1]["content"] for said in completions]
+        return rewards.of(texts, example, proposals)
+
+    return reward
 
 
 def _rows(path: Path, folder: Path) -> datasets.Dataset:
@@ -97,38 +139,65 @@ def _rows(path: Path, folder: Path) -> datasets.Dataset:
         raise RecordError(f"cannot prepare the rows of {path}: {' '.join(str(cause).split())[:200]}") from error
 
 
-def _arguments(folder: Path, training: Training, steps: int, *, on_cpu: bool) -> SFTConfig:
-    return SFTConfig(
-        output_dir=str(folder / "checkpoints"),
-        learning_rate=training.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=training.warmup,  # below 1 it is a share of the steps
-        num_train_epochs=training.epochs,
-        per_device_train_batch_size=training.rows_at_once,
-        gradient_accumulation_steps=training.batch_size // training.rows_at_once,
-        weight_decay=training.weight_decay,
-        train_sampling_strategy="group_by_length" if training.group_by_length else "random",
-        completion_only_loss=True,
-        max_length=None,  # rows were measured; TRL would cut them
-        eos_token=training.eos_token or None,
-        bf16=training.mixed_precision and not on_cpu and torch.cuda.is_bf16_supported(),
-        use_cpu=on_cpu,
-        gradient_checkpointing=training.gradient_checkpointing and not on_cpu,
-        save_steps=training.checkpoint_every,
-        logging_steps=max(1, min(training.log_every, steps // POINTS)),
-        report_to=[],
-        disable_tqdm=True,
-        seed=training.seed,
-        data_seed=training.seed,
-    )
+def _arguments(folder: Path, training: Training, steps: int, how: HowToLearn, *, on_cpu: bool) -> Any:
+    shared: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"),
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": training.warmup,  # below 1 it is a share of the steps
+        "num_train_epochs": training.epochs,
+        "per_device_train_batch_size": training.rows_at_once,
+        "gradient_accumulation_steps": training.batch_size // (training.rows_at_once * processes()),
+        "weight_decay": training.weight_decay,
+        "bf16": training.mixed_precision and not on_cpu and torch.cuda.is_bf16_supported(),
+        "use_cpu": on_cpu,
+        "gradient_checkpointing": training.gradient_checkpointing and not on_cpu,
+        "save_steps": training.checkpoint_every,
+        "logging_steps": max(1, min(training.log_every, steps // POINTS)),
+        "report_to": [],
+        "disable_tqdm": True,
+        "seed": training.seed,
+        "data_seed": training.seed,
+    }
+    if how.method == "grpo" and (wanted := how.preferences) is not None:
+        return GRPOConfig(
+            **shared,
+            num_generations=wanted.draws,
+            temperature=wanted.temperature,
+            max_completion_length=wanted.answer_tokens,
+            beta=how.beta(0.0),
+        )
+    sampling = "group_by_length" if training.group_by_length else "random"
+    shared |= {"max_length": None, "train_sampling_strategy": sampling}  # rows were measured; TRL would cut them
+    if how.method == "dpo":
+        return DPOConfig(**shared, beta=how.beta(0.1), precompute_ref_log_probs=training.lora is None)
+    return SFTConfig(**shared, completion_only_loss=True, eos_token=training.eos_token or None)
 
 
-def _export(trainer: MarkingTrainer, base: BaseModel, folder: Path, lora: Lora | None) -> None:
+def is_first() -> bool:
+    """Whether this process writes: of several that train together, the first one does."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def processes() -> int:
+    """How many processes train together: as many as a launcher such as ``accelerate launch`` started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _export(trainer: Any, base: BaseModel, folder: Path, lora: Lora | None) -> None:
     model: Any = trainer.model
     if lora is not None:
         _save(model, base, folder / "adapter")
-        model = model.merge_and_unload()
+        model = merged(model)
     _save(model, base, folder / "model")
+
+
+def merged(model: Any) -> Any:
+    """A model with its adapters merged in: added up in float32 and rounded once to the weights' own precision."""
+    precision = next(parameter.dtype for name, parameter in model.named_parameters() if "lora_" not in name)
+    if precision == torch.float32:
+        return model.merge_and_unload()
+    return model.to("cpu", torch.float32).merge_and_unload().to(precision)
 
 
 def _save(model: Any, base: BaseModel, folder: Path) -> None:
@@ -142,21 +211,8 @@ def _save(model: Any, base: BaseModel, folder: Path) -> None:
         base.tokenizer.save_pretrained(beside)
         mark_whole(beside)
         beside.rename(folder)
-    except _WRITING as error:
+    except WRITING as error:
         raise_unless_written(error, folder, "the checkpoints are safe, the same call writes it again")
-
-
-def raise_unless_written(error: Exception, folder: Path, what_is_safe: str) -> NoReturn:
-    """Raises ``RecordError`` for what failed because a file could not be written, and anything else as it is.
-
-    safetensors and torch do not say so by the type: theirs are their own error and a ``RuntimeError``.
-    """
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError):
-        text = error.strerror or text
-    elif not isinstance(error, SafetensorError) and not any(sign in text for sign in _UNWRITTEN):
-        raise error
-    raise RecordError(f"cannot write to {folder}: {text[:200]}; {what_is_safe}") from error
 
 
 @contextmanager

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
 
-from .collected import alone_in, check_about
+from .aggregation_preferences import Preferences
+from .files.collected import alone_in, check_about
+from .files.output_folder import check_free, claim, fingerprint
+from .files.training_row import TrainingRow
 from .fitting import Fitter
-from .output_folder import check_free, claim, fingerprint
+from .objectives import Method
+from .rewards import Rewards
 from .settings import Training, check_installed
 from .training_progress import FineTuningProgress, FineTuningReport
-from .training_row import TrainingRow
 
 if TYPE_CHECKING:
     from .base_model import BaseModel
@@ -37,12 +40,27 @@ class RowSource:
         about: what the rows depend on, as plain data; another one is refused in the same folder.
         write: makes the rows, each of which a fitter has let through, or None for one that it has not.
         counts: once the rows are written, what is to be reported of them: fields of :class:`FineTuningReport`.
+        method: how they are learned.
+        preferences: the numbers of learning from preferences.
+        rewards: of what the model draws while it learns.
+        release: frees the memory that models took which made the rows; called before training begins.
+        is_idle: whether they take none now, so that what is free can be compared with what training needs.
     """
 
     objective: str
     about: Mapping[str, Any]
     write: Callable[[Fitter], Iterator[TrainingRow | None]]
     counts: Callable[[], Mapping[str, Any]]
+    method: Method = "sft"
+    preferences: Preferences | None = None
+    rewards: Rewards | None = None
+    release: Callable[[], None] = lambda: None
+    is_idle: Callable[[], bool] = lambda: True
+
+    @property
+    def draws(self) -> int:
+        """How many answers to each row are drawn while it is learned."""
+        return self.preferences.draws if self.method == "grpo" and self.preferences is not None else 1
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,9 @@ class TrainingFolder:
     too_long: TooLong
     on_progress: Callable[[FineTuningProgress], None]
 
-    def check(self, rows: int) -> str:
-        """What can be known to fail before anything is paid for, with as many rows at most; nothing is touched.
+    def check(self, rows: int, draws: int = 1) -> str:
+        """What can be known to fail before anything is paid for, with as many rows at most, each of which so many
+        answers are drawn to; nothing is touched.
 
         Returns:
             What is to be said of so few steps, or an empty string.
@@ -67,13 +86,23 @@ class TrainingFolder:
         """
         check_free(self.output, self.base)
         check_installed()
-        return self.training.check_rows(rows)
+        return self.training.check_rows(rows, draws)
+
+    def load(self, source: RowSource) -> BaseModel | None:
+        """The checkpoint that training begins with, checked with all that training needs; None where there is a report
+        already.
+        """
+        from .base_model import load_base, together  # torch and transformers take seconds
+
+        if (self.output / REPORT).exists():
+            return None
+        base = load_base(self.base, self.training, self.output if source.is_idle() else None)
+        together(base, self.training, source.method)
+        return base
 
     def train(self, source: RowSource) -> FineTuningReport:
         """Goes through what is not there yet: rows, training, report."""
-        from .base_model import load_base  # torch and transformers take seconds
-
-        base = None if (self.output / REPORT).exists() else load_base(self.base, self.training)
+        base = self.load(source)
         claim(self.output)
         with alone_in(self.output):
             chosen = {
@@ -90,15 +119,27 @@ class TrainingFolder:
     def _train_from(self, base: BaseModel, source: RowSource) -> None:
         if not (self.output / SUMMARY).exists():
             self._write_rows(base, source)
+        source.release()
         summary = json.loads((self.output / SUMMARY).read_text(encoding="utf-8"))
-        few = self.training.check_rows(summary["rows"])
-        from .training import last_loss, train
+        few = self.training.check_rows(summary["rows"], source.draws)
+        from .training import last_loss
 
-        steps = train(base, self.output / ROWS, self.output, self.training, self._log)
+        steps = self._learn(base, source)
         adapter = str(self.output / "adapter") if self.training.lora else ""
         made = {"model": str(self.output / "model"), "adapter": adapter, "steps": steps, "loss": last_loss(self.output)}
         notes = (*_notes(summary), *([few] if few else []))
         FineTuningReport(source.objective, self.base, **made, **summary, notes=notes).save(self.output / REPORT)
+
+    def _learn(self, base: BaseModel, source: RowSource) -> int:
+        from .base_model import together
+        from .training import HowToLearn, train
+        from .training_process import train_in_processes
+
+        shared = (self.output / ROWS, self.output, self.training, self._log)
+        if (count := together(base, self.training, source.method)) > 1:
+            on_cpu = base.device == "cpu"
+            return train_in_processes(count, base.name, *shared, source.method, source.preferences, on_cpu=on_cpu)
+        return train(base, *shared, HowToLearn(source.method, source.preferences, source.rewards))
 
     def _write_rows(self, base: BaseModel, source: RowSource) -> None:
         """Writes the rows, then what is to be said of them: with that, they are whole and never written again."""
@@ -128,6 +169,8 @@ def _notes(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"{count} examples equal others and were merged with them"
     if count := summary.get("unexplained"):
         yield f"{count} examples were left out: no reasoning of a proposal or a stronger model leads to their answers"
+    if count := summary.get("unpaired"):
+        yield f"{count} examples were left out: no aggregation of theirs is better than another"
     if count := summary.get("failed"):
         yield f"{count} examples were left out because a model failed on them"
     if count := summary.get("dropped_proposals"):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
 
-Stage = Literal["proposals", "references", "direct answers", "training"]
+Stage = Literal["proposals", "references", "direct answers", "preferences", "training"]
 """What is under way."""
 
 
@@ -46,6 +46,7 @@ class FineTuningReport:
         failed: how many examples had to be left out because a model failed on them.
         merged: how many examples were left out because they equal another.
         unexplained: how many were left out because no reasoning led to their answers.
+        unpaired: how many were left out because no aggregation was better than another.
         tokens: of the longest row.
         steps: of training.
         loss: mean over the last points of the curve.
@@ -65,6 +66,7 @@ class FineTuningReport:
     failed: int = 0
     merged: int = 0
     unexplained: int = 0
+    unpaired: int = 0
     notes: tuple[str, ...] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
 

@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from trl.trainer.sft_trainer import SFTTrainer
 
 from dspy_fusion.programs.errors import ConfigurationError
 
-from .output_folder import mark, mark_whole, read_mark, remove
+from .files.output_folder import mark, mark_whole, read_mark, remove
+from .objectives import Method
 
 Log = Callable[[int, int, Mapping[str, float]], None]
 _KEPT = 2
 
 
-class MarkingTrainer(SFTTrainer):
-    """TRL's, with its checkpoints marked as ours, the last two kept, and tokens counted on after an interruption.
+class _Marking:
+    """TRL's trainers, with their checkpoints marked as ours, the last two kept, and tokens counted on after an
+    interruption.
 
-    It tells nobody that it was used.
+    They tell nobody that they were used. Of several processes the first one marks.
     """
+
+    args: Any
+    state: Any
+    _total_train_tokens: float
 
     def _send_telemetry(self) -> None:
         pass
@@ -35,8 +40,11 @@ class MarkingTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(str(self.args.output_dir))
         here = folder / f"checkpoint-{self.state.global_step}"
-        mark(here)
-        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            mark(here)
+        super()._save_checkpoint(model, trial)  # type: ignore[misc]
+        if not self.args.should_save:
+            return
         mark_whole(here, {"tokens": float(self._total_train_tokens)})
         for step in sorted(complete_checkpoints(folder))[:-_KEPT]:
             remove(folder / f"checkpoint-{step}")
@@ -45,7 +53,19 @@ class MarkingTrainer(SFTTrainer):
         """Trains, from a checkpoint where there is one."""
         if checkpoint is not None:
             self._total_train_tokens = (read_mark(checkpoint) or {}).get("tokens", 0)
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer: Any = self
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def trainer_class(method: Method) -> Any:
+    """The trainer of a method; each is imported where it is used, which takes seconds."""
+    if method == "dpo":
+        from trl.trainer.dpo_trainer import DPOTrainer as Trainer
+    elif method == "grpo":
+        from trl.trainer.grpo_trainer import GRPOTrainer as Trainer
+    else:
+        from trl.trainer.sft_trainer import SFTTrainer as Trainer
+    return type(f"Marking{Trainer.__name__}", (_Marking, Trainer), {})
 
 
 def complete_checkpoints(folder: Path) -> dict[int, Path]:
@@ -54,10 +74,10 @@ def complete_checkpoints(folder: Path) -> dict[int, Path]:
     return {int(step): path for step, path in paths.items() if step.isdigit() and "files" in (read_mark(path) or {})}
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; those of ours that are not complete are removed."""
+def newest_checkpoint(folder: Path, *, clean: bool = True) -> Path | None:
+    """The newest complete checkpoint; with ``clean``, those of ours that are not complete are removed."""
     whole = complete_checkpoints(folder)
-    for path in folder.glob("checkpoint-*"):
+    for path in folder.glob("checkpoint-*") if clean else ():
         if path not in whole.values() and read_mark(path) is not None:
             remove(path)
     return whole[max(whole)] if whole else None
@@ -72,6 +92,8 @@ class Curve(TrainerCallback):
         self.path, self._log = path, log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         points = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step]
         self.path.write_text("".join(f"{line}\n" for line in points))
@@ -83,6 +105,8 @@ class Curve(TrainerCallback):
         values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         if "loss" not in values:
             return  # the summary in the end
+        if not state.is_world_process_zero:
+            return
         if not math.isfinite(values["loss"]):
             raise ConfigurationError(f"the loss is {values['loss']} at step {state.global_step}; lower learning_rate")
         with self.path.open("a") as file:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import transformers
@@ -19,11 +20,23 @@ from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM
 
-from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 from .settings import Lora
 
+_CHECKPOINTS = 3  # two are kept while another is written, each with weights and two moments
 _INDEX = "model.safetensors.index.json"
+WRITING = (OSError, SafetensorError, RuntimeError)
+"""What safetensors, torch and the system raise for a file that cannot be written, among other things."""
+_UNWRITTEN = (
+    "No space left",
+    "file write failed",
+    "PytorchStreamWriter",
+    "inline_container",
+    "iostream",
+    "Disk quota",
+    "File too large",
+)
 _KINDS = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -83,6 +96,40 @@ def adapter_config(lora: Lora | None) -> LoraConfig | None:
     )
 
 
+def check_room(name: str, parameters: int, lora: Lora | None, folder: Path, *, on_cpu: bool) -> None:
+    """Raises ``ConfigurationError`` where memory or disk cannot hold the training, whatever the rows are.
+
+    Counted are weights, gradients and AdamW's two moments, what is written of them, and no activations.
+    """
+    bytes_each = 4 if on_cpu or lora is None else 2
+    needed = parameters * (bytes_each if lora is not None else 4 * bytes_each)
+    free = _free_memory(on_cpu=on_cpu)
+    cure = "take a smaller model" if lora is not None else "train adapters (lora), or take a smaller model"
+    if free is not None and needed > free:
+        raise ConfigurationError(
+            f"training {name!r} needs at least {needed / 1e9:.1f} GB of {'memory' if on_cpu else 'GPU memory'}, but"
+            f" {free / 1e9:.1f} are free; {cure}"
+        )
+    written = parameters * (bytes_each if lora is not None else 4 * bytes_each + 2 * bytes_each * _CHECKPOINTS)
+    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+    if written > (room := shutil.disk_usage(place).free):
+        raise ConfigurationError(
+            f"training {name!r} writes at least {written / 1e9:.1f} GB to {folder}, but {room / 1e9:.1f} are free;"
+            " make room, or choose another output folder"
+        )
+
+
+def _free_memory(*, on_cpu: bool) -> int | None:
+    """Bytes that can still be taken, or None where the system does not say."""
+    if not on_cpu:
+        return torch.cuda.mem_get_info()[0]
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def check_adapters(name: str, config: Any, lora: Lora) -> None:
     """Raises ``ConfigurationError`` for targets that match no layer, and a rank larger than the layers."""
     with torch.device("meta"):
@@ -107,6 +154,19 @@ def check_adapters(name: str, config: Any, lora: Lora) -> None:
         raise ConfigurationError(
             f"targets={lora.targets!r} fit no layer of {name!r}; there are {', '.join(known)}"
         ) from error
+
+
+def raise_unless_written(error: Exception, folder: Path, what_is_safe: str) -> NoReturn:
+    """Raises ``RecordError`` for what failed because a file could not be written, and anything else as it is.
+
+    safetensors and torch do not say so by the type: theirs are their own error and a ``RuntimeError``.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        text = error.strerror or text
+    elif not isinstance(error, SafetensorError) and not any(sign in text for sign in _UNWRITTEN):
+        raise error
+    raise RecordError(f"cannot write to {folder}: {text[:200]}; {what_is_safe}") from error
 
 
 def _matches(path: str, target: str) -> bool:

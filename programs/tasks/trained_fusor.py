@@ -20,7 +20,16 @@ from dspy.predict.parameter import Parameter
 from ..errors import ConfigurationError
 from .plain_adapter import PlainAdapter
 
-_ENGINES = tuple(f"dspy_fusion.serving.embedded.engine:{name}" for name in ("EmbeddedEngine", "AsyncEmbeddedEngine"))
+_ENGINES = tuple(
+    f"dspy_fusion.serving.{name}"
+    for name in (
+        "embedded.engine:EmbeddedEngine",
+        "embedded.engine:AsyncEmbeddedEngine",
+        "checkpoints.checkpoint_engine:CheckpointEngine",
+        "checkpoints.checkpoint_engine:AsyncCheckpointEngine",
+    )
+)
+"""Of models that run in this process: what they are opened by names files of weights, and nothing that is run."""
 _KINDS: tuple[type[dspy.Adapter], ...] = (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, PlainAdapter)
 _ADAPTERS = {kind.__name__: kind for kind in _KINDS}
 _OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls", "system_role")

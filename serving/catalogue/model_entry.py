@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import dspy
@@ -15,6 +16,7 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError, MissingKey
 from dspy_fusion.programs.redaction import know
 
+from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
 from ..embedded import PREFIX
 from ..local import CONTEXT as LOCAL_CONTEXT, PREFIX as LOCAL_PREFIX
 from ..model_sampling import LocalSampling, ModelSampling, check_sampling
@@ -98,7 +100,7 @@ class ModelEntry:
             return "several addresses"
         if self.is_local:
             return "a local model, which always draws together"
-        if self.is_embedded or self.engine != "litellm":
+        if self.is_embedded or self.is_checkpoint or self.engine != "litellm":
             return 'an engine other than "litellm"'
         return next((f"the sampling option {name}" for name in CANNOT_SEND if name in self.sampling), "")
 
@@ -123,6 +125,16 @@ class ModelEntry:
     def is_embedded(self) -> bool:
         """Whether it runs in this process."""
         return self.model.startswith(PREFIX)
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether transformers runs it in this process."""
+        return self.model.startswith(CHECKPOINT_PREFIX)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a model of this machine, with a name that tells its weights from others."""
+        return self.is_embedded or self.is_local or self.is_checkpoint
 
     def lm(
         self,
@@ -151,6 +163,8 @@ class ModelEntry:
             return embedded_lm(self.model, cache=cache, **options)
         if self.is_local:
             return self._local_lm(cache=cache, **options)
+        if self.is_checkpoint:
+            return self._checkpoint_lm(cache=cache, **options)
         if self.engine == "native" and (dropped := [name for name in _NOT_NATIVE if name in options]):
             raise ConfigurationError(
                 f'{self.model}: the native engine does not send {dropped[0]}; use engine = "litellm"'
@@ -171,6 +185,16 @@ class ModelEntry:
         settings.pop("api_base", None)
         affinity = affinity_of(self.where or (self.model,), self.max_concurrency)
         return RoutedLM(self.model, affinity=affinity, fallback=fallback, **settings)
+
+    def _checkpoint_lm(self, *, cache: bool, **options: Unpack[LocalSampling]) -> dspy.LM:
+        from ..checkpoints.checkpoint_lm import checkpoint_lm
+
+        folder = self.model.removeprefix(CHECKPOINT_PREFIX)
+        if not Path(folder).expanduser().is_dir():
+            raise ConfigurationError(
+                f"there is no folder {folder!r} with a checkpoint; give one in Hugging Face's format"
+            )
+        return checkpoint_lm(folder, context=self.context or 0, cache=cache, **options)
 
     def _local_lm(self, *, cache: bool, **options: Unpack[LocalSampling]) -> dspy.LM:
         from ..local.local_lm import local_lm

@@ -20,6 +20,7 @@ from dspy_fusion.programs.calls.refused_options import Refusal, remember
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.redaction import redacting
 
+from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
 from ..embedded import PREFIX, SUFFIX
 from ..local import PREFIX as LOCAL_PREFIX
 from ..model_sampling import ModelSampling
@@ -68,6 +69,8 @@ class ModelCatalogue:
             return ModelEntry(PREFIX + name.removeprefix(PREFIX))
         if name.endswith(GGUF_SUFFIX):
             return ModelEntry(LOCAL_PREFIX + name.removeprefix(LOCAL_PREFIX))
+        if name.startswith(CHECKPOINT_PREFIX):
+            return ModelEntry(name)
         if all(name.partition("/")):
             return ModelEntry(name)
         near = difflib.get_close_matches(name, self.names, 1)
@@ -84,7 +87,8 @@ class ModelCatalogue:
         process; programs do not send it what a probe found to be refused.
 
         Args:
-            name: a name of this catalogue, ``embedded/`` and a name or path, or a litellm model string.
+            name: a name of this catalogue, ``embedded/`` and a name or path, ``checkpoint/`` and a folder in Hugging
+                Face's format, or a litellm model string.
             cache: whether DSPy's own cache keeps its answers. That cache does not tell two addresses apart.
             sampling: options such as ``temperature`` and ``max_tokens``.
 
@@ -105,10 +109,7 @@ class ModelCatalogue:
         by model string.
         """
         entries = {name: self.entry(name) for name in names or self.names}
-        models = {
-            name: str(self.lm(name).model) if entry.is_embedded or entry.is_local else entry.model
-            for name, entry in entries.items()
-        }
+        models = {name: str(self.lm(name).model) if entry.is_here else entry.model for name, entry in entries.items()}
         return {models[name]: (entry.price.input, entry.price.output) for name, entry in entries.items()}
 
     def price(self, name: str) -> Price:
@@ -116,7 +117,7 @@ class ModelCatalogue:
         nothing.
         """
         entry = self.entry(name)
-        if entry.price != Price() or entry.where or entry.is_embedded or entry.is_local:
+        if entry.price != Price() or entry.where or entry.is_here:
             return entry.price
         from .list_prices import list_price  # which reads a list of some megabytes
 

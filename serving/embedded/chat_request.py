@@ -50,7 +50,7 @@ def read_request(request: Request, tokenizer: ChatTokenizer, context: int) -> Ch
         InvalidRequestError: the last message is not the user's.
         ContextLengthError: the prompt leaves no room for an answer.
     """
-    _refuse_unsupported(request)
+    refuse_unsupported(request)
     prompt = read_prompt(request, tokenizer)
     room = context - len(prompt)
     if room < 1:
@@ -60,7 +60,7 @@ def read_request(request: Request, tokenizer: ChatTokenizer, context: int) -> Ch
             f" {len(prompt)}",
             provider=_PROVIDER,
         )
-    return ChatRequest(prompt, _sampling(request.config, room))
+    return ChatRequest(prompt, sampling_of(request.config, room))
 
 
 def read_prompt(request: Request, tokenizer: ChatTokenizer) -> tuple[int, ...]:
@@ -78,10 +78,10 @@ def read_prompt(request: Request, tokenizer: ChatTokenizer) -> tuple[int, ...]:
 
 def _prompt_tokens(request: Request, tokenizer: ChatTokenizer) -> Iterator[int]:
     yield tokenizer.begin
-    yield from tokenizer.encode(_system_text(request))
+    yield from tokenizer.encode(system_text(request))
     spoken = [message for message in request.messages if message.role != "developer"]
     for role, messages in groupby(spoken, lambda message: message.role):
-        text = "\n\n".join(_text(message.parts, f"{role} message") for message in messages)
+        text = "\n\n".join(text_of(message.parts, f"{role} message") for message in messages)
         yield tokenizer.user if role == "user" else tokenizer.assistant
         yield from tokenizer.encode(text)
         if role == "assistant":
@@ -89,40 +89,49 @@ def _prompt_tokens(request: Request, tokenizer: ChatTokenizer) -> Iterator[int]:
     yield tokenizer.assistant
 
 
-def _system_text(request: Request) -> str:
+def system_text(request: Request) -> str:
+    """The system text of a request, with what its developer messages say."""
     system = request.system or ""
-    texts = [system if isinstance(system, str) else _text(system, "system text")]
-    texts += [_text(message.parts, "developer message") for message in request.messages if message.role == "developer"]
+    texts = [system if isinstance(system, str) else text_of(system, "system text")]
+    texts += [
+        text_of(message.parts, "developer message") for message in request.messages if message.role == "developer"
+    ]
     return "\n\n".join(text for text in texts if text)
 
 
-def _text(parts: Sequence[Any], where: str) -> str:
+def text_of(parts: Sequence[Any], where: str) -> str:
+    """Parts of a message as one text; raises ``UnsupportedFeatureError`` for what is none."""
     for part in parts:
         if not isinstance(part, TextPart):
             raise _unsupported(f"a {part.type} in a {where}", "messages")
     return "\n".join(part.text for part in parts)
 
 
-def _refuse_unsupported(request: Request) -> None:
+def refuse_unsupported(request: Request, provider: str = _PROVIDER, further: Sequence[str] = ()) -> None:
+    """Raises ``UnsupportedFeatureError`` where a request has tools or options that a model of this process lacks;
+    ``further`` options are refused too.
+    """
     if request.tools:
-        raise _unsupported("tools", "tools")
-    for name in _REFUSED:
-        if getattr(request.config, name):
-            raise _unsupported(name, f"config.{name}")
+        raise _unsupported("tools", "tools", provider)
+    present = [name for name in _REFUSED if getattr(request.config, name)]
+    for name in (*present, *further):
+        if getattr(request.config, name) is not None:
+            raise _unsupported(name, f"config.{name}", provider)
     for name in request.config.extensions or {}:
-        raise _unsupported(name, f"config.extensions.{name}")
+        raise _unsupported(name, f"config.extensions.{name}", provider)
     for message in request.messages:
         if message.role == "tool":
-            raise _unsupported("tool messages", "messages")
+            raise _unsupported("tool messages", "messages", provider)
 
 
-def _unsupported(what: str, feature: str) -> UnsupportedFeatureError:
+def _unsupported(what: str, feature: str, provider: str = _PROVIDER) -> UnsupportedFeatureError:
     return UnsupportedFeatureError(
-        f"embedded models do not support {what}; leave it out", feature=feature, provider=_PROVIDER
+        f"{provider} models do not support {what}; leave it out", feature=feature, provider=provider
     )
 
 
-def _sampling(config: Config, room: int) -> Sampling:
+def sampling_of(config: Config, room: int) -> Sampling:
+    """How a request wants its answer sampled, in at most so many tokens."""
     return Sampling(
         max_tokens=min(config.max_tokens or DEFAULT_MAX_TOKENS, room),
         temperature=1.0 if config.temperature is None else config.temperature,

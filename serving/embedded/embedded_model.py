@@ -26,7 +26,7 @@ from .token_sampling import Sampling, log_probabilities
 from .tokenizer import ChatTokenizer
 
 WEIGHTS = Path(__file__).parent / "weights"
-MODEL_NAMES = ("plus", "minus", "times", "sft", "aft", "judge")
+MODEL_NAMES = ("plus", "minus", "times", "sft", "solver", "aft", "judge")
 
 
 @dataclass(frozen=True)

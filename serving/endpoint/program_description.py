@@ -20,6 +20,7 @@ from dspy_fusion.programs.tasks.own_predict import OwnPredict
 from dspy_fusion.programs.tasks.signatures import signature_of
 
 from ..catalogue.models import ModelCatalogue
+from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
 from ..embedded import PREFIX, SUFFIX
 from .plain_options import HELP, checked_options, plain_options
 from .written_signature import constraints_of, read_signature, signature_text
@@ -141,6 +142,8 @@ def _name_of(lm: dspy.BaseLM, names: Mapping[int, str]) -> str:
         if source.endswith(SUFFIX):
             return source  # a file of its own, such as a trained model's
         return model.removeprefix(PREFIX).partition("@")[0]
+    if model.startswith(CHECKPOINT_PREFIX):
+        return f"{CHECKPOINT_PREFIX}{_checkpoint_of(lm)}"  # which transformers runs, whatever ran it here
     if type(lm) is not dspy.LM or lm.kwargs.get("api_base") or lm.kwargs.get("base_url"):
         raise ConfigurationError(
             f"the model {model!r} has addresses of its own; name it: save_program(..., models={{'its name': lm}})"
@@ -148,12 +151,22 @@ def _name_of(lm: dspy.BaseLM, names: Mapping[int, str]) -> str:
     return model
 
 
+def _checkpoint_of(lm: Any) -> str:
+    """The folder of a checkpoint that transformers or vLLM runs; of adapters over one, theirs."""
+    engine = getattr(lm, "engine", None)
+    options = getattr(getattr(engine, "model", None), "options", None)
+    options = options or getattr(getattr(getattr(engine, "server", None), "options", None), "checkpoint", None)
+    if options is None:
+        raise ConfigurationError(f"name the model {lm.model!r}: save_program(..., models={{'its name': lm}})")
+    return options.adapter or options.checkpoint
+
+
 def _model(name: Any, catalogue: ModelCatalogue) -> dspy.LM:
     """A model by a name of the catalogue, or by a provider and a model; an address in it would be sent the key."""
     if not isinstance(name, str):
         raise ConfigurationError(f"a model is named by a text, not by {name!r:.80}")
     is_known = name in catalogue.entries or (PREFIX + name.removeprefix(PREFIX)).endswith((SUFFIX, ".gguf"))
-    if "/" in name and not is_known and not _MODEL_STRING.fullmatch(name):
+    if "/" in name and not is_known and not name.startswith(CHECKPOINT_PREFIX) and not _MODEL_STRING.fullmatch(name):
         raise ConfigurationError(f"the model {name!r:.80} is no provider/model; a file must not choose an address")
     return catalogue.lm(name)
 

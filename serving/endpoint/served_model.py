@@ -25,6 +25,7 @@ from dspy.lm15 import (
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Usage
 
+from ..checkpoints.checkpoint_engine import AsyncCheckpointEngine, CheckpointEngine
 from ..embedded.embedded_lm import embedded_lm
 from ..embedded.engine import AsyncEmbeddedEngine, EmbeddedEngine
 from ..local.local_engine import AsyncLocalEngine, LocalEngine
@@ -36,8 +37,11 @@ _MOST_CHARACTERS = 100  # of a token
 Scores: TypeAlias = tuple[TokenLogprob, ...] | None
 
 
-_OWN: dict[type, tuple[str, ...]] = {EmbeddedEngine: (), LocalEngine: ("response_format",)}
+_OWN: dict[type, tuple[str, ...]] = {EmbeddedEngine: (), LocalEngine: ("response_format",), CheckpointEngine: ()}
 """The engines of this machine's models, and what each honours beside the sampling arguments."""
+
+
+_IN_PROCESS = (AsyncEmbeddedEngine, AsyncCheckpointEngine)
 
 
 class ServedModel:
@@ -60,7 +64,8 @@ class ServedModel:
         if kind is None:
             raise ConfigurationError(f"{name!r} is no model of this machine: it answers elsewhere; ask it there")
         self.name, self._lm = name, lm
-        self.honours: Collection[str] = frozenset((*SAMPLING, *_OWN[kind]))
+        lacks = ("logprobs", "top_logprobs") if kind is CheckpointEngine else ()
+        self.honours: Collection[str] = frozenset((*SAMPLING, *_OWN[kind])) - frozenset(lacks)
         engine: Any = lm.engine
         self._engine: Any = _asynchronous(engine)
 
@@ -77,7 +82,7 @@ class ServedModel:
             where = f"messages[{len(body.messages) - 1}].role"
             raise bad_request(f"the last message must be the user's, but its role is {body.messages[-1].role!r}", where)
         size = sum(len(message.text) for message in body.messages)
-        context = self._engine.model.context if isinstance(self._engine, AsyncEmbeddedEngine) else None
+        context = self._engine.model.context if isinstance(self._engine, _IN_PROCESS) else None
         if context is not None and size > _MOST_CHARACTERS * context:  # reading it would keep everybody waiting
             raise bad_request(
                 f"this model's maximum context length is {context} tokens, prompt and answer together; the prompt has"
@@ -105,7 +110,11 @@ class ServedModel:
         raise StreamAssemblyError("the model's stream had no end")
 
 
-def _asynchronous(engine: EmbeddedEngine | LocalEngine) -> AsyncEmbeddedEngine | AsyncLocalEngine:
+def _asynchronous(
+    engine: EmbeddedEngine | LocalEngine | CheckpointEngine,
+) -> AsyncEmbeddedEngine | AsyncLocalEngine | AsyncCheckpointEngine:
+    if isinstance(engine, CheckpointEngine):
+        return AsyncCheckpointEngine(engine.model)
     if isinstance(engine, LocalEngine):
         return AsyncLocalEngine(engine.server, engine.gathering)
     return AsyncEmbeddedEngine(engine.model)

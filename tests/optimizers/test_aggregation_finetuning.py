@@ -20,7 +20,7 @@ from finetuning_problem import EXAMPLES, fine_tuning, program
 from safetensors.numpy import load_file
 
 from dspy_fusion.optimizers.finetuning import FineTuningProgress, FusorReferences, GivenProposals, Lora
-from dspy_fusion.optimizers.finetuning.collected import alone_in
+from dspy_fusion.optimizers.finetuning.files.collected import alone_in
 from dspy_fusion.programs import ConfigurationError, PlainAdapter
 from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import to_huggingface

@@ -197,7 +197,7 @@ def test_examples_without_usable_proposals_are_named(tmp_path: Path, changes: di
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "dpo"}, "objective must be one of aft, sft, no_proposals, pseudo_aggregation"),
+        ({"objective": "rlhf"}, "objective must be one of aft, sft, no_proposals, pseudo_aggregation"),
         ({"too_long": "cut"}, "too_long must be one of"),
         ({"plain_share": 1.5}, r"plain_share must be in \[0, 1\)"),
         ({"num_threads": 0}, "num_threads must be a whole number of at least 1"),

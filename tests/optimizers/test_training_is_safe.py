@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from conftest import ScriptedLM
 from finetuning_problem import EXAMPLES, fine_tuning, program
 from safetensors.numpy import load_file, save_file
 
-from dspy_fusion.optimizers.finetuning import Lora, SampledProposals, Training
+from dspy_fusion.optimizers.finetuning import FusorReferences, Lora, SampledProposals, Training
 from dspy_fusion.programs import ConfigurationError, PlainAdapter, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
@@ -251,3 +254,79 @@ def test_a_trained_program_is_served_without_a_catalogue_entry(
     with dspy.context(adapter=saved.adapter):
         asked = {"worksheet": "(a) 12 + 3"}
         assert saved.program(**asked).answers == compiled(**asked).answers
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import dspy
+from finetuning_problem import EXAMPLES, fine_tuning, program
+from dspy_fusion.programs import PlainAdapter
+from dspy_fusion.programs.errors import FusionError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+dspy.configure(adapter=PlainAdapter())
+try:
+    fine_tuning(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_every=2).compile(program(), trainset=EXAMPLES)
+except FusionError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("size", [1_000_000, 5_000_000])
+def test_weights_that_cannot_be_written_are_an_error_and_the_same_call_goes_on(
+    base: Path, output: Path, tmp_path: Path, size: int
+) -> None:
+    """The smaller limit stops the weights (3.7 MB), the larger one a checkpoint's moments (7.4 MB)."""
+    folder = tmp_path / "out"
+    command = [sys.executable, "-c", FULL, str(base), str(folder), str(size)]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    said = subprocess.run(command, env=here, capture_output=True, text=True, check=False)
+    assert said.stdout, (said.returncode, said.stderr[-3000:])
+    (line,) = said.stdout.strip().splitlines()
+    assert line.startswith(f"RecordError cannot write to {folder}"), said.stderr[-2000:]
+    assert "the same call" in line
+    report = fine_tuning(base, folder, checkpoint_every=2).compile(program(), trainset=EXAMPLES).finetuning_report
+    assert report.steps == 6
+    weights = [load_file(one / "model" / "model.safetensors") for one in (folder, output)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_model_that_memory_or_disk_cannot_hold_is_refused_before_anything_is_asked(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tmp_path / "large"
+    shutil.copytree(base, large)
+    config = json.loads((large / "config.json").read_text())
+    config |= {"num_hidden_layers": 4000, "hidden_size": 16384, "intermediate_size": 65536}
+    (large / "config.json").write_text(json.dumps(config))
+    lm = ScriptedLM(lambda request: "a")
+    drawn = SampledProposals(lm, draws=1, keep=1)
+    tuner = fine_tuning(large, tmp_path / "out", proposals=drawn, device="cpu")
+    with pytest.raises(ConfigurationError, match=r"needs at least [\d.]+ GB of memory, but .* train adapters"):
+        tuner.compile(program(), trainset=EXAMPLES)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(ConfigurationError, match=r"writes at least 0.0 GB to .*, but 0.0 are free; make room"):
+        fine_tuning(base, tmp_path / "out", proposals=drawn).compile(program(), trainset=EXAMPLES)
+    assert lm.requests == []
+
+
+def test_prompts_that_are_too_long_are_told_before_anything_is_drawn(base: Path, tmp_path: Path) -> None:
+    lm = ScriptedLM(lambda request: "(a) 1")
+    long = dspy.Example(worksheet="(a) 1 + 1\n" * 300, answers="(a) 1 + 1 = 2").with_inputs("worksheet")
+    tuner = fine_tuning(base, tmp_path, proposals=SampledProposals(lm, draws=1, keep=1))
+    with pytest.raises(ConfigurationError, match=r"which takes 1024 tokens: that of example 12 has \d+, \d+ too many"):
+        tuner.compile(program(), trainset=[*EXAMPLES, long])
+    assert lm.requests == []
+
+
+def test_proposals_that_are_too_long_are_told_before_answers_are_paid_for(base: Path, tmp_path: Path) -> None:
+    lm, stronger = ScriptedLM(lambda request: "(a) 1 + 1 = 2\n" * 200), ScriptedLM(lambda request: "(a) 1")
+    drawn = SampledProposals(lm, draws=2, keep=2)
+    options: dict[str, Any] = {"proposals": drawn, "references": FusorReferences(stronger), "num_threads": 1}
+    with pytest.raises(ConfigurationError, match=r"with its 2 proposals, \d+ too many; too_long='drop_proposals'"):
+        fine_tuning(base, tmp_path, **options).compile(program(), trainset=EXAMPLES)
+    assert len(lm.requests) == 2  # the first example's
+    assert stronger.requests == []

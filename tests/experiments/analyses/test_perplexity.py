@@ -13,7 +13,7 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.analyses.likelihoods import HuggingFaceLikelihood, likelihood_of
 from dspy_fusion.experiments.analyses.perplexity import TargetRecord, measure_targets
 from dspy_fusion.experiments.analyses.perplexity_findings import perplexities, perplexity_ratio
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
+from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.huggingface import to_huggingface

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dspy_fusion.experiments.synthesis.export import export
+from dspy_fusion.experiments.synthesis.export import export, exported_rows
 from dspy_fusion.experiments.synthesis.training_rows import Shape
+from dspy_fusion.optimizers.finetuning import read_training_rows
 from dspy_fusion.programs.errors import ConfigurationError
 
 BEST = {"scorer": "judge", "model": "judge"}
@@ -32,7 +33,11 @@ def out(scene: Any) -> Path:
 @pytest.mark.parametrize("to", ["jsonl", "parquet"])
 @pytest.mark.parametrize(
     ("shape", "examples", "columns"),
-    [("sft", 5, ["messages"]), ("aft", 5, ["messages"]), ("preference", 15, ["prompt", "chosen", "rejected"])],
+    [
+        ("sft", 5, ["prompt", "completion"]),
+        ("aft", 5, ["prompt", "completion"]),
+        ("preference", 15, ["prompt", "chosen", "rejected"]),
+    ],
 )
 def test_datasets_reads_every_format(out: Path, shape: str, to: str, examples: int, columns: list[str]) -> None:
     made = export(out, Shape(shape), to=to)
@@ -69,15 +74,24 @@ def test_the_folder_is_a_data_set_with_a_card(out: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["sft", "aft", "preference"])
 def test_llama_factory_is_told_the_columns(out: Path, shape: str) -> None:
-    made = export(out, Shape(shape), to="parquet")
+    made = export(out, Shape(shape, reader="llama-factory"), to="parquet")
     (entry,) = json.loads((made.folder / "dataset_info.json").read_text()).values()
     assert entry["file_name"] == made.file.name
     assert set(entry["columns"].values()) <= set(loaded(made.file).column_names)
     assert entry.get("ranking", False) == (shape == "preference")
 
 
+@pytest.mark.parametrize("shape", ["sft", "aft", "preference"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_the_one_reader_reads_what_is_exported(out: Path, shape: str, kind: str) -> None:
+    made = export(out, Shape(shape), to=kind)
+    rows = list(read_training_rows(made.file))
+    assert [row.to_line() for row in rows] == [row.to_line() for row in exported_rows(out, Shape(shape))]
+    assert all(bool(row.rejected) == (shape == "preference") for row in rows)
+
+
 def test_messages_of_pairs_are_for_trl_alone(out: Path) -> None:
-    made = export(out, Shape("preference", as_messages=True))
+    made = export(out, Shape("preference"))
     assert not (made.folder / "dataset_info.json").exists()
     assert loaded(made.file)[0]["chosen"] == [{"role": "assistant", "content": "fused: fine"}]
 

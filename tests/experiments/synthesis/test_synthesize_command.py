@@ -76,7 +76,7 @@ def test_rows_are_made_counted_and_exported(config: Path, capsys: pytest.Capture
         assert main(["synthesize", "export", "out", "--format", shape, "--to", to, "--license", "apache-2.0"]) == 0
         assert "examples of 12 kept rows (of 12)" in capsys.readouterr().out
     sft = json.loads((config.parent / "out/exports/sft/sft.jsonl").read_text().splitlines()[0])
-    assert [message["role"] for message in sft["messages"]] == ["system", "user", "assistant"]
+    assert [message["role"] for message in (*sft["prompt"], *sft["completion"])] == ["system", "user", "assistant"]
 
 
 def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path) -> None:

@@ -27,9 +27,12 @@ def example_row(scores: tuple[float | None, ...] = (0.2, 0.9, 0.5), fused: str |
 
 def test_sft_is_a_conversation_that_ends_with_the_answer() -> None:
     assert list(Shape("sft").examples(example_row())) == [
-        {"messages": [{"role": "user", "content": "why?"}, {"role": "assistant", "content": "fused"}]}
+        {
+            "prompt": [{"role": "user", "content": "why?"}],
+            "completion": [{"role": "assistant", "content": "fused"}],
+        }
     ]
-    (example,) = Shape("sft", answer="best", system="Be brief.").examples(example_row())
+    (example,) = Shape("sft", answer="best", system="Be brief.", reader="llama-factory").examples(example_row())
     assert example["messages"][0] == {"role": "system", "content": "Be brief."}
     assert example["messages"][-1]["content"] == TEXTS[1]
 
@@ -48,21 +51,21 @@ def test_aft_is_what_the_aggregator_sees_at_inference() -> None:
     row = replace(
         example_row(), fused=replace(example_row().fused or FusedAnswer("", "", "", "", (), ""), shown=(0, 1, 2))
     )
-    (example,) = Shape("aft").examples(row)
-    system, user, assistant = example["messages"]
+    (example,) = Shape("aft").rows(row)
+    system, user = example.prompt
     assert system == {"role": "system", "content": scripted.system_of(asked[-1])}
     assert user == {"role": "user", "content": scripted.prompt_of(asked[-1])}
-    assert assistant == {"role": "assistant", "content": "fused"}
+    assert (example.completion, example.proposals) == ("fused", 3)
 
 
 def test_aft_shows_the_proposals_in_the_order_in_which_the_fusor_saw_them() -> None:
-    (example,) = Shape("aft", instructions="Join these.").examples(example_row())
-    system = example["messages"][0]["content"]
+    (example,) = Shape("aft", instructions="Join these.").rows(example_row())
+    system = example.prompt[0]["content"]
     assert system.startswith("Join these.\n\nResponse 1:\nthird\n\nResponse 2:\nfirst")
 
 
 def test_preference_is_fused_over_candidates_and_best_over_worst() -> None:
-    pairs = list(Shape("preference").examples(example_row()))
+    pairs = list(Shape("preference", reader="llama-factory").examples(example_row()))
     assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [
         *(("fused", text) for text in TEXTS),
         (TEXTS[1], TEXTS[0]),
@@ -78,8 +81,8 @@ def test_what_says_the_same_is_not_preferred() -> None:
     assert list(Shape("preference").examples(example_row((None, None, None), fused=None))) == []
 
 
-def test_preference_as_messages_goes_into_a_chat_template() -> None:
-    pair = next(iter(Shape("preference", system="S", as_messages=True).examples(example_row())))
+def test_preference_goes_into_a_chat_template() -> None:
+    pair = next(iter(Shape("preference", system="S").examples(example_row())))
     assert [message["role"] for message in pair["prompt"]] == ["system", "user"]
     assert pair["chosen"] == [{"role": "assistant", "content": "fused"}]
 

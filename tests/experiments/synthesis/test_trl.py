@@ -69,10 +69,10 @@ def test_conversations_train(scene: Any, tokenizer: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("as_messages", [False, True])
-def test_pairs_train(scene: Any, tokenizer: Any, as_messages: bool) -> None:
+@pytest.mark.parametrize("reader", ["trl", "llama-factory"])
+def test_pairs_train(scene: Any, tokenizer: Any, reader: str) -> None:
     scene.run()
-    pairs = rows_of(scene, Shape("preference", as_messages=as_messages))
+    pairs = rows_of(scene, Shape("preference", reader=reader))
     arguments = trl.DPOConfig(**settings(scene.folder))
     trainer = trl.DPOTrainer(
         model=model(), ref_model=model(), args=arguments, train_dataset=pairs, processing_class=tokenizer

@@ -10,6 +10,7 @@ import pytest
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.runs.tracking import connect
 from dspy_fusion.experiments.tasks import load_task
+from dspy_fusion.optimizers.finetuning import read_training_rows
 
 CONFIG = """
 task = "worksheets"
@@ -57,11 +58,11 @@ def test_like_is_compared_with_like_and_measured_once(tmp_path: Path, capsys: py
         assert change["mean"] == pytest.approx(said["arms"][one]["mean"] - said["arms"][other]["mean"])
         assert change["low"] <= change["mean"] <= change["high"]
         assert f"{one} - {other}" in shown
-    (file,) = (tmp_path / "run").glob("measured-*.jsonl")
-    before = file.read_bytes()
-    assert len(before.splitlines()) == 1 + 2 * 2 * 1 + 2 * 2 * 2
+    files = sorted((tmp_path / "run").glob("measured-*.jsonl"))
+    before = [file.read_bytes() for file in files]
+    assert [len(lines.splitlines()) for lines in before] == [1 + 2 * 1 + 2 * 2] * 2  # base, trained
     assert finetuned(tmp_path, config) == 0
-    assert file.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
     assert capsys.readouterr().out == shown
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == report
 
@@ -95,6 +96,72 @@ def test_a_student_learns_rows_that_are_there(tmp_path: Path, capsys: pytest.Cap
     again = [json.loads(line) for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines()]
     assert again[0] == {"prompt": rows[0]["messages"][:1], "completion": rows[0]["messages"][1:]}
     assert finetuned(tmp_path, CONFIG, "--from", str(tmp_path / "run"), "--held-out", "0", "--out", f"{path}2") == 0
+
+
+SYNTHESIS = """
+teachers = ["plus", "times"]
+rows = 12
+shard_rows = 6
+prompts = { task = "worksheets", split = "train" }
+best = { scorer = "likelihood" }
+fusion = { fusor = "aft", instructions = "AGGREGATE" }
+gates = { language = false, near_duplicates = 0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ((), 12),
+        (("--from-answer", "best"), 12),
+        (("--from-format", "aft"), 12),
+        (("--from-format", "preference"), None),
+    ],
+)
+def test_a_synthesis_trains_a_student_from_end_to_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], rows: int | None
+) -> None:
+    pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    (tmp_path / "synthesize.toml").write_text(SYNTHESIS)
+    made = tmp_path / "made"
+    assert main(["synthesize", str(tmp_path / "synthesize.toml"), "--out", str(made)]) == 0
+    assert finetuned(tmp_path, CONFIG, "--from", str(made), *options) == 0
+    assert "trained alone - base alone" in capsys.readouterr().out
+    learned = list(read_training_rows(tmp_path / "run" / "rows.jsonl"))
+    assert rows is None or len(learned) == rows
+    task = load_task("worksheets")
+    system = task.instructions if "aft" not in options else None
+    assert all(system in (None, row.prompt[0]["content"]) for row in learned)  # as the task program asks
+    asked = {example.worksheet for example in task.examples("train", 12)}
+    assert all(row.asked in asked for row in learned)
+
+
+OWN = """
+data = "{data}"
+inputs = ["worksheet"]
+output = "answers"
+metric = "exact"
+adapter = "plain"
+base = "embedded/solver"
+examples = 6
+held_out = 2
+seeds = 1
+draws = 2
+keep = 2
+scorer = ""
+program = {{ program = "fusion", pool = "base", fusor = "base", n = 2 }}
+training = {{ lora = false, batch_size = 2, micro_batch = 2, log_every = 1, threads = 1, device = "cpu" }}
+"""
+
+
+def test_rows_of_ones_own_are_trained_on_the_first_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    examples = list(load_task("worksheets").examples("train", 20))
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps({"worksheet": e.worksheet, "answers": e.answers}) + "\n" for e in examples))
+    assert finetuned(tmp_path, OWN.format(data=path)) == 0
+    assert "2 held-out examples" in capsys.readouterr().out
+    learned = [row.asked for row in read_training_rows(tmp_path / "run" / "rows.jsonl")]
+    assert sorted(learned) == sorted(example.worksheet for example in examples[2:8])
 
 
 def test_another_users_folder_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
