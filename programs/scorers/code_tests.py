@@ -28,10 +28,11 @@ class CodeTests(Scorer):
 
     Isolated are: the interpreter (``python -I``, an empty folder, no environment variables, so no keys), processor
     time, wall time, memory, files and their sizes. On Linux, where the kernel and the rights of the user allow it,
-    there is no network (a network space of its own), no process outlives the test (a process space of its own), and
-    nothing can be written outside the folder (Landlock). Not isolated are reading files that the user may read, and the
-    kernel itself: code of people who mean harm belongs into a virtual machine. Nothing is ever run unless this scorer
-    is named.
+    there is no network (a network space of its own), no process outlives the test (a process space of its own),
+    nothing can be written outside the folder, and nothing read but it, Python and the system's libraries (Landlock).
+    Not isolated are the kernel itself, and a test from code that searches its own process for how passes are told:
+    code of people who mean harm belongs into a virtual machine. Ending the process, replaced builtins and an ``__eq__``
+    that is always true are no pass. Nothing is ever run unless this scorer is named.
 
     Args:
         tests: Python that raises where the code is wrong: a list of texts, the name of an input field that holds a list

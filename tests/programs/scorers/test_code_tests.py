@@ -61,6 +61,80 @@ def test_code_that_does_wrong_fails_and_comes_to_an_end(code: str, cause: str) -
     assert time.monotonic() - started < 30
 
 
+EQUAL_TO_ALL = "class Same{base}:\n    def __eq__(self, other): return True\n    def __hash__(self): return 3\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        EQUAL_TO_ALL.format(base="") + "def add(a, b): return Same()",
+        EQUAL_TO_ALL.format(base="(int)") + "def add(a, b): return Same(77)",
+        "from unittest.mock import ANY\ndef add(a, b): return ANY",
+        "import builtins\nbuiltins.AssertionError = type('None', (), {})\ndef add(a, b): return None",
+        "__debug = 0\ndef _equal_(a, b): return True\ndef add(a, b):\n    globals()['_equal_'] = _equal_",
+        "import sys, os\nsys.exit = os._exit\nsys.exit(0)",
+        "import atexit, os\natexit.register(os._exit, 0)\ndef add(a, b): raise SystemExit(0)",
+        "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'')\n    except OSError: pass\nos._exit(0)",
+        "import os\nif os.fork(): os._exit(0)\ndef add(a, b): return a + b",
+        "raise SystemExit",
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+        "import os\nos.close(3); os.close(4); os.close(5); os.close(6)\ndef add(a, b): return 0",
+    ],
+)
+def test_no_trick_of_the_codes_passes_a_test(code: str) -> None:
+    assert None not in run_tests(code, TESTS, LIMITS)
+
+
+def test_a_replaced_builtin_is_not_the_tests() -> None:
+    tests = ["assert all(add(i, i) == 2 * i for i in range(3))", "assert isinstance(add(1, 1), str)"]
+    code = "import builtins\nbuiltins.all = builtins.isinstance = lambda *a: True\ndef add(a, b): return 0"
+    assert None not in run_tests(code, tests, LIMITS)
+
+
+def test_values_that_are_no_plain_data_are_compared_as_they_say() -> None:
+    code = (
+        "from dataclasses import dataclass\nfrom decimal import Decimal\nfrom fractions import Fraction\n"
+        "from collections import Counter, OrderedDict, UserDict, namedtuple\nfrom enum import IntEnum\n"
+        "@dataclass\nclass Point:\n    x: int\n"
+        "class Own:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other.x\n"
+        "Pair = namedtuple('Pair', 'a b')\nclass One(IntEnum):\n    ONE = 1\n"
+    )
+    tests = [
+        "assert Point(1) == Point(1) and Point(1) != Point(2) and Own(1) == Own(1) and Own(1) != Own(2)",
+        "assert Decimal('1.0') == 1 and Fraction(2, 2) == 1 and One.ONE == 1 and 1 == One.ONE",
+        "assert Pair(1, 2) == (1, 2) and Counter('aa') == {'a': 2} and OrderedDict(a=1) == {'a': 1}",
+        "assert UserDict(a=1) == {'a': 1} and [Decimal(1), (1, {'k': [2.0]})] == [1, (1, {'k': [2]})]",
+        "assert float('nan') != float('nan') and {1, 2} == {2, 1} and not [1] == (1,) and 1 < 2 == 2",
+    ]
+    assert run_tests(code, tests, LIMITS) == [None] * len(tests)
+
+
+def test_no_other_process_is_read_or_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    monkeypatch.setenv("SOME_API_KEY", "secret")
+    (tmp_path / "key").write_text("secret")
+    if not _has_landlock():
+        pytest.skip("this kernel has no Landlock")
+    look = (
+        "import glob, os, signal\n"
+        f"for path in [*glob.glob('/proc/*/environ'), '/proc/{os.getpid()}/environ', {str(tmp_path / 'key')!r}]:\n"
+        "    try: held = open(path, 'rb').read()\n"
+        "    except OSError: continue\n"
+        "    assert b'secret' not in held, path\n"
+        f"for target in (os.getppid(), {os.getpid()}):\n"
+        "    try: os.kill(target, signal.SIGTERM)\n"
+        "    except OSError: pass\n"
+    )
+    assert run_tests(look + RIGHT, TESTS[:1], LIMITS) in ([None], ["the process ended with -15"])
+    assert run_tests(RIGHT, TESTS, LIMITS) == [None, None]  # and this process is alive
+
+
+def test_what_is_printed_is_nobodys_concern() -> None:
+    code = f"import sys\nfor _ in range(20000): print('x' * 1000); print('y' * 1000, file=sys.stderr)\n{RIGHT}"
+    assert run_tests(code, TESTS[:1], CodeLimits(seconds=20)) == [None]
+
+
 def test_a_test_that_never_ends_keeps_no_other_from_its_turn() -> None:
     code = "def add(a, b):\n    while a: pass\n    return b"
     first, second = run_tests(code, TESTS, LIMITS)
