@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .best_of_n import BestOfN
+from .budgeted import BudgetedEvaluate
 from .calibration import calibrate
 from .calls.limits import limited
 from .errors import (
@@ -55,6 +56,7 @@ __all__ = [
     "Abstained",
     "BankError",
     "BestOfN",
+    "BudgetedEvaluate",
     "Candidate",
     "CandidateBank",
     "CodeLimits",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from .stopping import Stopping
 
 if TYPE_CHECKING:
     from .sampling_program import SamplingProgram
+
+_ready: ContextVar[tuple[Candidate, ...] | None] = ContextVar("dspy_fusion_ready", default=None)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def drawn_in_rounds(
             fresh, usage, rounds = list(scores.candidates), usage + scores.usage, rounds + scores.rounds
         candidates.extend(fresh)
         good = [candidate for candidate in candidates if candidate.ok]
-        if end < most and len(good) >= program.quorum and stopping.is_enough(_seen(program, good, most - end)):
+        if end < most and len(good) >= program.quorum and stopping.is_enough(seen_of(program, good, most - end)):
             stopped = f"{stopping.rule.value} >= {stopping.threshold.value:g} after {end} of {most} candidates"
             break
     program.check_quorum(candidates)
@@ -73,7 +77,28 @@ def drawn_in_rounds(
     return Drawn(tuple(candidates), usage, rounds, stopped, most - len(candidates))
 
 
-def _seen(program: SamplingProgram, good: Sequence[Candidate], left: int) -> Seen:
+@contextmanager
+def ready(candidates: Sequence[Candidate]) -> Iterator[None]:
+    """Has the next program that is called in this context begin with candidates that were drawn before, and draw none
+    of its own.
+    """
+    token = _ready.set(tuple(candidates))
+    try:
+        yield
+    finally:
+        _ready.reset(token)
+
+
+def taken_over() -> tuple[Candidate, ...] | None:
+    """The candidates that are ready, once; None where there are none."""
+    candidates = _ready.get()
+    if candidates is not None:
+        _ready.set(None)
+    return candidates
+
+
+def seen_of(program: SamplingProgram, good: Sequence[Candidate], left: int) -> Seen:
+    """What a stopping rule knows of a program's candidates that succeeded, with ``left`` more to come at most."""
     said = [candidate.prediction for candidate in good if candidate.prediction is not None]
     names = program.voted_fields(list(dict.fromkeys(name for one in said for name in one.keys())))
     groups = joint_groups([program.equal_values(name, [one.get(name) for one in said]) for name in names])

@@ -19,7 +19,7 @@ from .calls.drawing import Batch, Steps, arun, noting_left_out, run
 from .concluding import Concluding
 from .errors import ConfigurationError, QuorumNotMet
 from .pools.candidates import Candidate, Pool, PooledPrediction
-from .rounds import Drawn, drawn_in_rounds
+from .rounds import Drawn, drawn_in_rounds, taken_over
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .stopping import Stopping
 from .tasks.hyperparameters import Hyperparameter
@@ -149,10 +149,11 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
         Raises:
             QuorumNotMet: fewer than ``quorum`` succeeded (or than ``count``, where that is less).
         """
-        if self.stopping is not None:
-            return (yield from drawn_in_rounds(self, self.stopping, inputs, count, scorer))
-        attempts = self.attempts(inputs, count, logprobs=scorer is not None and scorer.needs_logprobs)
-        candidates = yield self.side_by_side(attempts)
+        if (candidates := taken_over()) is None:
+            if self.stopping is not None:
+                return (yield from drawn_in_rounds(self, self.stopping, inputs, count, scorer))
+            attempts = self.attempts(inputs, count, logprobs=scorer is not None and scorer.needs_logprobs)
+            candidates = yield self.side_by_side(attempts)
         self.check_quorum(candidates)
         if scorer is None:
             return Drawn(tuple(candidates))
