@@ -16,7 +16,7 @@ from .pools.agreement import agreement_with
 from .pools.candidates import Pool, PooledPrediction
 from .pools.clusters import clusters
 from .pools.confidence import Calibration
-from .pools.selection import votable_fields
+from .pools.selection import is_exact, votable_fields
 from .tasks.hyperparameters import Hyperparameter
 
 
@@ -72,6 +72,7 @@ class Concluding:
             groups=self.equal_values,
             together=self.voted_fields(list(answer)),
             weights=None if calibration is None else calibration.weights(pool.good),
+            partly=self.has_parts,
         )
         sure = agreement.whole if calibration is None else calibration.confidence(agreement.whole)
         return replace(pool, agreement=agreement.by_field, confidence=sure)
@@ -106,6 +107,11 @@ class Concluding:
         """Groups of equal values of a field, as places."""
         field = self.signature.output_fields.get(name)
         return clusters(values, None if field is None else field.annotation)
+
+    def has_parts(self, name: str) -> bool:
+        """Whether a candidate can say part of what an answer says in a field: where its type is open, as text is."""
+        field = self.signature.output_fields.get(name)
+        return field is None or not is_exact(field.annotation)
 
     def reconsidered(self, inputs: Mapping[str, Any], prediction: PooledPrediction) -> PooledPrediction:
         """The answer that the program as it is now gives to a pool that was drawn before."""

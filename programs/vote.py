@@ -99,6 +99,10 @@ class Vote(SamplingProgram):
             return clusters(values, annotation, tolerance=self.tolerance)
         return clusters([self._ballot(value) for value in values], normalize=lambda value: value)
 
+    def has_parts(self, name: str) -> bool:
+        """As everywhere, but values that ``normalize`` compares are equal or not."""
+        return super().has_parts(name) and (self.normalize is None or name not in self.voted_fields([name]))
+
     def _ballot(self, value: Any) -> Any:
         try:
             return value if self.normalize is None else self.normalize(value)

@@ -10,7 +10,10 @@ import dspy
 
 from .candidates import Candidate
 from .clusters import TOLERANCE, clusters, labels
+from .shared_parts import shared
 
+Partly = Callable[[str], bool]
+"""Whether answers can say the same in part of a field."""
 Groups = Callable[[str, Sequence[Any]], list[list[int]]]
 """From a field's name and values to the places of equal ones."""
 
@@ -20,8 +23,9 @@ class Agreement:
     """Shares of the candidates that succeeded, each in [0, 1].
 
     Attributes:
-        by_field: of those that say in this field what the answer says.
-        whole: of those that do so in every field that was looked at together.
+        by_field: of those that say in this field what the answer says; where they can do so in part, such as in a text
+            of several lines, each counts with its part.
+        whole: of those that do so in every field that was looked at together; each counts with its least part.
     """
 
     by_field: Mapping[str, float]
@@ -35,6 +39,7 @@ def agreement_with(
     groups: Groups,
     together: Sequence[str],
     weights: Sequence[float] | None = None,
+    partly: Partly = lambda name: False,
 ) -> Agreement:
     """How much of a pool agrees with an answer.
 
@@ -47,12 +52,18 @@ def agreement_with(
         together: the fields that count for ``whole``.
         weights: of the candidates that succeeded, each at least 0; None, or weights of which none is above 0, count
             each as one.
+        partly: the fields in which a candidate can say part of what the answer says; see
+            :func:`~dspy_fusion.programs.pools.shared_parts.shared`.
     """
     said = [candidate.prediction for candidate in candidates if candidate.prediction is not None]
     votes = [1.0] * len(said) if weights is None or not any(weights) else list(weights)
-    same = {name: _same(groups(name, [one.get(name) for one in said] + [answer[name]])) for name in answer}
+    values = {name: [one.get(name) for one in said] for name in answer}
+    same = {
+        name: _same(groups(name, [*values[name], answer[name]]), values[name], answer[name] if partly(name) else None)
+        for name in answer
+    }
     by_field = {name: _share(votes, places) for name, places in same.items()}
-    joint = [all(same[name][place] for name in together if name in same) for place in range(len(said))]
+    joint = [min((same[name][place] for name in together if name in same), default=1.0) for place in range(len(said))]
     return Agreement(by_field, _share(votes, joint))
 
 
@@ -71,12 +82,15 @@ def joint_groups(by_field: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]
     return clusters(list(zip(*map(labels, by_field), strict=True)), normalize=tuple)
 
 
-def _same(groups: Sequence[Sequence[int]]) -> list[bool]:
-    """Per candidate, whether it says the same as the last value, the answer's."""
+def _same(groups: Sequence[Sequence[int]], values: Sequence[Any], answer: Any) -> list[float]:
+    """Per candidate, how far it says the same as the last value of the groups, the answer's."""
     numbers = labels(groups)
-    return [number == numbers[-1] for number in numbers[:-1]]
+    wholes = [number == numbers[-1] for number in numbers[:-1]]
+    if answer is None:
+        return [float(whole) for whole in wholes]
+    return [1.0 if whole else shared(answer, value) for whole, value in zip(wholes, values, strict=True)]
 
 
-def _share(votes: Sequence[float], places: Sequence[bool]) -> float:
+def _share(votes: Sequence[float], parts: Sequence[float]) -> float:
     total = sum(votes)
-    return min(1.0, sum(vote for vote, counts in zip(votes, places, strict=True) if counts) / total) if total else 0.0
+    return min(1.0, sum(vote * part for vote, part in zip(votes, parts, strict=True)) / total) if total else 0.0

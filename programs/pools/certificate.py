@@ -36,7 +36,7 @@ def is_certified(leader: int, rivals: Sequence[int], alpha: float) -> bool:
         raise ConfigurationError(f"alpha must be between 0 and 1, but got alpha={alpha!r}")
     counts = [*sorted(rivals, reverse=True), 0]
     shares = len(counts) * (len(counts) + 1)  # at least k (k + 1) for each answer that has appeared
-    return all(_log_wealth(leader, rival) >= math.log(shares / alpha) for rival in counts)
+    return all(log_wealth(leader, rival) >= math.log(shares / alpha) for rival in counts)
 
 
 def certified_after(answers: Sequence[Hashable], alpha: float) -> tuple[Hashable, int] | None:
@@ -50,7 +50,8 @@ def certified_after(answers: Sequence[Hashable], alpha: float) -> tuple[Hashable
     return None
 
 
-def _log_wealth(leader: int, rival: int) -> float:
+def log_wealth(leader: int, rival: int) -> float:
+    """The logarithm of what somebody has who bet on the leader against one rival, having begun with 1."""
     logs = [leader * math.log1p(bet) + rival * math.log1p(-bet) for bet in _BETS]
     highest = max(logs)
     return highest + math.log(sum(math.exp(value - highest) for value in logs) / len(logs))

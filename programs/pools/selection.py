@@ -75,7 +75,7 @@ def votable_fields(task: type[dspy.Signature]) -> list[str]:
     These are of type Literal, bool, int, float, Decimal, Enum, date, time, UUID, of DSPy's ``Choice``, ``Score`` and
     ``Noul``, tool calls, lists, sets, mappings and tuples of them, and models all of whose fields are such.
     """
-    exact = [name for name, field in task.output_fields.items() if _is_exact(field.annotation)]
+    exact = [name for name, field in task.output_fields.items() if is_exact(field.annotation)]
     return exact or [list(task.output_fields)[-1]]
 
 
@@ -86,7 +86,8 @@ def shown_order(count: int, *, seed: int, digest: str, subset: int | None = None
     return order if subset is None else order[:subset]
 
 
-def _is_exact(annotation: Any) -> bool:
+def is_exact(annotation: Any) -> bool:
+    """Whether values of a type can be equal in meaning only by being equal; see :func:`votable_fields`."""
     kinds = alternatives(annotation)
     return bool(kinds) and all(_is_exact_kind(kind) for kind in kinds)
 
@@ -97,10 +98,10 @@ def _is_exact_kind(kind: Any) -> bool:
         return True
     if origin is not None:
         values = parts[1:] if isinstance(origin, type) and issubclass(origin, Mapping) else parts
-        return bool(values) and isinstance(origin, type) and all(_is_exact(part) for part in values)
+        return bool(values) and isinstance(origin, type) and all(is_exact(part) for part in values)
     if not isinstance(kind, type):
         return False
     if issubclass(kind, _EXACT):
         return True
     fields = kind.model_fields.values() if issubclass(kind, BaseModel) and not issubclass(kind, dspy.Type) else ()
-    return bool(fields) and all(_is_exact(field.annotation) for field in fields)
+    return bool(fields) and all(is_exact(field.annotation) for field in fields)

@@ -13,7 +13,7 @@ from typing import Any
 from dspy.lm15 import ContextLengthError, InvalidRequestError, UnsupportedFeatureError
 from dspy.utils.exceptions import ContextWindowExceededError
 
-from dspy_fusion.programs.errors import FusionError, FusorFailed, QuorumNotMet, ScorerError
+from dspy_fusion.programs.errors import Abstained, FusionError, FusorFailed, QuorumNotMet, ScorerError
 from dspy_fusion.programs.redaction import redacted, redacting
 
 logger = redacting(logging.getLogger(__name__))
@@ -73,6 +73,9 @@ def as_api_error(error: BaseException) -> ApiError:
         )
     if isinstance(error, InvalidRequestError):
         return bad_request(_first_line(error), "messages")
+    if isinstance(error, Abstained):
+        said = _first_line(error).partition(";")[0]
+        return ApiError(502, f"the program is not sure enough: {said}", code="abstained", headers=_NO_RETRY)
     if isinstance(error, QuorumNotMet | FusorFailed | ScorerError):
         return _failed_program(error)
     logger.error("a request failed", exc_info=error)

@@ -200,4 +200,6 @@ def _about(prediction: dspy.Prediction, pool: Pool) -> dict[str, Any]:
         "candidates": len(pool.candidates),
         "failed_candidates": len(pool.candidates) - len(pool.good),
         "fallback": pool.fallback.partition(":")[0] if pool.fallback else None,
+        "confidence": pool.confidence,
+        "abstained": pool.abstained,
     }

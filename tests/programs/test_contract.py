@@ -39,11 +39,16 @@ PROGRAMS: dict[str, Callable[..., dspy.Module]] = {
     "Fusion": lambda program, n=3, **o: Fusion(program, n=n, **o),
     "AutoVote": lambda program, n=3, **o: Vote(program, n="auto", max_n=n, stopping=Stopping(threshold=1.0), **o),
     "GatedFusion": lambda program, n=3, **o: Fusion(program, n=n, gate=1.0, **o),
+    "AbstainingFusion": lambda program, n=3, **o: Fusion(program, n=n, abstain_below=1.0, on_abstain="mark", **o),
+    "TrajectoryFusion": lambda program, n=3, **o: Fusion(program, n=n, trajectories=1000, look_ups=1, **o),
     "FieldFusion": lambda program, n=3, **o: Fusion(program, n=n, by_field=True, **o),
     "ProposeAggregate": lambda program, n=3, **o: ProposeAggregate(program, width=n, depth=2, **o),
 }
-CALLS = {"BestOfN": 3, "Vote": 3, "Fusion": 4, "AutoVote": 3, "GatedFusion": 4, "FieldFusion": 4, "ProposeAggregate": 7}
-FUSING = ("Fusion", "GatedFusion", "FieldFusion", "ProposeAggregate")
+CALLS = {
+    **{"BestOfN": 3, "Vote": 3, "Fusion": 4, "AutoVote": 3, "GatedFusion": 4, "FieldFusion": 4, "ProposeAggregate": 7},
+    **{"AbstainingFusion": 4, "TrajectoryFusion": 4},
+}
+FUSING = ("Fusion", "AbstainingFusion", "TrajectoryFusion", "GatedFusion", "FieldFusion", "ProposeAggregate")
 
 
 @pytest.fixture(params=PROGRAMS)
