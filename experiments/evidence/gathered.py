@@ -15,6 +15,7 @@ from .length_drift import LengthDrift, length_drift, length_table
 from .per_group import PerGroup, group_table, per_group
 from .position_bias import PositionBias, position_bias, position_table
 from .summary import Summary
+from .sureness import Sureness, sureness, sureness_table
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Evidence:
     positions: tuple[PositionBias, ...]
     lengths: tuple[LengthDrift, ...]
     strata: TextTable
+    sureness: tuple[Sureness, ...] = ()
 
 
 def gather(summary: Summary, records: Sequence[Record]) -> Evidence:
@@ -39,6 +41,7 @@ def gather(summary: Summary, records: Sequence[Record]) -> Evidence:
     attributions = [attribution(name, pairs) for name, pairs in fusing.items()]
     positions = [position_bias(name, pairs, strata=summary.groups) for name, pairs in fusing.items()]
     lengths = [length_drift(name, some, strata=summary.groups) for name, some in own.items()]
+    sure = [sureness(strategy.name, strategy.program, own[strategy.name]) for strategy in pooled]
     return Evidence(
         groups=per_group(summary),
         matches=equal_budget(summary),
@@ -46,6 +49,7 @@ def gather(summary: Summary, records: Sequence[Record]) -> Evidence:
         positions=tuple(item for item in positions if item is not None),
         lengths=tuple(item for item in lengths if item is not None),
         strata=strata_table(summary, records),
+        sureness=tuple(item for item in sure if item is not None),
     )
 
 
@@ -59,5 +63,6 @@ def evidence_tables(evidence: Evidence) -> tuple[TextTable, ...]:
         attribution_table(evidence.attributions),
         position_table(evidence.positions),
         length_table(evidence.lengths),
+        sureness_table(evidence.sureness),
     )
     return tuple(table for table in tables if table.rows)

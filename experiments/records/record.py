@@ -96,6 +96,12 @@ class Record:
     """Why the answer is not the fusor's, where it should have been."""
     error: str | None = None
     """Why the strategy failed."""
+    confidence: float | None = None
+    """The chance that the answer is right as its pool says, in [0, 1]; None where it says nothing."""
+    saved: int = 0
+    """Calls that a gate or a stopping rule spared."""
+    abstained: str | None = None
+    """Why the answer should not be used, where the strategy marks such answers."""
 
     @property
     def key(self) -> Key:

@@ -16,6 +16,7 @@ from ..runs.run_folder import Run
 from .evidence_plots import draw_evidence
 from .page import render_page
 from .plots import draw_plots
+from .sureness_plots import draw_sureness
 from .tables import to_csv, to_markdown
 
 
@@ -35,7 +36,11 @@ def write_views(run: Run) -> Views:
     """Makes tables, figures and the page of a run, finished or not, in its folder."""
     folder, summary = run.folder, summarize(run.config, run.records, examples=run.examples, set_aside=run.set_aside)
     verdict, evidence = judge(summary), gather(summary, run.records)
-    plots = (*draw_plots(summary, folder.plots), *draw_evidence(summary, run.records, evidence, folder.plots))
+    plots = (
+        *draw_plots(summary, folder.plots),
+        *draw_evidence(summary, run.records, evidence, folder.plots),
+        *draw_sureness(evidence.sureness, folder.plots),
+    )
     markdown, table = folder.path / "table.md", folder.path / "table.csv"
     markdown.write_text(to_markdown(summary, str(verdict), evidence_tables(evidence)), encoding="utf-8")
     table.write_text(to_csv(summary), encoding="utf-8")

@@ -86,6 +86,9 @@ def measure(
         depth=pool.depth,
         seconds=seconds + max((c.seconds for c in pool.candidates if c.replayed), default=0.0),
         fallback=pool.fallback,
+        confidence=_finite(pool.confidence),
+        saved=pool.saved,
+        abstained=pool.abstained,
         error=error,
     )
 

@@ -30,7 +30,7 @@ def test_page_asks_no_network_for_anything_and_runs_no_script(views: Views) -> N
 
 def test_page_holds_verdict_tables_figures_and_examples(views: Views) -> None:
     page = views.page.read_text()
-    assert page.count("data:image/svg+xml;base64,") == len(views.plots) == 3
+    assert page.count("data:image/svg+xml;base64,") == len(views.plots) == 5
     for text in (
         views.verdict.clauses[-1][1:40],
         "oracle (uses the answers)",
