@@ -3,17 +3,23 @@
 On recorded answers of 20 models to 648 GSM8K questions, on halves that nothing was fitted on: the accuracy and the
 calls of ``n="auto"`` beside a vote of all 20, for a pool of 20 models whose reliability (and so their order) is learned
 from the other half, and for one source (20 draws with replacement from the same answers), where nothing is learned.
+For one source also what could be had if every call waited for the one before: the frontier of rules that look at
+agreement alone, whatever the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+from collections import Counter
+from typing import Any
 
 import dspy
 
 from dspy_fusion.programs import Stopping, Vote, calibrate
+from dspy_fusion.programs.pools.stopping_rules import lead_probability
 
-from .recorded_answers import LookedUp, answered, compared, mean, recorded_from
+from .recorded_answers import LookedUp, RecordedAnswers, answered, compared, mean, recorded_from
 
 _MIXED = (
     ("sources", 0.99, 3, True),
@@ -53,10 +59,29 @@ def main() -> None:
             rights, pools = answered(program, held, recorded)
             calls, rounds = [len(pool.candidates) for pool in pools], [pool.depth for pool in pools]
             rows.setdefault(name, []).append((rights, calls, rounds))
+    for threshold in (0.8, 0.85, 0.9):
+        name = f"one source: agreement {threshold}, one call at a time"
+        rows[name] = [one_at_a_time(recorded, threshold)]
     print(f"{options.halves} held-out halves; accuracy, calls a question, their share of 20, rounds at most")
     for name, parts in rows.items():
         rights, calls, rounds = ([value for part in parts for value in part[i]] for i in range(3))
         print(f"  {name:62s} {100 * mean(rights):5.1f} %  {mean(calls):5.2f}  {mean(calls) / 20:4.0%}  {max(rounds)}")
+
+
+def one_at_a_time(recorded: RecordedAnswers, threshold: float) -> tuple[list[float], list[int], list[int]]:
+    """Right answers, calls and rounds where the leader must lead with this chance, asked after each call from 4 on."""
+    rights, calls = [], []
+    for example in recorded.examples:
+        source = sorted(recorded.answers[example.question].values())
+        said: Counter[Any] = Counter()
+        for place in range(20):
+            said[compared(random.Random(f"{place} {example.question}").choice(source))] += 1
+            (best, leader), (_, second) = [*said.most_common(2), (None, 0)][:2]
+            if place >= 3 and lead_probability(leader, second) >= threshold:
+                break
+        rights.append(float(best in recorded.right[example.question]))
+        calls.append(said.total())
+    return rights, calls, calls
 
 
 def _auto(task: dspy.Module, lms: list, rule: str, threshold: float, size: int) -> Vote:

@@ -2,11 +2,14 @@
 
 500 generated nested records of known truth; of each, five candidates with six kinds of noise: a wrong choice, a number
 that is a little off or wrong, a typing error in a text, an item left out, an item made up, items in another order.
-Beside fusion by field: a vote over whole records, the best single candidate on average, and a consensus as k-llms
-describes it (choices by count, numbers within 3 %, the medoid of texts, lists aligned by resemblance). The embedded
-fusor cannot write JSON, so the fusor of the open texts is scripted: it picks the right text with a chance of 80 %,
-where a candidate has it. Fusion of wholes is left out: a script for it would be made up from nothing. Printed is the
-share of leaves that are right, with a bootstrap interval over records.
+Beside fusion by field: a vote over whole records, one candidate, a consensus as k-llms describes it (choices by count,
+numbers within 3 %, the medoid of texts, lists aligned by resemblance), and fusion of wholes. The embedded fusor cannot
+write JSON, so both fusors are scripted with one skill: where a candidate has the right value of a leaf they write it
+with a chance of 80 %, else some candidate's; the one of wholes is told which items are the same ones and writes every
+leaf, the one of fields only the open texts. Tokens count what is read and written for a record after the task's own
+prompt (a quarter of the JSON's characters): with a fusor, all candidates once more and the record itself. So the ways
+with a fusor stand beside those without that draw as many more candidates. Printed is the share of leaves that are
+right, with a bootstrap interval over records, and the paired difference to fusion by field at the same tokens.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from dspy_fusion.programs.pools.clusters import clusters, heaviest
 from dspy_fusion.programs.pools.field_merge import Merging, get, put
 
 _WORDS = "amber basin cedar delta ember fjord grove haven inlet jetty knoll ledge marsh oasis prairie quarry".split()
+_SKILL = 0.8  # of both fusors, at a leaf
+_MOST = 11  # candidates: five, and what a fusor that reads and writes five more records costs
 _KINDS = ("choice", "number", "typo", "omission", "invention", "order")
 
 
@@ -49,6 +54,10 @@ class Record(BaseModel):
     note: str
 
 
+Way = Callable[[list[Record], Record, random.Random], tuple[Record, bool]]
+"""From a pool, the truth (for scripted fusors alone) and chance to an answer, and whether a fusor was asked."""
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,34 +66,71 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(0)
     truths = [_record(rng) for _ in range(options.records)]
-    pools = [[_noisy(truth, rng, options.noise) for _ in range(5)] for truth in truths]
-    calls: dict[float, int] = {}
+    pools = [[_noisy(truth, rng, options.noise) for _ in range(_MOST)] for truth in truths]
+    print(f"{options.records} records, noise {', '.join(_KINDS)} at {options.noise:g} each")
+    print("  right leaves, tokens, and the difference to fusion by field without a fusor at the same tokens")
+    ours: dict[int, list[float]] = {}
+    for n, equal, ways in ((5, 5, _PLAIN), (2, 5, _WHOLES), (11, 11, _PLAIN), (5, 11, {**_FUSING, **_WHOLES})):
+        for name, way in ways.items():
+            shares = _print_way(name, way, truths, [pool[:n] for pool in pools], ours.get(equal))
+            if name == _OURS:
+                ours[n] = shares
 
-    def by_field(pool: list[Record], truth: Record, settled_at: float = 1.0) -> Record:
-        merging = Merging([1.0] * len(pool), settled_at=settled_at)
-        value = merging.merged(dict(enumerate(pool)), Record, "")
-        calls[settled_at] = calls.get(settled_at, 0) + bool(merging.open)
-        return _fused(value, merging.open, truth, pool, rng)
 
-    def without_fusor(pool: list[Record], truth: Record) -> Record:
-        return Merging([1.0] * len(pool)).merged(dict(enumerate(pool)), Record, "")
+def _print_way(
+    name: str, way: Way, truths: list[Record], pools: list[list[Record]], ours: list[float] | None
+) -> list[float]:
+    rng = random.Random(name)
+    made = [way(pool, truth, rng) for truth, pool in zip(truths, pools, strict=True)]
+    shares = [leaves_right(truth, answer) for truth, (answer, _) in zip(truths, made, strict=True)]
+    tokens = [
+        sum(map(_tokens, pool)) * (1 + asked) + _tokens(answer) * asked
+        for pool, (answer, asked) in zip(pools, made, strict=True)
+    ]
+    score, asked = of_mean(shares), sum(asked for _, asked in made)
+    gap = of_mean([share - other for share, other in zip(shares, ours, strict=True)]) if ours else None
+    beside = f" {100 * gap.mean:+5.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]" if gap else ""
+    print(
+        f"  n={len(pools[0]):2d} {name:42s} {100 * score.mean:5.1f} % [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+        f" {statistics.fmean(tokens):5.0f}{beside}{f'  (fusor asked for {asked})' if asked else ''}",
+        flush=True,
+    )
+    return shares
 
-    ways: dict[str, Callable[[list[Record], Record], Record]] = {
-        "one candidate": lambda pool, truth: pool[0],
-        "vote over whole records": lambda pool, truth: pool[heaviest(clusters(pool, Record))],
-        "consensus as k-llms describes it, no fusor": lambda pool, truth: _as_k_llms(pool),
-        "fusion by field, no fusor": without_fusor,
-        "fusion by field, fusor for all open texts": by_field,
-        "fusion by field, gate 0.6": lambda pool, truth: by_field(pool, truth, 0.6),
-    }
-    print(f"{options.records} records, 5 candidates each, noise {', '.join(_KINDS)} at {options.noise:g} each")
-    for name, way in ways.items():
-        shares = [leaves_right(truth, way(pool, truth)) for truth, pool in zip(truths, pools, strict=True)]
-        interval = of_mean(shares)
-        print(
-            f"  {name:45s} {100 * interval.mean:5.1f} % of leaves [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-        )
-    print(f"the fusor was asked for {calls[0]} of {options.records} records, once each")
+
+def _tokens(record: Record) -> int:
+    return len(record.model_dump_json()) // 4
+
+
+def _vote(pool: list[Record], truth: Record, rng: random.Random) -> tuple[Record, bool]:
+    return pool[heaviest(clusters(pool, Record))], False
+
+
+def _by_field(pool: list[Record], settled_at: float | None, truth: Record, rng: random.Random) -> tuple[Record, bool]:
+    merging = Merging([1.0] * len(pool), settled_at=settled_at or 1.0)
+    value = merging.merged(dict(enumerate(pool)), Record, "")
+    if settled_at is None or not merging.open:
+        return value, False
+    return _fused(value, merging.open, truth, pool, rng), True
+
+
+def _whole(pool: list[Record], truth: Record, rng: random.Random) -> tuple[Record, bool]:
+    """Every leaf by the fusor, over the items that most candidates have; which ones are the same it is told."""
+    value = Merging([1.0] * len(pool)).merged(dict(enumerate(pool)), Record, "")
+    right = _leaves(truth.model_dump())
+    for path in _leaves(value.model_dump()):
+        options = [option for option in (_at(candidate, path) for candidate in pool) if option is not None]
+        known = [option for option in options if option == right.get(path, option) and path in right]
+        if options:
+            value = put(value, path, known[0] if known and rng.random() < _SKILL else rng.choice(options))
+    return value, True
+
+
+def _at(candidate: Record, path: str) -> Any:
+    try:
+        return get(candidate, path)
+    except (LookupError, TypeError):
+        return None
 
 
 def leaves_right(truth: Record, answer: Record) -> float:
@@ -155,7 +201,7 @@ def _typo(text: str, rng: random.Random) -> str:
 
 
 def _fused(value: Record, paths: list[str], truth: Record, pool: list[Record], rng: random.Random) -> Record:
-    """Open texts by a fusor that picks the right one in four of five cases, where there is one."""
+    """Open texts by a fusor that picks the right one, where there is one, as often as its skill says."""
     known = {text for text in _leaves(truth.model_dump()).values() if isinstance(text, str)}
     for path in paths:
         options = []
@@ -166,7 +212,7 @@ def _fused(value: Record, paths: list[str], truth: Record, pool: list[Record], r
                 continue
         right = [text for text in options if text in known]
         if options:
-            value = put(value, path, right[0] if right and rng.random() < 0.8 else rng.choice(options))
+            value = put(value, path, right[0] if right and rng.random() < _SKILL else rng.choice(options))
     return value
 
 
@@ -186,6 +232,19 @@ def _as_k_llms(pool: list[Record]) -> Record:
             merged = put(merged, path, statistics.fmean(close) if close else value)
     return merged
 
+
+_OURS = "fusion by field, no fusor"
+_PLAIN: dict[str, Way] = {
+    _OURS: lambda pool, truth, rng: _by_field(pool, None, truth, rng),
+    "one candidate of them": lambda pool, truth, rng: (pool[0], False),
+    "vote over whole records": _vote,
+    "consensus as k-llms describes it": lambda pool, truth, rng: (_as_k_llms(pool), False),
+}
+_FUSING: dict[str, Way] = {
+    "fusion by field, fusor for all open texts": lambda pool, truth, rng: _by_field(pool, 1.0, truth, rng),
+    "fusion by field, gate 0.6": lambda pool, truth, rng: _by_field(pool, 0.6, truth, rng),
+}
+_WHOLES: dict[str, Way] = {"fusion of whole records": _whole}
 
 if __name__ == "__main__":
     main()

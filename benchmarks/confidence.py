@@ -1,21 +1,28 @@
 """How far confidence can be trusted: ``python -m benchmarks.confidence --data FOLDER``.
 
 On recorded answers of 20 models to 648 GSM8K questions: calibrates a vote on one random half, and prints for the other,
-which nothing was fitted on, the calibration error, the reliability table and the accuracy at each coverage; then the
-share of false certificates in simulated stops.
+which nothing was fitted on, the calibration error, the reliability table and the accuracy at each coverage; then what a
+curve is worth on a pool of another task and other models.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 
 import dspy
 
 from dspy_fusion.programs import Vote, calibrate
-from dspy_fusion.programs.pools.certificate import certified_after
 
-from .recorded_answers import LookedUp, answered, compared, mean, recorded_from
+from .recorded_answers import (
+    LookedUp,
+    RecordedAnswers,
+    Source,
+    answered,
+    compared,
+    mean,
+    read_chains,
+    recorded_from,
+)
 
 _BINS = 10
 
@@ -23,7 +30,6 @@ _BINS = 10
 def main() -> None:
     """Prints the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stops", type=int, default=100_000, help="simulated stops per alpha (default: 100000)")
     recorded, options = recorded_from(parser)
     for mixed in (True, False):
         pairs, plain = [], []
@@ -44,7 +50,33 @@ def main() -> None:
                 + ",".join(f" {100 * at_coverage(rows, c):.1f} % at {c:.0%} coverage" for c in (0.95, 0.9, 0.8))
             )
         print_reliability(pairs)
-    print_certificates(options.stops)
+    print_transfer(recorded, read_chains(options.data))
+
+
+def print_transfer(recorded: RecordedAnswers, chains: RecordedAnswers) -> None:
+    """A curve that was fitted on one pool, on another one of another task and other models."""
+    names = list(chains.sources)
+    task, own = LookedUp(chains, mixed=True), [Source(name) for name in names]
+    vote = Vote(task, n=len(names), lms=own, normalize=compared)
+    source = [dspy.LM("recorded/one")]
+    five = Vote(LookedUp(recorded, mixed=False), n=5, lms=source, normalize=compared)
+    elsewhere = calibrate(five, list(recorded.examples), recorded.metric, num_threads=1)
+    train, held = chains.halves(0)
+    here = calibrate(vote, train, chains.metric, num_threads=1)
+    print(f"\nfive refinements of one answer (MMLU), {len(held)} held-out questions")
+    for name, learned in (
+        ("agreement as it is", None),
+        ("fitted on GSM8K", elsewhere),
+        ("fitted on its other half", here),
+    ):
+        program = vote.deepcopy()
+        program.calibration = None if learned is None else learned.calibration
+        rights, pools = answered(program, held, chains)
+        rows = list(zip([pool.confidence for pool in pools], rights, strict=True))
+        print(
+            f"  {name}: ECE {error(rows):.4f}, AUROC {auroc(rows):.3f},"
+            f" {100 * at_coverage(rows, 0.9):.1f} % at 90% coverage"
+        )
 
 
 def error(rows: list[tuple[float, float]]) -> float:
@@ -79,19 +111,6 @@ def print_reliability(rows: list[tuple[float, float]]) -> None:
             said, came = mean([c for c, _ in part]), mean([r for _, r in part])
             span = f"{low / _BINS:.1f}-{(low + 1) / _BINS:.1f}"
             print(f"    {span}: {len(part):4d} answers, said {said:.3f}, right {came:.3f}")
-
-
-def print_certificates(stops: int) -> None:
-    """How often a certificate names an answer that is not the mode, where modes are narrow."""
-    print(f"\ncertificates, {stops} simulated stops each (three answers, the first two nearly as frequent, 60 draws):")
-    for alpha in (0.2, 0.1, 0.05, 0.01):
-        rng, false, named = random.Random(0), 0, 0
-        for _ in range(stops):
-            draws = rng.choices("abc", (0.41, 0.39, 0.2), k=60)
-            stop = certified_after(draws, alpha)
-            named += stop is not None
-            false += stop is not None and stop[0] != "a"
-        print(f"  alpha {alpha:.2f}: {named / stops:.4f} certified, {false / stops:.5f} falsely")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What the gate saves and costs: ``python -m benchmarks.gate --data FOLDER``.
 
-Embedded worksheets: sheets of additions by the model that can add, so that candidates agree, fused by the embedded
-fusor with and without a gate. Recorded pools: nothing recorded can fuse, so the gated answer is held against the best
-that any fusor could have written from the five candidates, the oracle: what is lost against it is an upper bound.
+Embedded worksheets of one or two parts: five candidates of a model that can do most of them, so that candidates agree,
+fused by the embedded fusor with and without a gate; the differences are paired by sheet, with bootstrap intervals.
+Recorded pools (20 models on GSM8K): nothing recorded can fuse, so the gated answer is held against the best that any
+fusor could have written from the pool, the oracle: what is lost against it is an upper bound. There the gate counts
+each candidate as one, or by what was learned on the other half about its model (``calibrate``).
 """
 
 from __future__ import annotations
@@ -14,63 +16,82 @@ import dspy
 from dspy.signatures.signature import make_signature
 
 from dspy_fusion.experiments.tasks.worksheets import share_right
-from dspy_fusion.programs import Fusion, PlainAdapter, ProposeAggregate, Vote
+from dspy_fusion.optimizers.bootstrap import of_mean
+from dspy_fusion.programs import Fusion, PlainAdapter, ProposeAggregate, Vote, calibrate
 from dspy_fusion.serving import embedded_lm
 from dspy_fusion.serving.embedded.arithmetic import TASK_INSTRUCTIONS, answer_text, draw_worksheet, question_text
 
-from .recorded_answers import LookedUp, answered, compared, mean, recorded_from
+from .recorded_answers import LookedUp, RecordedAnswers, answered, compared, mean, recorded_from
+
+_GATES = (1.0, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6)
 
 
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sheets", type=int, default=60, help="embedded worksheets (default: 60)")
+    parser.add_argument("--sheets", type=int, default=100, help="embedded worksheets, 0 for none (default: 100)")
     recorded, options = recorded_from(parser)
-    embedded(options.sheets)
-    print("\nrecorded, 5 candidates of one random model each; lost against the oracle of the five, in points")
-    for gate in (1.0, 0.8, 0.6):
-        opened, taken, best, count = 0, 0.0, 0.0, 0
-        for seed in range(options.halves):
-            vote = Vote(LookedUp(recorded, mixed=True), n=5, lms=recorded.lms(seed), normalize=compared)
-            rights, pools = answered(vote, recorded.examples, recorded)
-            for example, right, pool in zip(recorded.examples, rights, pools, strict=True):
-                count += 1
-                if pool.confidence >= gate - 1e-9 and len(pool.good) > 1:
-                    opened, taken = opened + 1, taken + right
-                    best += max(recorded.metric(example, c.prediction) for c in pool.good)
-        print(
-            f"  gate {gate}: {opened / count:.0%} of the fusor's calls saved, at most"
-            f" {100 * (best - taken) / count:.2f} points lost, {100 * taken / opened:.1f} % of the gated answers right"
-        )
+    for n in (5, 8):
+        print_recorded(recorded, n, options.halves)
+    if options.sheets:
+        print_embedded(options.sheets)
 
 
-def embedded(count: int) -> None:
+def print_recorded(recorded: RecordedAnswers, n: int, halves: int) -> None:
+    """Per gate, the calls it saves and the most it can cost."""
+    print(f"\nrecorded, {n} candidates of one random model each, {halves} held-out halves")
+    rows: dict[str, list[tuple[float, float, float]]] = {"each as one": [], "weighted": []}
+    for seed in range(halves):
+        train, held = recorded.halves(seed)
+        vote = Vote(LookedUp(recorded, mixed=True), n=n, lms=recorded.lms(seed), normalize=compared)
+        learned = calibrate(vote, train, recorded.metric, num_threads=1)
+        for name, program in (("each as one", vote), ("weighted", learned)):
+            rights, pools = answered(program, held, recorded)
+            best = [max(recorded.metric(e, c.prediction) for c in p.good) for e, p in zip(held, pools, strict=True)]
+            shares = [next(iter(pool.agreement.values())) for pool in pools]
+            rows[name] += zip(shares, rights, best, strict=True)
+    for name, triples in rows.items():
+        for gate in _GATES:
+            opened = [(right, best) for share, right, best in triples if share >= gate - 1e-9]
+            losses = [(best - right) if share >= gate - 1e-9 else 0.0 for share, right, best in triples]
+            loss = of_mean(losses)
+            print(
+                f"  {name}, gate {gate:g}: {len(opened) / len(triples):.0%} of the fusor's calls saved, at most"
+                f" {100 * loss.mean:.2f} points lost [{100 * loss.low:.2f}, {100 * loss.high:.2f}],"
+                f" {100 * mean([right for right, _ in opened]):.1f} % of the gated answers right",
+                flush=True,
+            )
+
+
+def print_embedded(count: int) -> None:
     """Easy sheets with and without a gate."""
     rng = random.Random(77)
-    sheets = [draw_worksheet(rng, weights=(1, 0, 0)) for _ in range(count)]
+    sheets = [draw_worksheet(rng, sizes=(1, 2)) for _ in range(count)]
     examples = [dspy.Example(worksheet=question_text(s), answers=answer_text(s)) for s in sheets]
     task = dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS))
-    options = {"lms": [embedded_lm("plus")], "fusor_lm": embedded_lm("aft")}
-    print(
-        f"embedded, {count} sheets of additions, 3 candidates of the model that can add; calls and share of parts right"
-    )
+    options = {"lms": [embedded_lm("aft")], "fusor_lm": embedded_lm("aft")}
+    print(f"\nembedded, {count} sheets of one or two parts, 5 candidates; share of parts right and calls")
     with dspy.context(adapter=PlainAdapter()):
         for name in ("Fusion", "ProposeAggregate"):
-            for gate in (None, 1.0, 0.6):
+            bare: list[float] = []
+            for gate in (None, 1.0, 0.8, 0.6):
                 program = (
-                    Fusion(task, n=3, gate=gate, **options)
+                    Fusion(task, n=5, gate=gate, **options)
                     if name == "Fusion"
-                    else ProposeAggregate(task, width=3, depth=2, gate=gate, **options)
+                    else ProposeAggregate(task, width=5, depth=2, gate=gate, **options)
                 )
                 predictions = [program(worksheet=example.worksheet) for example in examples]
                 scores = [share_right(e, p) for e, p in zip(examples, predictions, strict=True)]
+                bare = bare or scores
+                loss = of_mean([score - before for before, score in zip(bare, scores, strict=True)])
                 saved = sum(p.pool.saved for p in predictions)
                 calls = sum(p.pool.total.calls for p in predictions)
-                gated = sum(p.pool.gated is not None for p in predictions)
-                beyond = calls + saved - 3 * count  # what the fusor and the layers would have cost
+                beyond = calls + saved - 5 * count  # what the fusor and the layers would have cost
                 print(
-                    f"  {name}, gate {gate}: {100 * mean(scores):.1f} %, {calls} calls, {saved} of {beyond} calls"
-                    f" beyond the candidates saved ({saved / beyond:.0%}), {gated} of {count} sheets gated"
+                    f"  {name}, gate {gate}: {100 * mean(scores):.1f} %, {100 * loss.mean:+.1f} points"
+                    f" [{100 * loss.low:+.1f}, {100 * loss.high:+.1f}], {saved} of {beyond} calls beyond the"
+                    f" candidates saved ({saved / beyond:.0%})",
+                    flush=True,
                 )
 
 

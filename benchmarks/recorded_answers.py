@@ -114,6 +114,22 @@ def read_gsm8k(folder: Path) -> RecordedAnswers:
     return RecordedAnswers(examples, answers, right, tuple(sorted({s for a in answers.values() for s in a})))
 
 
+def read_chains(folder: Path) -> RecordedAnswers:
+    """Five answers each to 203 questions of MMLU, each refining the one before, so hardly independent; the letters."""
+    rows = []
+    for path in sorted((folder / "refine_chains").glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            rows += [json.loads(line) for line in lines]
+    answers = {}
+    for row in rows:
+        letters = [re.findall(r"Answer:\W*([A-D])\b", str(text)) for text in row["predictions"]]
+        answers[row["prompt"]] = {f"step {n}": found[-1] for n, found in enumerate(letters) if found}
+    answers = {prompt: said for prompt, said in answers.items() if said}
+    right = {row["prompt"]: {row["answer"].strip().lower()} for row in rows}
+    examples = tuple(dspy.Example(question=prompt).with_inputs("question") for prompt in answers)
+    return RecordedAnswers(examples, answers, right, tuple(f"step {n}" for n in range(5)))
+
+
 def recorded_from(parser: argparse.ArgumentParser) -> tuple[RecordedAnswers, argparse.Namespace]:
     """The answers of the folder that the command line or DSPY_FUSION_DATA names."""
     parser.add_argument("--data", type=Path, help="the folder of recorded generations (default: DSPY_FUSION_DATA)")
@@ -122,6 +138,7 @@ def recorded_from(parser: argparse.ArgumentParser) -> tuple[RecordedAnswers, arg
     folder = data_folder(options.data)
     if folder is None:
         raise ConfigurationError("name the folder of recorded generations with --data or DSPY_FUSION_DATA")
+    options.data = folder
     return read_gsm8k(folder), options
 
 
