@@ -1,6 +1,6 @@
 """What the gate saves and costs: ``python -m benchmarks.gate --data FOLDER``.
 
-Embedded worksheets of one or two parts: five candidates of a model that can do most of them, so that candidates agree,
+Embedded worksheets of four or five parts: five candidates of a model that can do most of them, so that many agree,
 fused by the embedded fusor with and without a gate; the differences are paired by sheet, with bootstrap intervals.
 Recorded pools (20 models on GSM8K): nothing recorded can fuse, so the gated answer is held against the best that any
 fusor could have written from the pool, the oracle: what is lost against it is an upper bound. There the gate counts
@@ -29,9 +29,9 @@ _GATES = (1.0, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6)
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sheets", type=int, default=100, help="embedded worksheets, 0 for none (default: 100)")
+    parser.add_argument("--sheets", type=int, default=40, help="embedded worksheets, 0 for none (default: 40)")
     recorded, options = recorded_from(parser)
-    for n in (5, 8):
+    for n in (5, 8) if options.halves else ():
         print_recorded(recorded, n, options.halves)
     if options.sheets:
         print_embedded(options.sheets)
@@ -66,11 +66,11 @@ def print_recorded(recorded: RecordedAnswers, n: int, halves: int) -> None:
 def print_embedded(count: int) -> None:
     """Easy sheets with and without a gate."""
     rng = random.Random(77)
-    sheets = [draw_worksheet(rng, sizes=(1, 2)) for _ in range(count)]
+    sheets = [draw_worksheet(rng, sizes=(4, 5)) for _ in range(count)]
     examples = [dspy.Example(worksheet=question_text(s), answers=answer_text(s)) for s in sheets]
     task = dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS))
     options = {"lms": [embedded_lm("aft")], "fusor_lm": embedded_lm("aft")}
-    print(f"\nembedded, {count} sheets of one or two parts, 5 candidates; share of parts right and calls")
+    print(f"\nembedded, {count} sheets of four or five parts, 5 candidates; share of parts right and calls")
     with dspy.context(adapter=PlainAdapter()):
         for name in ("Fusion", "ProposeAggregate"):
             bare: list[float] = []
