@@ -47,6 +47,7 @@ HEAVY = {
         "experiments/presentation/figure.py",
         "experiments/reports/evidence_plots.py",
         "experiments/reports/plots.py",
+        "experiments/reports/sureness_plots.py",
         "experiments/reports/tuning_plots.py",
     },
     "fastapi": {"serving/endpoint/app.py"},

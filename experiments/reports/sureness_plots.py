@@ -29,9 +29,8 @@ def _coverage(items: Sequence[Sureness], folder: Path) -> Plot:
     figure, axes = new_figure(8.2, 4.6)
     for place, item in enumerate(items):
         color, dash = _look(place)
-        points = [
-            (share, score) for share, score in item.curve if share >= _LEAST_COVERAGE or share == item.curve[0][0]
-        ]
+        steady = [point for point in item.curve if point[0] >= _LEAST_COVERAGE]
+        points = steady if len(steady) > 1 else item.curve
         xs, ys = [100 * share for share, _ in points], [100 * score for _, score in points]
         axes.plot(xs, ys, dash, color=color, marker="o", markersize=3.5, linewidth=1.6, label=item.strategy)
     axes.set_xlabel("coverage: % of the answers that are given, the surest first")
