@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import signal
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dspy-fusion: {told}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
+        gc.freeze()  # or all that was loaded is looked through before the process ends, for seconds on a busy machine
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(
@@ -72,21 +74,21 @@ def _guard() -> None:
 
 
 def _run(command: Any, arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from dspy_fusion.programs.errors import FusionError
+    from dspy_fusion.programs.redaction import redacted
 
     from .presentation.page_text import visible
+    from .presentation.safe_console import SafeConsole
 
-    console, log = Console(), Console(stderr=True)
+    console, log = SafeConsole(), SafeConsole(stderr=True)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(width=_FILE_WIDTH)
+        console = SafeConsole(width=_FILE_WIDTH)
     try:
         return command.run(arguments, console, log)
     except FusionError as error:
         if arguments.debug:
             raise
-        print("dspy-fusion:", visible(" ".join(str(error).split())), file=sys.stderr)
+        print("dspy-fusion:", visible(redacted(" ".join(str(error).split()))), file=sys.stderr)
         return USAGE_ERROR
 
 

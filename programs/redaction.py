@@ -88,6 +88,18 @@ def know_url(url: object) -> None:
             know(base64.b64encode(f"{parts.username}:{password}".encode()).decode())
 
 
+def know_urls_in(value: Any) -> None:
+    """Has the passwords of all URLs in plain data taken out, such as those of a configuration."""
+    if isinstance(value, str):
+        know_url(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            know_urls_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            know_urls_in(item)
+
+
 def redacted(text: str) -> str:
     """An error's or a log line's text without known secrets, and without what has the shape of one."""
     text = without_userinfo(without_secrets(text))

@@ -20,6 +20,7 @@ from .concluding import Concluding
 from .errors import ConfigurationError, QuorumNotMet
 from .pools.candidates import Candidate, Pool, PooledPrediction
 from .rounds import Drawn, drawn_in_rounds, taken_over
+from .saving.self_describing import SelfDescribing
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .stopping import Stopping
 from .tasks.hyperparameters import Hyperparameter
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .banks.bank import CandidateBank
 
 
-class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
+class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
     """A task program that is called several times, and made one answer of.
 
     Args:
@@ -58,7 +59,7 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
     ) -> None:
         super().__init__()
         self.signature, self.loose = program_task(program, signature)
-        self._has_given_signature = signature is not None
+        self.has_given_signature = signature is not None
         self.program = thawed(program)
         self.lms = None if lms is None else _checked_lms(lms)
         self.temperature = optional_temperature("temperature", temperature)
@@ -97,7 +98,7 @@ class SamplingProgram(Concluding, VisibleOptions, dspy.Module):
 
     def task_text(self) -> str:
         """What the task asks for, in its own words: the task program's instructions as they are now."""
-        return task_text(self.program, self.signature, given=self._has_given_signature)
+        return task_text(self.program, self.signature, given=self.has_given_signature)
 
     @property
     def kept_beside(self) -> str:

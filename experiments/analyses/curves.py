@@ -7,7 +7,6 @@ repetitions: their mean is drawn, with the range from the lowest to the highest.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.json_text import read_json
 
 from ..presentation.text_table import TextTable
 from .output import Findings
@@ -121,8 +121,8 @@ def _file_of(path: Path) -> Path:
 def _points(file: Path) -> list[dict[str, Any]]:
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".jsonl":
-        return [json.loads(line) for line in text.split("\n")[:-1]]  # a line that is being written has no end yet
-    return json.loads(text)["log_history"]
+        return [read_json(line) for line in text.split("\n")[:-1]]  # a line that is being written has no end yet
+    return read_json(text)["log_history"]
 
 
 def _range(values: Sequence[float]) -> str:

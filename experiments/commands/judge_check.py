@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..judging.check_tables import check_table, in_words
@@ -98,7 +99,7 @@ def _write(result: CheckResult, path: Path) -> None:
     verdicts = {name: asked.said for name, asked in result.asked.items()}
     content = {"judges": [asdict(check) for check in result.checks], "verdicts": verdicts, "votes": result.votes}
     try:
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        path.write_text(without_secrets(json.dumps(content, indent=1, ensure_ascii=False)), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to {path}: {error.strerror}; choose another file with --json"

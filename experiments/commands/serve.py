@@ -1,7 +1,8 @@
 """``dspy-fusion serve``: a saved program, or this machine's models, behind OpenAI's protocols.
 
-The program comes from a file or a study's folder (``serve runs/tune-worksheets-fusion-1a2b3c4d``) or from an MLflow run
-(``serve --run ID``); embedded and local models go by name (``serve --models embedded/aft,qwen2.5-0.5b``).
+The program comes from a file, from a study's or a fine-tuning's folder (``serve
+runs/tune-worksheets-fusion-1a2b3c4d``), or from an MLflow run (``serve --run ID``); embedded and local models go by
+name (``serve --models embedded/aft,qwen2.5-0.5b``).
 """
 
 from __future__ import annotations
@@ -112,4 +113,5 @@ def _programs(arguments: argparse.Namespace, catalogue: ModelCatalogue) -> list:
     if arguments.program is None:
         return []
     options = {"factory": arguments.factory, "allow_pickle": arguments.allow_pickle}
-    return [served_program(arguments.program, catalogue, **options, **shown)]
+    models = {"lm": arguments.lm, "fusor_lm": arguments.fusor_lm}
+    return [served_program(arguments.program, catalogue, **options, **models, **shown)]

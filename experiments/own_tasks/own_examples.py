@@ -14,6 +14,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
 from ..rows.row_files import SUFFIXES, Row, read_file
+from ..rows.row_limits import limited_rows
 
 HUB = "hf:"
 _HUB_NAME = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)(?::(?P<split>\w+))?")
@@ -103,7 +104,9 @@ def _hub_rows(text: str) -> Iterator[Row]:
         from datasets import load_dataset
     name, revision, split = match["name"], match["revision"], match["split"] or "test"
     try:
-        rows = list(islice(cast("Any", load_dataset(name, split=split, revision=revision)), _MOST))
+        rows = list(islice(limited_rows(cast("Any", load_dataset(name, split=split, revision=revision)), text), _MOST))
+    except ConfigurationError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise ConfigurationError(f"the rows of {text} cannot be had: {type(error).__name__}: {reason}") from error

@@ -19,6 +19,7 @@ import pydantic.dataclasses
 from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.redaction import know_urls_in
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
@@ -67,6 +68,7 @@ def configuration(cls: type[T]) -> type[T]:
 
     @functools.wraps(checked)
     def init(self: Any, *positional: Any, **named: Any) -> None:
+        know_urls_in((positional, named))
         try:
             checked(self, *positional, **named)
         except ValidationError as error:
@@ -116,6 +118,7 @@ def parse(
         ConfigurationError: a key is unknown or missing, or a value is not allowed; the message names it.
     """
     whole = {**_renamed(cls, table, where), **(settings or {})}
+    know_urls_in(whole)
     try:
         return TypeAdapter(cls).validate_json(json.dumps(whole, default=str))
     except ValidationError as error:

@@ -12,6 +12,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
 from ..rows.row_files import SUFFIXES, Row, read_file
+from ..rows.row_limits import limited_rows
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -40,8 +41,11 @@ def _data_set_rows(name: str, split: str, config: str | None) -> Iterator[Row]:
     with needs(f"{name} is no file; reading it as a data set", "tasks"):
         from datasets import load_dataset
     try:
-        for number, values in enumerate(load_dataset(name, config, split=split, streaming=True)):
+        rows = limited_rows(load_dataset(name, config, split=split, streaming=True), name)
+        for number, values in enumerate(rows):
             yield Row(dict(values), f"{name}, {split}, row {number}")
+    except ConfigurationError:
+        raise
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         told = f"{name} is no file, and cannot be read as a data set of the hub ({why})"

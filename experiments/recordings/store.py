@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.databases import cause, database_url, patiently, without_password
 from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
+from dspy_fusion.programs.json_text import read_json
 
 from .bank_schema import CANDIDATES, METADATA, QUESTIONS, SETS, counted, insert, kept, key_of
 from .recording import RecordedCandidate, RecordedQuestion, to_payload
@@ -156,10 +157,10 @@ class RecordedStore:
                 for key, payload in connection.execute(
                     theirs.where(QUESTIONS.c.set_name == name).order_by(CANDIDATES.c.number)
                 ):
-                    answers.setdefault(key, []).append(RecordedCandidate(**json.loads(payload)))
+                    answers.setdefault(key, []).append(RecordedCandidate(**read_json(payload)))
                 rows = connection.execute(asked.order_by(QUESTIONS.c.number, QUESTIONS.c.key)).all()
             return tuple(
-                RecordedQuestion(**json.loads(row.payload), candidates=tuple(answers.get(row.key, ()))) for row in rows
+                RecordedQuestion(**read_json(row.payload), candidates=tuple(answers.get(row.key, ()))) for row in rows
             )
         except Exception as error:  # damage can be anything
             raise BankError(

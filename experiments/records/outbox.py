@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.redaction import without_secrets_in
 
 
@@ -81,7 +82,7 @@ class Outbox:
         messages = []
         for _, line in whole_lines(self.path):
             try:
-                messages.append(json.loads(line))
+                messages.append(read_json(line))
             except ValueError:
                 continue  # torn by a kill
         return messages

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.pools.candidates import Usage
 from dspy_fusion.programs.redaction import without_secrets
 
@@ -135,7 +136,7 @@ class Record:
             RecordError: the line is no record.
         """
         try:
-            row = json.loads(line)
+            row = read_json(line)
             row["candidates"] = tuple(CandidateRecord(**candidate) for candidate in row["candidates"])
             row["parts"] = tuple(PartRecord(**{**part, "same_as": tuple(part["same_as"])}) for part in row["parts"])
             row["shown"] = tuple(row.get("shown", ()))  # records of older runs have none

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dspy_fusion.programs.json_text import read_json
+
 from ..evidence.headroom import headrooms
 from ..evidence.summary import Row
 from ..presentation.text_table import slug
@@ -148,7 +150,7 @@ def _instruction_digests(run: Run) -> dict[str, str]:
     digests = {}
     for path in sorted(run.folder.programs.glob("*.json")):
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = read_json(path.read_text(encoding="utf-8"))
             texts = sorted(_instructions(kept["state"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +18,9 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
+from dspy_fusion.programs.json_text import read_json
 
-from .row_limits import RowLimits, limited_lines
+from .row_limits import RowLimits, limited_lines, limited_rows
 
 _DELIMITERS = (",", ";", "\t")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -69,7 +69,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = read_json(line)
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path}, line {number} is no JSON ({error}); mend or remove the line") from error
         if not isinstance(values, dict):
@@ -83,7 +83,7 @@ def _json_array(path: Path) -> Iterator[Row]:
     """The objects of a JSON array, or of the only array that a JSON object holds; JSON lines under this suffix too."""
     text = "".join(lines_of(path))
     try:
-        whole = json.loads(text)
+        whole = read_json(text)
     except (ValueError, RecursionError) as error:
         if text.lstrip()[:1] == "{" and "\n{" in text.strip():
             yield from _json_lines(path)
@@ -167,23 +167,31 @@ def _cell(text: str) -> Any:
     if text[:1] not in ("[", "{"):
         return text
     try:
-        return json.loads(text)
-    except ValueError:
+        return read_json(text)
+    except (ValueError, RecursionError):
         return text
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    with needs(f"reading {path}", "tasks"):
+def parquet_rows(path: Path, extra: str = "tasks") -> Iterator[Row]:
+    """The rows of a Parquet file, of which no more is unpacked at once than ``row_limits`` allows a few rows.
+
+    Raises:
+        ConfigurationError: the file is none, is broken, or holds too much.
+    """
+    with needs(f"reading {path}", extra):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     number = 0
     try:
         with ParquetFile(path) as file:
             limits = RowLimits.now()
-            limits.check_file(path, sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)))
+            groups = [file.metadata.row_group(place) for place in range(file.num_row_groups)]
+            limits.check_file(path, sum(group.total_byte_size for group in groups))
+            for group in groups:
+                limits.check_row(f"{path}, a row", group.total_byte_size // max(1, group.num_rows))
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 limits.check_file(path, batch.nbytes)
-                for values in batch.to_pylist():
+                for values in limited_rows(batch.to_pylist(), str(path), number):
                     yield Row(values, f"{path}, row {number}")
                     number += 1
     except ArrowException as error:
@@ -195,7 +203,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl.gz": _json_lines,
     ".jsonl": _json_lines,
-    ".parquet": _parquet,
+    ".parquet": parquet_rows,
     ".csv": _csv,
     ".csv.gz": _csv,
     ".tsv": _csv,

@@ -7,10 +7,10 @@ A line may have 64 MiB and a file, once it is unpacked, 16 GiB; ``DSPY_FUSION_MA
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -34,7 +34,14 @@ class RowLimits:
         """
         return cls(_bytes(LINE_VARIABLE, cls.line), _bytes(FILE_VARIABLE, cls.file))
 
-    def check_file(self, path: Path, size: int) -> None:
+    def check_row(self, where: str, size: int) -> None:
+        """Raises ``ConfigurationError`` where a row holds more than a line may have."""
+        if size > self.line:
+            raise ConfigurationError(
+                f"{where} has more than {self.line / _MIB:g} MiB; remove it, or set {LINE_VARIABLE}"
+            )
+
+    def check_file(self, path: Path | str, size: int) -> None:
         """Raises ``ConfigurationError`` where a file holds more than is read."""
         if size > self.file:
             raise ConfigurationError(
@@ -51,12 +58,44 @@ def limited_lines(file: object, path: Path) -> Iterator[bytes]:
     limits, opened, number, size = RowLimits.now(), cast("BinaryIO", file), 0, 0
     while line := opened.readline(limits.line + 1):
         number, size = number + 1, size + len(line)
-        if len(line) > limits.line:
-            raise ConfigurationError(
-                f"{path}, line {number} has more than {limits.line / _MIB:g} MiB; remove it, or set {LINE_VARIABLE}"
-            )
+        limits.check_row(f"{path}, line {number}", len(line))
         limits.check_file(path, size)
         yield line
+
+
+def limited_rows(rows: Iterable[Mapping[str, Any]], where: str, first: int = 0) -> Iterator[Mapping[str, Any]]:
+    """The rows of a data set that a library reads, such as one of the hub, as far as the limits allow.
+
+    Args:
+        rows: the rows.
+        where: the data set, for messages.
+        first: the number of the first row.
+
+    Raises:
+        ConfigurationError: a row or all of them together hold more than a line or a file may have.
+    """
+    limits, total = RowLimits.now(), 0
+    for number, values in enumerate(rows, first):
+        total += (size := _size(values))
+        limits.check_row(f"{where}, row {number}", size)
+        limits.check_file(where, total)
+        yield values
+
+
+def _size(value: Any) -> int:
+    """About how many bytes plain data has."""
+    left, size = [value], 0
+    while left:
+        item = left.pop()
+        if isinstance(item, str | bytes):
+            size += len(item)
+        elif isinstance(item, Mapping):
+            left += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple):
+            left += item
+        else:
+            size += 8
+    return size
 
 
 def _bytes(variable: str, default: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any, cast
 from dspy_fusion.programs.errors import ConfigurationError
 
 from .row_files import SUFFIXES, Row, read_file
+from .row_limits import limited_rows
 
 DATA_VARIABLE = "DSPY_FUSION_DATA"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -158,12 +159,13 @@ def _loaded(source: Source, split: str, language: str) -> Iterator[Mapping[str, 
     try:
         if file := source.hub_files.get(split):
             where = f"hf://datasets/{source.hub}@{source.revision or 'main'}/{file}"
-            rows = iter(cast("Any", load_dataset("json", data_files=where, split=source.splits[split])))
+            loaded = load_dataset("json", data_files=where, split=source.splits[split])
         else:
-            rows = iter(
-                cast("Any", load_dataset(source.hub, config, split=source.splits[split], revision=source.revision))
-            )
+            loaded = load_dataset(source.hub, config, split=source.splits[split], revision=source.revision)
+        rows = limited_rows(cast("Any", loaded), source.hub)
         first = next(rows, None)
+    except ConfigurationError:
+        raise
     except Exception as error:
         raise ConfigurationError(
             f"the rows of {source.hub} cannot be had from the hub ({_short(error)}): {_ways(source)}"

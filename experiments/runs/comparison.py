@@ -1,9 +1,8 @@
 """A comparison: every strategy on every example, as often as there are seeds, written down as it happens.
 
 Examples run side by side, one strategy on all of them before the next, so that rows of the table are finished early;
-the strategies of one example never overlap. The first example leads: it goes through all strategies ahead of the
-others, which wait for its first success, so that what cannot work is known early. What is recorded is not done again,
-and candidates come from the bank, so an interrupted comparison goes on where it was and repeats no call.
+the strategies of one example never overlap. The first example leads through all strategies, so that what cannot work is
+known early. What is recorded is not done again, and candidates come from the bank, so that no call is repeated.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import dspy
 
 from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
+from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.list_prices import prices_of
 
@@ -88,7 +88,7 @@ class Comparison:
         """Runs what is not done yet; ``on_record`` is called in the thread that made the record, after it was written.
 
         Raises:
-            KeyboardInterrupt: as soon as the strategies in flight are finished; they are recorded.
+            KeyboardInterrupt: when what is in flight is recorded, or given up after two seconds.
             RecordError: the first strategies all failed, or a record cannot be written.
         """
         _Runner(self, on_record).run()
@@ -189,11 +189,11 @@ class _Runner:
         waiting = self._waiting()
         count = max(1, min(self.comparison.config.max_concurrency, waiting.qsize()))
         with ThreadPoolExecutor(count, "example") as threads:
-            futures = [threads.submit(copy_context().run, self._work, waiting) for _ in range(count)]
             try:
-                finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
+                with given_up_when_interrupted():
+                    futures = [threads.submit(copy_context().run, self._work, waiting) for _ in range(count)]
+                    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                        future.result()
             finally:
                 self.stop.set()
                 self.started.set()

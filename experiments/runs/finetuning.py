@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from dspy_fusion.optimizers.finetuning import (
 )
 from dspy_fusion.programs import CandidateBank, LMJudge, RewardModel
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
 from dspy_fusion.serving.checkpoints.model_server import ModelServer
@@ -180,7 +180,7 @@ def _examples(config: FineTuningConfig, task: Task) -> list[dspy.Example]:
     inputs = list(signature_of(task.program(task.instructions).predictors()[0]).input_fields)
     try:
         lines = Path(config.file).read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines[: config.examples]]
+        rows = [read_json(line) for line in lines[: config.examples]]
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read {config.file}: {error}; it must hold one JSON object a line") from error
     for place, row in enumerate(rows, 1):

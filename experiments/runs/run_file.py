@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.redaction import without_secrets_in
 
 _PACKAGES = ("dspy-fusion", "dspy", "numpy", "scipy")
@@ -67,7 +68,7 @@ def read_about(path: Path, keys: Sequence[str], kind: str = "run") -> dict[str, 
         RecordError: there is no such file, or it is of something else.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path.read_text(encoding="utf-8"))
         if not set(keys) <= about.keys():
             raise ValueError("it lacks the configuration")
         return about

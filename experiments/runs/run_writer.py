@@ -17,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dspy_fusion.programs.json_text import read_json
+
 from ..records.outbox import Outbox, Told, as_told
 from .run_file import write_whole
 from .run_folder import RunFolder
@@ -61,7 +63,7 @@ class Place:
     def known(self) -> dict[str, Any]:
         """What the folder remembers of its MLflow run, and of this store: its id and how many messages it was told."""
         try:
-            known = json.loads(RunFolder(self.folder).tracking.read_text(encoding="utf-8"))
+            known = read_json(RunFolder(self.folder).tracking.read_text(encoding="utf-8"))
             return known if known["uri"] == without_password(self.uri) else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -201,7 +203,7 @@ def _log(client: MlflowClient, run_id: str, parameters: Mapping[str, Any], told:
 def _log_table(client: MlflowClient, run_id: str, path: str, table: Mapping[str, Any]) -> None:
     """What ``mlflow.log_table`` writes, which itself needs pandas and would append to a table that is there."""
     client.log_text(run_id, json.dumps(table, ensure_ascii=False), path)
-    known = json.loads(client.get_run(run_id).data.tags.get(_TABLES, "[]"))
+    known = read_json(client.get_run(run_id).data.tags.get(_TABLES, "[]"))
     entry = {"path": path, "type": "table"}
     client.set_tag(run_id, _TABLES, json.dumps([*(item for item in known if item != entry), entry]))
 

@@ -5,7 +5,6 @@ and this machine's models by name.
 from __future__ import annotations
 
 import importlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.fusing_program import FusingProgram
+from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.saving.program_file import PROGRAM_FILE
 from dspy_fusion.serving.catalogue.models import GGUF_SUFFIX, ModelCatalogue
 from dspy_fusion.serving.checkpoints import PREFIX as CHECKPOINT_PREFIX
 from dspy_fusion.serving.embedded import PREFIX, SUFFIX
@@ -32,7 +33,7 @@ from ..tasks.named_objects import is_named
 from .tracking import connect, without_password
 
 _PICKLE = "program.pkl"  # as DSPy calls it
-_PROGRAM, _STUDY = "program.json", "tuning.json"  # as a study's folder and its MLflow run have them
+_STUDY = "tuning.json"  # as a study's folder and its MLflow run have them
 _FIRST_N = 5  # as a study begins, where its configuration does not say; the state says what it came to
 
 
@@ -44,26 +45,31 @@ def served_program(
     answer_field: str | None = None,
     factory: str = "",
     allow_pickle: bool = False,
+    lm: str = "",
+    fusor_lm: str = "",
 ) -> ServedProgram:
     """The program of a file, of a folder of a study or a fine-tuning, or of a whole program that DSPy saved.
 
     Args:
-        path: what ``save_program`` wrote, the folder of a study or a fine-tuning or the ``program.json`` in it, or what
-            DSPy's ``save(folder, save_program=True)`` wrote; with ``factory`` any state that DSPy saved.
+        path: what ``save_program`` or a program's own ``save`` wrote, a folder with a ``program.json``, or that file;
+            with ``factory`` any state that DSPy saved.
         catalogue: where the models come from.
         name: what clients call it; empty takes the file's own name for it, or the folder's.
         answer_field: the output field that is the answer's text; None takes the only one, or the one called ``answer``.
         factory: ``module:function`` that makes the program whose state the file holds.
-        allow_pickle: whether a whole program may be read, which runs what its writer put there.
+        allow_pickle: whether the pickle of a folder may be read, which runs what its writer put there; without it the
+            ``program.json`` beside it is.
+        lm: the name of a model that draws its candidates instead of its own; :func:`with_models` says more.
+        fusor_lm: the name of a model that writes its answers instead.
 
     Raises:
         ConfigurationError: the file cannot be read, or what it says cannot be built.
     """
-    if path.is_dir() and (path / _PICKLE).is_file() and not factory:
+    if path.is_dir() and _is_pickled(path, allow_pickle=allow_pickle) and not factory:
         whole = _whole_program(path, allow_pickle=allow_pickle)
         adapter = whole.trained.adapter if isinstance(whole, FusingProgram) else None
         return ServedProgram(name or path.resolve().name, whole, adapter=adapter, answer_field=answer_field)
-    file = path / _PROGRAM if path.is_dir() else path
+    file = _in_folder(path) if path.is_dir() else path
     state = read_state(file)
     if factory:
         return ServedProgram(name or file.stem, _restored(_made(factory), state, file), answer_field=answer_field)
@@ -72,7 +78,7 @@ def served_program(
         return ServedProgram(
             name or file.parent.name, _restored(program, state, file), adapter=adapter, answer_field=answer_field
         )
-    saved = load_program(file, catalogue)
+    saved = load_program(file, catalogue, lm=lm, fusor_lm=fusor_lm)
     return ServedProgram(name or saved.name, saved.program, adapter=saved.adapter, answer_field=answer_field)
 
 
@@ -90,14 +96,16 @@ def program_of_run(
         try:
             client = connect(tracking_uri)
             held = {item.path for item in client.list_artifacts(run_id)}
-            for wanted in (_PROGRAM, _STUDY):
+            for wanted in (PROGRAM_FILE, _STUDY):
                 if wanted in held:
                     client.download_artifacts(run_id, wanted, folder)
         except Exception as error:
             reason = without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
             raise RecordError(f"cannot read the run {run_id} at {without_password(tracking_uri)}: {reason}") from error
-        if _PROGRAM not in held:
-            raise RecordError(f"the run {run_id} holds no {_PROGRAM}; it holds {', '.join(sorted(held)) or 'nothing'}")
+        if PROGRAM_FILE not in held:
+            raise RecordError(
+                f"the run {run_id} holds no {PROGRAM_FILE}; it holds {', '.join(sorted(held)) or 'nothing'}"
+            )
         return served_program(Path(folder), catalogue, name=name or f"run-{run_id[:8]}", answer_field=answer_field)
 
 
@@ -142,6 +150,11 @@ def served_models(names: Sequence[str], catalogue: ModelCatalogue) -> list[Serve
     return served
 
 
+def _is_pickled(path: Path, *, allow_pickle: bool) -> bool:
+    """Whether a folder's pickle is what is to be read: where it may be, or where there is nothing else."""
+    return (path / _PICKLE).is_file() and (allow_pickle or not (path / PROGRAM_FILE).is_file())
+
+
 def _whole_program(path: Path, *, allow_pickle: bool) -> dspy.Module:
     if not allow_pickle:
         raise ConfigurationError(
@@ -155,11 +168,20 @@ def _whole_program(path: Path, *, allow_pickle: bool) -> dspy.Module:
         raise ConfigurationError(f"cannot read the whole program in {path}: {reason}") from error
 
 
+def _in_folder(folder: Path) -> Path:
+    if not (file := folder / PROGRAM_FILE).is_file():
+        held = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) or "nothing"
+        raise ConfigurationError(
+            f"{folder} holds no {PROGRAM_FILE}, as the folders of studies and fine-tunings do; it holds {held}"
+        )
+    return file
+
+
 def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.Adapter]:
     from .tuning_config import parse_tuning_config  # needs Optuna, which nothing else here does
 
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))["config"]
+        about = read_json(path.read_text(encoding="utf-8"))["config"]
         table = dict(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is no study's: {type(error).__name__}: {error}") from error

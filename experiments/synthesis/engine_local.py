@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from dspy_fusion.programs.calls.interrupts import GRACE_SECONDS
+
 from .gates import Gates
 from .prompts import Prompt
 from .row_maker import RowMaker
@@ -37,12 +39,16 @@ class LocalEngine:
         self._finishing = asyncio.Lock()
         self._taking = asyncio.Lock()
         self._ahead: list[Prompt] = []
+        self._workers: list[asyncio.Task[None]] = []
 
     async def stop(self) -> None:
-        """Has the rows in flight finished and no other begun."""
+        """Has the rows in flight finished, those that take no more than two seconds, and no other begun."""
         self.stopped = True
         async with self._room:
             self._room.notify_all()
+        await asyncio.sleep(GRACE_SECONDS)
+        for worker in self._workers:
+            worker.cancel()
 
     async def run(self, prompts: Iterator[Prompt], concurrency: int) -> None:
         """Makes rows until no prompt is left, or until it is stopped.
@@ -54,7 +60,7 @@ class LocalEngine:
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(concurrency):
-                    workers.create_task(self._work(prompts))
+                    self._workers.append(workers.create_task(self._work(prompts)))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 

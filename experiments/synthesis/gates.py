@@ -5,7 +5,6 @@ A row that is not is marked with the first gate it failed at, and stays where it
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
+from dspy_fusion.programs.json_text import read_json
 
 from .duplicates import DuplicateIndex
 from .refusals import RefusalGate
@@ -137,7 +137,7 @@ class Gates:
             return "the answer is blank"
         if self.config.format == "json":
             try:
-                json.loads(answer)
+                read_json(answer)
             except ValueError as error:
                 return f"the answer is no JSON: {error}"
         if self._pattern is not None and self._pattern.search(answer) is None:

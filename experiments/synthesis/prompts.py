@@ -6,6 +6,7 @@ one file from another; from then on a prompt is known by its place.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -16,9 +17,11 @@ from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 from dspy_fusion.programs.tasks.signatures import input_digest
 
-from ..rows.row_files import Row
-from .prompt_files import file_digest, stream_rows
+from ..rows.row_files import SUFFIXES, Row, csv_rows, parquet_rows, read_file
+from ..rows.row_limits import limited_rows
 from .synthesis_config import PromptsConfig, SynthesisConfig
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ class HubSource:
         rows = self._rows()
         index = start
         try:
-            for index, values in enumerate(rows.skip(start) if start else rows, start):
+            wanted = limited_rows(rows.skip(start) if start else rows, self.config.hub, start)
+            for index, values in enumerate(wanted, start):
                 yield read_prompt(
                     self.config, Row(values, f"{self.config.hub}, {self.config.split}, row {index}"), index
                 )
@@ -156,3 +160,32 @@ def read_prompt(config: PromptsConfig, row: Row, index: int) -> Prompt:
 
 def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def stream_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file in one of the formats that its name may end in.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line of it is broken; the message names the line.
+    """
+    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+    if suffix is None:
+        raise ConfigurationError(f"cannot tell the format of {path}; its name should end in {', '.join(SUFFIXES)}")
+    try:
+        if suffix.startswith((".csv", ".tsv")):
+            yield from csv_rows(path)
+        elif suffix == ".parquet":
+            yield from parquet_rows(path, "synthesize")
+        else:
+            yield from read_file(path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 digest of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

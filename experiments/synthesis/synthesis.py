@@ -74,8 +74,8 @@ class Synthesis:
         Args:
             on_row: called with every row after it was written.
             engine: ``local``, or ``ray`` for a Ray cluster.
-            on_interrupt: called at the first Ctrl-C, after which the rows in flight are finished; the second ends the
-                process.
+            on_interrupt: called at the first Ctrl-C, after which the rows in flight have two seconds; the
+                second ends the process.
 
         Raises:
             RecordError: a model failed on every row.

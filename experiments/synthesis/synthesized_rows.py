@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.pools.candidates import Usage
 from dspy_fusion.programs.redaction import without_secrets
 
@@ -131,7 +132,7 @@ class Row:
             RecordError: the line is no row.
         """
         try:
-            given: dict[str, Any] = json.loads(line)
+            given: dict[str, Any] = read_json(line)
             fused, dropped = given.get("fused"), given.get("dropped")
             given["candidates"] = tuple(TeacherAnswer(**candidate) for candidate in given["candidates"])
             given["fused"] = FusedAnswer(**{**fused, "shown": tuple(fused["shown"])}) if fused else None

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from dspy_fusion.programs.extras import needs
 
 from ..evidence.summary import Summary
 from ..evidence.verdict import Verdict
+from ..presentation.safe_console import SafeConsole
 from ..records.record import Record
 from ..reports.tables import to_csv
 from ..reports.views import Views
@@ -79,7 +78,7 @@ class ComparisonResult:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        show(self.views, Console(file=text, width=_WIDTH, color_system=None))
+        show(self.views, SafeConsole(file=text, width=_WIDTH, color_system=None))
         return text.getvalue().rstrip()
 
     def __repr__(self) -> str:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from dspy_fusion.programs.extras import needs
 
 from ..diagnoses.advice import Advice
 from ..diagnoses.diagnosis import Diagnosis
 from ..diagnoses.diagnosis_run import Finding
 from ..diagnoses.spending import Spending
+from ..presentation.safe_console import SafeConsole
 from ..recordings.recording import RecordedQuestion
 from ..runs.run_folder import RunFolder
 from .diagnosis_workflow import show_finding
@@ -94,7 +93,7 @@ class DiagnosisResult:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        console = Console(file=text, width=_WIDTH, color_system=None)
+        console = SafeConsole(file=text, width=_WIDTH, color_system=None)
         show_finding(self.finding, console, console)
         return text.getvalue().rstrip()
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
@@ -15,6 +14,7 @@ from dspy_fusion.serving.catalogue.models import load_models
 from ..own_tasks.own_task import SPLIT, from_python
 from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import named
+from ..presentation.safe_console import SafeConsole
 from ..runs.comparison import prepare
 from .comparison_result import ComparisonResult
 from .comparison_workflow import carried_out
@@ -105,7 +105,7 @@ def compare(
     )
     path = None if out is None else Path(out)
     comparison = prepare(config, load_models(), path, retry_failed=retry_failed, task=task, own=dict(listed))
-    outcome = carried_out(comparison, Console(stderr=True, quiet=not progress))
+    outcome = carried_out(comparison, SafeConsole(stderr=True, quiet=not progress))
     if outcome.views is None:
         if outcome.interrupted:
             raise KeyboardInterrupt

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from rich.console import Console
 
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import load_models
@@ -15,6 +14,7 @@ from dspy_fusion.serving.catalogue.models import load_models
 from ..diagnoses.diagnosis_config import EXAMPLES, DiagnosisConfig
 from ..diagnoses.look import prepare_look
 from ..own_tasks.own_task import from_python
+from ..presentation.safe_console import SafeConsole
 from .diagnosis_result import DiagnosisResult
 from .diagnosis_workflow import look_at
 
@@ -99,6 +99,6 @@ def diagnose(
         seed=seed,
     )
     look = prepare_look(config, load_models(), task=task, program=program, lms=lms)
-    log = Console(stderr=True, quiet=not progress)
+    log = SafeConsole(stderr=True, quiet=not progress)
     looked = look_at(look, None if out is None else Path(out), log, bank_url=bank)
     return DiagnosisResult(looked.finding, looked.folder, looked.uri)

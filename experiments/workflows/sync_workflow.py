@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from dspy_fusion.optimizers import TuningReport
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.json_text import read_json
 
 from ..records.outbox import as_told
 from ..reports.tracked_run import tracked, tracked_strategies
@@ -52,7 +52,7 @@ def _place(path: Path, uri: str) -> Place:
         return study_place(TuningFolder(path), uri or read_study(TuningFolder(path))["tracking_uri"])
     file = RunFolder(path).tracking
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
+        known = read_json(file.read_text(encoding="utf-8"))
         return Place(uri or known["uri"], known["experiment"], path, known.get("key", ""))
     except OSError as error:
         raise RecordError(

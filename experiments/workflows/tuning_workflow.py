@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import dspy
 from rich.console import Console
 
 from dspy_fusion.optimizers import Progress, TuningReport
@@ -66,7 +67,7 @@ def tune(
     ):
         tuned = run_study(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
-    with writing(path):
+    with writing(path), dspy.context(adapter=tuning.task.adapter()):
         _complete(Outbox(folder.outbox), report)
         report.save(folder.report)
         tuned.save(folder.program)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.redaction import without_secrets
 
 Stage = Literal["proposals", "references", "direct answers", "preferences", "training"]
 """What is under way."""
@@ -74,7 +76,7 @@ class FineTuningReport:
         """Writes it as JSON; raises ``RecordError`` where it cannot be written."""
         beside = path.with_suffix(".partial")
         try:
-            beside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            beside.write_text(without_secrets(json.dumps(asdict(self), indent=2)) + "\n", encoding="utf-8")
             beside.rename(path)
         except OSError as error:
             raise RecordError(f"cannot write to {path.parent}: {error.strerror}; the model in it is whole") from error
@@ -87,7 +89,7 @@ class FineTuningReport:
             RecordError: there is no such file, or it holds something else.
         """
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path.read_text(encoding="utf-8"))
             return cls(**{**said, "notes": tuple(said.get("notes", ()))})
         except (OSError, ValueError, TypeError) as error:
             raise RecordError(f"cannot read the report {path}: {error}") from error

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -18,6 +18,7 @@ import dspy
 
 from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, PooledPrediction, Usage, candidate_text
 from dspy_fusion.programs.calls.attempts import describe
+from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
@@ -145,7 +146,7 @@ class Objective:
         """Outcomes by example, several made at once; the first failure lets what is under way end and nothing more
         begin.
         """
-        left, made, context = deque(missing), {}, copy_context()
+        left, made = deque(missing), dict[str, Outcome]()
         self._give_bank(program)
 
         def work() -> None:
@@ -155,12 +156,15 @@ class Objective:
                     made[key] = context.copy().run(self._one, program, digest, example, key)
 
         takes_part = _may_block()  # the calling thread is one of them: handing over takes time on a busy machine
-        jobs = [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)) - takes_part)]
+        jobs: list[Future[None]] = []
         try:
-            if takes_part:
-                work()
-            for job in as_completed(jobs):
-                job.result()
+            with given_up_when_interrupted():
+                context = copy_context()
+                jobs += [self._threads.submit(work) for _ in range(min(self.num_threads, len(missing)) - takes_part)]
+                if takes_part:
+                    work()
+                for job in as_completed(jobs):
+                    job.result()
         except BaseException:
             left.clear()
             wait(jobs)
@@ -225,9 +229,8 @@ class Objective:
         )
 
     def _give_bank(self, program: dspy.Module) -> None:
-        if program is self._with_bank:
-            return
-        for _, part in program.named_sub_modules(SamplingProgram):
+        parts = () if program is self._with_bank else program.named_sub_modules(SamplingProgram)
+        for _, part in parts:
             if isinstance(part, SamplingProgram) and part.bank is None:
                 part.bank = self.bank
         self._with_bank = program
@@ -253,4 +256,5 @@ def _shown(program: dspy.Module, prediction: dspy.Prediction) -> tuple[str, ...]
     signature = getattr(program, "signature", None)
     if pool is None or signature is None:
         return ()
-    return tuple(candidate_text(signature, c.prediction)[:1000] for c in pool.good if c.prediction is not None)
+    answers = (candidate.prediction for candidate in pool.good)
+    return tuple(without_secrets(candidate_text(signature, answer))[:1000] for answer in answers if answer is not None)

@@ -18,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import ConfigurationError, RecordError, Usage
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
+from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.redaction import without_secrets
 
 from .workers import Workers, tables as worker_tables
 
@@ -85,13 +87,13 @@ class Outcome:
     @classmethod
     def from_json(cls, payload: str) -> Outcome:
         """Reads what :meth:`to_json` wrote."""
-        data = json.loads(payload)
+        data = read_json(payload)
         data["usage"], data["spent"] = Usage(**data["usage"]), Usage(**data["spent"])
         return cls(**{**data, "candidates": tuple(data["candidates"])})
 
     def to_json(self) -> str:
         """All fields as JSON."""
-        return json.dumps(vars(self) | {"usage": vars(self.usage), "spent": vars(self.spent)})
+        return without_secrets(json.dumps(vars(self) | {"usage": vars(self.usage), "spent": vars(self.spent)}))
 
 
 @dataclass(frozen=True)

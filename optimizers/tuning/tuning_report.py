@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dspy_fusion.programs import RecordError, Usage
+from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.redaction import without_secrets
 
 from ..bootstrap import Interval
 from .report_text import report_text
@@ -133,13 +135,14 @@ class TuningReport:
 
     def save(self, path: str | Path) -> None:
         """Writes the report as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        Path(path).write_text(without_secrets(text), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> TuningReport:
         """Reads what :meth:`save` wrote; raises ``RecordError`` for another file or version."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = read_json(Path(path).read_text(encoding="utf-8"))
             if data["version"] != VERSION:
                 raise RecordError(
                     f"the report {str(path)!r} is of version {data['version']}, but this library reads version"

@@ -167,4 +167,4 @@ def _engine(engine: Any) -> Any:
 @cache
 def _of_every_lm() -> frozenset[str]:
     """The attributes that every model has, which its name and settings stand for, or which an attempt sets."""
-    return frozenset({*vars(dspy.LM("openai/any")), "update_history", "async_engine", "engine"})
+    return frozenset({*vars(dspy.LM("openai/any")), "update_history", "async_engine", "engine", "known_as"})

@@ -13,6 +13,7 @@ from typing import Any
 import dspy
 
 from ..calls.attempts import Attempt
+from ..json_text import read_json
 from ..pools.candidates import Candidate, Usage
 from ..redaction import without_secrets
 from ..tasks.signatures import plain, typed
@@ -36,7 +37,7 @@ def read(attempt: Attempt, payload: str) -> Candidate:
     digest, line = ("", payload) if payload.startswith("{") else (payload[:_DIGITS], payload[_DIGITS + 1 :])
     if digest and digest != _digest(attempt.key, line):
         raise ValueError("its digest does not fit")
-    return _from_payload(attempt, json.loads(line))
+    return _from_payload(attempt, read_json(line))
 
 
 def _digest(key: str, line: str) -> str:

@@ -7,7 +7,8 @@ It stands between the model and whatever adapter there is, and knows both of DSP
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,7 +16,10 @@ import dspy
 
 from ..tasks.endings import Ending, endings_of
 from ..tasks.thoughts import split_thoughts
-from .metering import Meter
+from ..wire.litellm_wire import watch_litellm
+from ..wire.native_wire import watch_native
+from ..wire.open_calls import OpenCall, making
+from .metering import LeftBehind, Meter
 from .refusal_texts import server_text
 from .refused_options import Refusal, known_refusal, log_left_out, refusals_in, remember, without
 
@@ -60,7 +64,9 @@ class _Guard:
         kwargs = _taken(self, kwargs)
         while True:
             try:
-                return _answered(self, super().__call__(prompt, messages=messages, **kwargs), kwargs)  # type: ignore[misc]
+                with _connected(self.meter):
+                    outputs = super().__call__(prompt, messages=messages, **kwargs)  # type: ignore[misc]
+                return _answered(self, outputs, kwargs)
             except Exception as error:
                 if (rest := _after_refusal(self, error, kwargs)) is None:
                     raise
@@ -70,7 +76,9 @@ class _Guard:
         kwargs = _taken(self, kwargs)
         while True:
             try:
-                return _answered(self, await super().acall(prompt, messages=messages, **kwargs), kwargs)  # type: ignore[misc]
+                with _connected(self.meter):
+                    outputs = await super().acall(prompt, messages=messages, **kwargs)  # type: ignore[misc]
+                return _answered(self, outputs, kwargs)
             except Exception as error:
                 if (rest := _after_refusal(self, error, kwargs)) is None:
                     raise
@@ -108,12 +116,30 @@ def attempt_lm(
             **sampling,
             "timeout": min(own, deadline_seconds) if isinstance(own, int | float) else own or deadline_seconds,
         }
+    watch_native(lm)
+    watch_litellm(lm)
     copied = lm.copy(**sampling)
     if isinstance(copied, dspy.LM):
         copied.num_retries = _tries(copied.num_retries, meter)
     copied.__class__ = _guarded(type(lm))
     vars(copied).update(meter=meter, original=lm, keeps_history=not dspy.settings.disable_history, laid_over=laid_over)
     return copied
+
+
+@contextmanager
+def _connected(meter: Meter) -> Iterator[None]:
+    """The connections of a call are known to the attempts that wait for it."""
+    call = OpenCall(meter.end)
+    meter.began(call)
+    try:
+        with making(call):
+            yield
+    except Exception as error:
+        if call.is_over:
+            raise LeftBehind from error  # its connection was ended from here, which is no failure of the model's
+        raise
+    finally:
+        meter.ended(call)
 
 
 _classes: dict[type, type] = {}

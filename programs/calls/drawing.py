@@ -161,7 +161,10 @@ def _make_rest(batch: Batch) -> list[Candidate]:
     for _ in range(min(len(batch.attempts), batch.max_concurrency or len(batch.attempts))):
         threading.Thread(target=work, daemon=True, name="dspy-fusion").start()
     try:
-        return _collect(batch, arrived, meters, end, tell)
+        return _wanted(_collect(batch, arrived, meters, end, tell))
+    except BaseException:  # an interrupt, for one: nobody waits for any of them
+        _give_up(meters)
+        raise
     finally:
         waiting.clear()  # what has not begun by the deadline never begins
 
@@ -228,6 +231,9 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
         await asyncio.wait(tasks, timeout=batch.deadline_seconds)
         late = [not task.done() or (end is not None and isinstance(task.exception(), LeftBehind)) for task in tasks]
         return [_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)]
+    except BaseException:
+        _give_up(meters)
+        raise
     finally:
         for task in tasks:
             task.cancel()
@@ -235,7 +241,20 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
             await relay.close()
 
 
+def _wanted(candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates, if anybody still waits for what is made of them."""
+    if isinstance(around := dspy.settings.usage_tracker, Meter) and around.is_over():
+        raise LeftBehind
+    return candidates
+
+
+def _give_up(meters: Sequence[Meter]) -> None:
+    for meter in meters:
+        meter.give_up()
+
+
 def _late(batch: Batch, i: int, meter: Meter) -> Candidate:
+    meter.give_up()
     begun = "no answer" if meter.usage.calls else "not begun"
     error = f"DeadlineExceeded: {begun} within {batch.deadline_seconds:g} s"
     return batch.attempts[i].failed(error, meter.usage, batch.deadline_seconds or 0.0)

@@ -19,6 +19,8 @@ from dspy.utils.usage_tracker import UsageTracker
 
 from ..errors import FusionError
 from ..pools.candidates import NOTHING_USED, Candidate, Usage
+from ..wire.open_calls import OpenCall
+from .interrupts import join
 
 _PROCESS_LIMIT = 256
 _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
@@ -64,10 +66,41 @@ class Meter(UsageTracker, BaseCallback):
         self._left_out: dict[str, str] = {}
         self.has_stand_in = False
         self.has_fallback = False
+        self._open: set[OpenCall] = set()
+        if not isinstance(self._outer, Meter):
+            join(self)
 
     def is_over(self, *, after_seconds: float = 0.0) -> bool:
         """Whether nobody waits for the attempt any more, now or so much later."""
-        return self.end is not None and time.monotonic() + after_seconds >= self.end
+        if self.end is not None and time.monotonic() + after_seconds >= self.end:
+            return True
+        return isinstance(self._outer, Meter) and self._outer.is_over(after_seconds=after_seconds)
+
+    def give_up(self) -> None:
+        """Nobody waits for the attempt any more: it makes no further call, and the connections that calls of it or of
+        attempts within it read from are ended, so that their threads come to an end.
+        """
+        with self._lock:
+            self.end = time.monotonic() if self.end is None else min(self.end, time.monotonic())
+            calls = list(self._open)
+        for call in calls:
+            call.give_up()
+
+    def began(self, call: OpenCall) -> None:
+        """Notes a call of a model, here and in the meters around this one."""
+        with self._lock:
+            self._open.add(call)
+        if isinstance(self._outer, Meter):
+            self._outer.began(call)
+        if self.is_over():
+            call.give_up()
+
+    def ended(self, call: OpenCall) -> None:
+        """Forgets a call that has come to its end."""
+        with self._lock:
+            self._open.discard(call)
+        if isinstance(self._outer, Meter):
+            self._outer.ended(call)
 
     def answer_ended(self, *, cut_off: bool) -> None:
         """Notes whether the latest answer was cut off at its token limit."""

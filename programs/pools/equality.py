@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime, time
@@ -21,6 +20,7 @@ from dspy.adapters.types.decision import Choice, Noul, Score
 from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.errors import PydanticUserError
 
+from ..json_text import read_json
 from ..tasks.signatures import plain
 from .folding import folded_text
 
@@ -175,7 +175,7 @@ def _as_data(arguments: Any) -> Any:
         if not arguments.lstrip().startswith(("{", "[")):
             return arguments
         try:
-            return json.loads(arguments)
+            return read_json(arguments)
         except ValueError:
             return arguments
     return {name: _as_data(part) for name, part in arguments.items()} if isinstance(arguments, Mapping) else arguments

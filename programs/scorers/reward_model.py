@@ -17,6 +17,7 @@ from dspy.signatures.signature import make_signature
 from ..calls.attempts import Attempt
 from ..calls.drawing import Batch, Steps
 from ..errors import ConfigurationError, MissingKey, ScorerError
+from ..json_text import read_json
 from ..pools.candidates import Candidate, Usage
 from ..tasks.signatures import candidate_text, plain
 from ..tasks.task_text import written
@@ -118,7 +119,7 @@ class _RewardRequest(dspy.Module):
 
     def _read(self, text: str) -> float:
         try:
-            return _READERS[self.path](json.loads(text))
+            return _READERS[self.path](read_json(text))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             shown = " ".join(text.split())[:80]
             raise ScorerError(

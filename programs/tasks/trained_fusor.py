@@ -19,6 +19,7 @@ from dspy.predict.parameter import Parameter
 
 from ..errors import ConfigurationError
 from .plain_adapter import PlainAdapter
+from .sampling_options import SAMPLING
 
 _ENGINES = tuple(
     f"dspy_fusion.serving.{name}"
@@ -32,6 +33,7 @@ _ENGINES = tuple(
 """Of models that run in this process: what they are opened by names files of weights, and nothing that is run."""
 _KINDS: tuple[type[dspy.Adapter], ...] = (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter, PlainAdapter)
 _ADAPTERS = {kind.__name__: kind for kind in _KINDS}
+_EMPTY = ("_dspy_lm_class", "finetuning_model", "launch_kwargs", "train_kwargs")  # of a model that is only asked
 _OPTIONS = ("use_native_function_calling", "use_json_adapter_fallback", "parallel_tool_calls", "system_role")
 
 
@@ -192,7 +194,22 @@ def _opened(model: TrainedModel) -> dspy.BaseLM | None:
             f"the state of the trained model {model.model!r} names an engine that is not this library's; save the"
             " program again"
         )
-    return dspy.LM.load_state({**model.lm, "model": model.model}, allow_custom_lm_class=True)
+    if others := [name for name, value in model.lm.items() if not _is_plain(name, value)]:
+        raise ConfigurationError(
+            f"the state of the trained model {model.model!r} has {others[0]!r:.80}, which a file must not set; save the"
+            " program again"
+        )
+    state = {name: value for name, value in model.lm.items() if name not in _EMPTY}
+    return dspy.LM.load_state({**state, "model": model.model}, allow_custom_lm_class=True)
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    """Whether DSPy's state of a model may hold this: what it writes of one of our engines, and nothing else."""
+    if name in _EMPTY:
+        return value in (None, {}, "dspy.clients.lm.LM")
+    if name in SAMPLING:
+        return value is None or isinstance(value, SAMPLING[name])
+    return name in ("engine", "async_engine", "model", "model_type", "cache", "num_retries")
 
 
 def _check_weights(model: TrainedModel) -> None:

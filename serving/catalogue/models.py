@@ -102,6 +102,7 @@ class ModelCatalogue:
             _warn_once(complaint)
         for option in kept_refusals(entry):
             remember(lm, Refusal(option, None))
+        vars(lm)["known_as"] = name  # by which a saved program names it
         return lm
 
     def prices(self, *names: str) -> dict[str, tuple[float, float]]:

@@ -28,6 +28,7 @@ from dspy.utils.exceptions import (
 
 from dspy_fusion.programs.calls.attempts import describe
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.json_text import read_json
 
 from .model_entry import ModelEntry
 from .probe_report import Finding, ProbeReport
@@ -152,7 +153,7 @@ def _response_schema(asker: _Asker) -> Finding:
     schema = {"type": "json_schema", "json_schema": {"name": "sum", "strict": True, "schema": _SCHEMA}}
     text = asker.text("What is 3 + 4?", response_format=schema, temperature=0.0, max_tokens=4 * _TOKENS)
     try:
-        followed = type(json.loads(text)["number"]) is int
+        followed = type(read_json(text)["number"]) is int
     except (ValueError, TypeError, KeyError):
         followed = False
     return Finding("honoured" if followed else "ignored", f"said {text[:60]!r}")

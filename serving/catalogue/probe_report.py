@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.redaction import without_secrets
+
 from .model_entry import ModelEntry
 
 _BAD = ("ignored", "refused", "not sent")
@@ -82,7 +85,7 @@ def keep_report(report: ProbeReport) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     reports = _read(path) | {report.fingerprint: asdict(report)}
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(reports, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.write_text(without_secrets(json.dumps(reports, indent=1, sort_keys=True)) + "\n", encoding="utf-8")
     fresh.replace(path)
     return path
 
@@ -155,7 +158,7 @@ def _honours_n(entry: ModelEntry) -> bool:
 
 def _read(path: Path) -> dict[str, dict]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

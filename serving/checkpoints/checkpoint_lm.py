@@ -59,4 +59,8 @@ def checkpoint_lm(
     options = CheckpointOptions(base, laid_over, context, batch, device, chat_template)
     model = shared_model(options)
     engines: dict[str, Any] = {"engine": CheckpointEngine(model), "async_engine": AsyncCheckpointEngine(model)}
-    return dspy.LM(f"{PREFIX}{options.name}", cache=cache, **engines, **sampling)
+    lm = dspy.LM(f"{PREFIX}{options.name}", cache=cache, **engines, **sampling)
+    vars(lm)["known_as"] = (
+        f"{PREFIX}{options.adapter or options.checkpoint}"  # which transformers runs, whatever ran it here
+    )
+    return lm

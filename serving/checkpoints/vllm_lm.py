@@ -99,4 +99,8 @@ def vllm_lm(
         "engine": VllmEngine(server, gathering),
         "async_engine": AsyncVllmEngine(server, gathering),
     }
-    return dspy.LM(f"{PREFIX}{which.name}", cache=cache, **engines, **sampling)
+    lm = dspy.LM(f"{PREFIX}{which.name}", cache=cache, **engines, **sampling)
+    vars(lm)["known_as"] = (
+        f"{PREFIX}{which.adapter or which.checkpoint}"  # which transformers runs, whatever ran it here
+    )
+    return lm

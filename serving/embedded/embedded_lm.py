@@ -5,12 +5,13 @@ The model string carries the weights' digest, so no cache outlives a retraining.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Unpack
 
 import dspy
 
 from ..model_sampling import OWN_SAMPLING, OwnSampling, check_sampling
-from . import PREFIX
+from . import PREFIX, SUFFIX
 from .embedded_model import load_model
 from .engine import AsyncEmbeddedEngine, EmbeddedEngine
 
@@ -30,4 +31,7 @@ def embedded_lm(name: str, *, cache: bool = False, **sampling: Unpack[OwnSamplin
     check_sampling(sampling, "embedded_lm", OWN_SAMPLING)
     model = load_model(name.removeprefix(PREFIX))
     engines: dict[str, Any] = {"engine": EmbeddedEngine(model), "async_engine": AsyncEmbeddedEngine(model)}
-    return dspy.LM(f"{PREFIX}{model.name}", cache=cache, **engines, **sampling)
+    lm = dspy.LM(f"{PREFIX}{model.name}", cache=cache, **engines, **sampling)
+    is_file = str(model.source).endswith(SUFFIX)  # of its own, such as a trained model's
+    vars(lm)["known_as"] = str(Path(model.source).resolve()) if is_file else model.name.partition("@")[0]
+    return lm

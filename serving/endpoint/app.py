@@ -27,11 +27,12 @@ from dspy_fusion.programs.redaction import redacting
 from .answers import Answer, Piece, Served, Writer, encoded
 from .chat import ChatBody, model_name, read_chat
 from .chat_writer import ChatWriter
-from .error_responses import ApiError, as_api_error
+from .error_responses import ApiError, as_api_error, bad_request
 from .events import Events, EventStream, ended
 from .request_limits import Gate, Limits, WorkEnds, check_key, read_json
 from .responses_request import chat_of
 from .responses_writer import ResponsesWriter
+from .text_completions import CompletionWriter, chats_of
 
 logger = redacting(logging.getLogger(__name__))
 
@@ -64,6 +65,7 @@ def create_app(models: Sequence[Served], *, limits: Limits | None = None, key: s
     app.add_route("/v1/models", endpoint.list_models, ["GET"])
     app.add_route("/v1/models/{name:path}", endpoint.show_model, ["GET"])
     app.add_route("/v1/chat/completions", endpoint.chat, ["POST"])
+    app.add_route("/v1/completions", endpoint.completions, ["POST"])
     app.add_route("/v1/responses", endpoint.responses, ["POST"])
     app.state.stop = endpoint.stop
     app.add_exception_handler(ApiError, _said)
@@ -93,13 +95,19 @@ class _Endpoint:
         def writer(model: str, chat: ChatBody) -> Writer:
             return ChatWriter(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), model, chat.include_usage)
 
-        return await self._answered(request, dict, writer)
+        return await self._answered(request, lambda body: [dict(body)], writer)
+
+    async def completions(self, request: Request) -> Response:
+        def writer(model: str, chat: ChatBody) -> Writer:
+            return CompletionWriter(f"cmpl-{uuid.uuid4().hex}", int(time.time()), model, chat.include_usage)
+
+        return await self._answered(request, chats_of, writer)
 
     async def responses(self, request: Request) -> Response:
         def writer(model: str, chat: ChatBody) -> Writer:
             return ResponsesWriter(f"resp_{uuid.uuid4().hex}", int(time.time()), model, chat)
 
-        return await self._answered(request, chat_of, writer)
+        return await self._answered(request, lambda body: [chat_of(body)], writer)
 
     def stop(self) -> None:
         """Ends what is under way; its clients are told with a 503."""
@@ -108,7 +116,7 @@ class _Endpoint:
     async def _answered(
         self,
         request: Request,
-        translated: Callable[[Mapping[str, Any]], dict[str, Any]],
+        translated: Callable[[Mapping[str, Any]], list[dict[str, Any]]],
         writer: Callable[[str, ChatBody], Writer],
     ) -> Response:
         end = asyncio.get_running_loop().time() + self._limits.seconds
@@ -117,29 +125,39 @@ class _Endpoint:
             async with self._ends.until(end):
                 body = await read_json(request.headers, request.stream(), self._limits)
             model = self._model(model_name(body))
-            chat = read_chat(
-                translated(body), honours=model.honours, takes_inputs=model.takes_inputs, max_n=self._limits.answers
-            )
-            model.check(chat)
-            answer = self._streamed if chat.stream else self._whole
-            return await _unless_client_leaves(request, answer(writer(model.name, chat), model, chat, end))
+            chats = self._read(model, translated(body))
+            answer = self._streamed if chats[0].stream else self._whole
+            return await _unless_client_leaves(request, answer(writer(model.name, chats[0]), model, chats, end))
         except ClientDisconnect:
             return Response(status_code=_CLIENT_LEFT)
         except Exception as error:  # noqa: BLE001 (whatever happens, the client is told in the protocol's own way)
             return _error(as_api_error(error))
 
-    async def _whole(self, writer: Writer, model: Served, chat: ChatBody, end: float) -> Response:
-        async with self._ends.until(end), self._gate.place():
-            return _json(writer.whole(await _all(model, chat)), writer.headers)
+    def _read(self, model: Served, bodies: list[dict[str, Any]]) -> list[ChatBody]:
+        """The chats that a request amounts to, of which each may have several answers."""
+        most = self._limits.answers
+        if len(bodies) > most:
+            raise bad_request(f"prompt must hold at most {most} texts, but got {len(bodies)}", "prompt")
+        max_n = most // len(bodies)
+        chats = [
+            read_chat(body, honours=model.honours, takes_inputs=model.takes_inputs, max_n=max_n) for body in bodies
+        ]
+        for chat in chats:
+            model.check(chat)
+        return chats
 
-    async def _streamed(self, writer: Writer, model: Served, chat: ChatBody, end: float) -> EventStream:
+    async def _whole(self, writer: Writer, model: Served, chats: Sequence[ChatBody], end: float) -> Response:
+        async with self._ends.until(end), self._gate.place():
+            return _json(writer.whole(await _all(model, chats)), writer.headers)
+
+    async def _streamed(self, writer: Writer, model: Served, chats: Sequence[ChatBody], end: float) -> EventStream:
         """A stream that has begun. What fails before the first piece is an HTTP error, what fails later an event."""
         events = Events(writer)
 
         async def work() -> None:
             try:
                 async with self._ends.until(end), self._gate.place():
-                    events.finish(await _all(model, chat, events.tell))
+                    events.finish(await _all(model, chats, events.tell))
             except Exception as error:  # noqa: BLE001 (handed to the client)
                 events.fail(error)
 
@@ -162,15 +180,18 @@ class _Endpoint:
         return {"id": name, "object": "model", "created": self._since, "owned_by": "dspy-fusion"}
 
 
-async def _all(model: Served, chat: ChatBody, tell: Callable[[int, Piece], None] | None = None) -> list[Answer]:
+async def _all(
+    model: Served, chats: Sequence[ChatBody], tell: Callable[[int, Piece], None] | None = None
+) -> list[Answer]:
     """All answers to a request, side by side; the first that fails ends the others."""
+    wanted = [(chat, index) for chat in chats for index in range(chat.n)]
 
-    async def one(index: int) -> Answer:
-        return await model.answer(chat, index, partial(tell, index) if tell else None)
+    async def one(place: int, chat: ChatBody, index: int) -> Answer:
+        return await model.answer(chat, index, partial(tell, place) if tell else None)
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(index)) for index in range(chat.n)]
+            tasks = [group.create_task(one(place, *pair)) for place, pair in enumerate(wanted)]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -15,6 +15,7 @@ from typing import Any
 import dspy
 from dspy.adapters.utils import parse_value
 
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
@@ -164,7 +165,7 @@ def _offered(body: ChatBody, name: str) -> list[ClientTool]:
 
 def _object(text: str, where: str, names: Sequence[str]) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

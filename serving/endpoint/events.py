@@ -60,7 +60,8 @@ class Events:
     def _begin(self, index: int) -> None:
         if index not in self._begun:
             self._begun.add(index)
-            self._items.put_nowait(self._writer.begin(index))
+            if begun := self._writer.begin(index):
+                self._items.put_nowait(begun)
 
 
 class EventStream(Response):

@@ -1,16 +1,13 @@
-"""A program in a file that says all it takes to build it again: DSPy's own state,
-and one more key that describes the program.
+"""Programs in files, with the models that a catalogue has.
 
-DSPy saves a program's state (instructions, demos, hyperparameters) but neither its class nor its signature, models or
-adapter. The file is still one that the program's own ``load`` takes. It holds names and data of a closed set only
-(``saved_state``, ``program_description``, ``written_signature``): nothing in it is imported or run, nothing changes
-where calls go, and no key is written.
+What a file holds is said in ``programs.saving``; here names become models, and an address never comes out of a file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,17 +17,19 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
+from dspy_fusion.programs.saving.plain_options import HELP
+from dspy_fusion.programs.saving.program_building import build_adapter, build_program
+from dspy_fusion.programs.saving.program_file import NOT_DESCRIBED, READ, described_state
+from dspy_fusion.programs.saving.saved_state import KEY, read_state, restore
 
-from ..catalogue.models import ModelCatalogue
-from .program_description import HELP, build_adapter, build_program, describe_adapter, describe_program
-from .saved_state import KEY, config_of, read_state, restore
+from ..catalogue.models import GGUF_SUFFIX, ModelCatalogue
+from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
+from ..embedded import PREFIX, SUFFIX
 
 __all__ = ["KEY", "SavedProgram", "load_program", "read_state", "restore", "save_program"]
-VERSION = 2
-_READ = (1, VERSION)
+_MODEL_STRING = re.compile(r"[a-z0-9_]+(?:/(?!https?:|\.\.?(?:/|$))[\w.:@+~-]+)+")
 
 
 @dataclass(frozen=True)
@@ -56,81 +55,83 @@ def save_program(
     adapter: dspy.Adapter | None = None,
     models: Mapping[str, dspy.BaseLM] | None = None,
 ) -> None:
-    """Writes a program's state and how to build it.
+    """Writes a program's state and how to build it, or nothing: a program's own ``save`` writes the same where it can.
 
     Args:
-        program: one of this library's, over ``dspy.Predict`` or ``dspy.ChainOfThought``. One without models of its own
-            (``lms``, ``fusor_lm``) is given them where it is loaded.
+        program: one of this library's, over ``dspy.Predict``, ``dspy.ChainOfThought`` or another program. One without
+            models of its own (``lms``, ``fusor_lm``) is given them where it is loaded.
         path: a ``.json`` file.
         name: what it is to be called; empty takes the file's name.
-        adapter: the one it runs under; None for the one that its fusor was trained under, else ``dspy.ChatAdapter``.
-        models: its models by the names that the catalogue has for them. Embedded models, and models that are reached at
-            their provider's own address, need not be named.
+        adapter: the one it runs under; None for the one that its fusor was trained under, else that of
+            ``dspy.settings``, else ``dspy.ChatAdapter``.
+        models: its models by the names that the catalogue has for them. Models that a catalogue made, and models that
+            are reached at their provider's own address, need not be named.
 
     Raises:
         ConfigurationError: part of the program cannot be described; the message names it.
     """
     path = Path(path)
     names = {id(lm): known for known, lm in (models or {}).items()}
-    described = {
-        "version": VERSION,
-        "name": name or path.stem,
-        **describe_program(program, names),
-        "adapter": describe_adapter(adapter or _trained_under(program)),
-    }
-    state = _state(program)
-    for part, predictor in program.named_predictors():
-        if predictor.config:
-            state[part]["config"] = config_of(part, predictor.config)
-    _check_complete(program, described, state)
-    text = json.dumps({KEY: described, **state}, indent=1, ensure_ascii=False)
-    path.write_text(without_secrets(text), encoding="utf-8")
-
-
-def _trained_under(program: dspy.Module) -> dspy.Adapter | None:
-    return program.trained.adapter if isinstance(program, FusingProgram) else None
-
-
-class _SameModels(ModelCatalogue):
-    """The models that a program has, by the names that its description gives them."""
-
-    def __init__(self, program: Any, described: Mapping[str, Any]) -> None:
-        scorer = getattr(program, "scorer", None) or getattr(program, "weights", None)
-        lms = [*(program.lms or ()), getattr(program, "fusor_lm", None), getattr(scorer, "lm", None)]
-        named = [*described["lms"], described["fusor_lm"], (described["scorer"] or {}).get("lm")]
-        super().__init__({})
-        object.__setattr__(self, "lms", dict(zip(named, lms, strict=True)))
-
-    def lm(self, name: str, **_: Any) -> dspy.LM:
-        return vars(self)["lms"][name]
-
-
-def _check_complete(program: dspy.Module, described: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Refuses what a file would lose: the program is built again as a reader of the file would build it."""
-    again = build_program(described, _SameModels(program, described))
-    restore(again, state)
-    for part, value in program.dump_state().items():
-        if again.dump_state().get(part) != value:
-            raise ConfigurationError(f"{part} of the {type(program).__name__} would not come back from a file; {HELP}")
+    state = described_state(program, _state(program), name=name or path.stem, adapter=adapter, names=names)
+    path.write_text(without_secrets(json.dumps(state, indent=1, ensure_ascii=False)), encoding="utf-8")
 
 
 def _state(program: dspy.Module) -> dict[str, Any]:
-    """What the program's own ``save`` writes."""
+    """What DSPy writes of a program."""
     handle, file = tempfile.mkstemp(suffix=".json")
     os.close(handle)
     try:
-        program.save(file)
+        dspy.Module.save(program, file)
         return json.loads(Path(file).read_text(encoding="utf-8"))
     finally:
         Path(file).unlink()
 
 
-def load_program(path: Path | str, catalogue: ModelCatalogue) -> SavedProgram:
-    """Builds the program of a file that :func:`save_program` wrote.
+@dataclass(frozen=True)
+class _Catalogued:
+    """The models of a description: those of a catalogue, or the ones that whoever loads it names instead."""
+
+    catalogue: ModelCatalogue
+    lm: str
+    fusor_lm: str
+
+    def named(self, name: str, sampling: Mapping[str, Any], role: str) -> dspy.BaseLM:
+        """A model by a name of the catalogue, or by a provider and a model; an address in it would be sent the key."""
+        if instead := self._instead(role):
+            return self.catalogue.lm(instead)
+        is_file = (PREFIX + name.removeprefix(PREFIX)).endswith((SUFFIX, GGUF_SUFFIX))
+        is_here = name in self.catalogue.entries or is_file or name.startswith(CHECKPOINT_PREFIX)
+        if "/" in name and not is_here and not _MODEL_STRING.fullmatch(name):
+            raise ConfigurationError(f"the model {name!r:.80} is no provider/model; a file must not choose an address")
+        return self.catalogue.lm(name, **sampling)
+
+    def unnamed(self, model: str, role: str) -> dspy.BaseLM:
+        """What is named instead of a model that no catalogue knew when the program was saved."""
+        if instead := self._instead(role):
+            return self.catalogue.lm(instead)
+        way = {"lms": "name one with --lm (lm=)", "fusor_lm": "name one with --fusor-lm (fusor_lm=)"}
+        raise ConfigurationError(
+            f"the program was saved with {model!r:.80} as {role}, at an address that no file holds; "
+            f"{way.get(role, 'save it with save_program(..., models={name: lm})')}"
+        )
+
+    def _instead(self, role: str) -> str:
+        return {"lms": self.lm, "fusor_lm": self.fusor_lm or self.lm}.get(role, "") if self.lm or self.fusor_lm else ""
+
+
+def load_program(path: Path | str, catalogue: ModelCatalogue, *, lm: str = "", fusor_lm: str = "") -> SavedProgram:
+    """Builds the program of a file that :func:`save_program` or a program's own ``save`` wrote.
+
+    Args:
+        path: the ``.json`` file.
+        catalogue: where its models come from.
+        lm: the name of a model that draws the candidates instead of the program's own, and writes the answer where
+            ``fusor_lm`` is empty; empty for the program's own.
+        fusor_lm: the name of a model that writes the answer instead.
 
     Raises:
-        ConfigurationError: the file cannot be read or does not describe a program, or a model is unknown or lacks its
-            key.
+        ConfigurationError: the file cannot be read or does not describe a program, or a model is unknown, without a
+            name, or lacks its key.
     """
     state = read_state(path)
     described = state.get(KEY)
@@ -138,20 +139,30 @@ def load_program(path: Path | str, catalogue: ModelCatalogue) -> SavedProgram:
         raise ConfigurationError(
             f"{path} holds a program's state but not how to build it; save it with save_program, or {HELP}"
         )
-    if (version := described.get("version")) not in _READ or isinstance(version, bool):
+    if (version := described.get("version")) not in READ or isinstance(version, bool):
         raise ConfigurationError(
-            f"{path} is of version {version!r:.40}, not {' or '.join(map(str, _READ))} as this library reads; save it "
+            f"{path} is of version {version!r:.40}, not {' or '.join(map(str, READ))} as this library reads; save it "
             "again, or use a newer library"
         )
+    if why := described.get(NOT_DESCRIBED):
+        raise ConfigurationError(f"{path} holds a program's state but not how to build it: {why!s:.400}")
+    models = _Catalogued(catalogue, lm, fusor_lm)
     try:
-        first = build_program(described, catalogue)
+        first = build_program(described, models)
         restore(first, state)
-        program = build_program(described, catalogue, module=first.program)  # now that the task's texts are known
+        program = build_program(described, models, module=first.program)  # now that the task's texts are known
         restore(program, state)
-        return SavedProgram(str(described["name"]), program, build_adapter(described["adapter"]))
+        return SavedProgram(_name(described), program, build_adapter(described["adapter"]))
     except ConfigurationError as error:
         raise type(error)(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigurationError(
             f"{path} does not describe a program: {type(error).__name__}: {error}; save it again"
         ) from error
+
+
+def _name(described: Mapping[str, Any]) -> str:
+    name = described["name"]
+    if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
+        raise ConfigurationError(f"the program's name {name!r:.80} is none; a name is at most 200 printable characters")
+    return name

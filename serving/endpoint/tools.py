@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 import dspy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.pools.equality import alternatives
 from dspy_fusion.programs.tasks.signatures import plain
 
@@ -69,7 +70,7 @@ class CalledFunction(_Checked):
     @classmethod
     def _are_an_object(cls, text: str) -> str:
         try:
-            if isinstance(json.loads(text or "{}"), dict):
+            if isinstance(read_json(text or "{}"), dict):
                 return text or "{}"
         except (ValueError, RecursionError):
             pass
@@ -189,7 +190,7 @@ def told_of(tools: Sequence[ToolSpec], choice: ToolChoice | None, *, one: bool, 
 
 def calls_in_turn(calls: Sequence[CallInTurn], results: Mapping[str | None, str]) -> dspy.ToolCalls:
     """An assistant's calls as DSPy's history has them, with their results where all of them are known."""
-    made = [{"id": call.id, "name": call.function.name, "args": json.loads(call.function.arguments)} for call in calls]
+    made = [{"id": call.id, "name": call.function.name, "args": read_json(call.function.arguments)} for call in calls]
     known = [
         {"call_id": call.id, "name": call.function.name, "value": results[call.id]}
         for call in calls

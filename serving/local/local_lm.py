@@ -72,10 +72,12 @@ def local_lm(
     server, gathering = shared_server(options), Gathering()
     name = str(model) if str(model) in KNOWN_MODELS else path.stem
     digests = [digest_of(path), *(digest_of(Path(adapter)) for adapter, _ in options.lora)]
-    return dspy.LM(
+    lm = dspy.LM(
         f"{PREFIX}{name}@{'+'.join(digest[:8] for digest in digests)}",
         engine=LocalEngine(server, gathering),
         async_engine=AsyncLocalEngine(server, gathering),
         cache=cache,
         **sampling,
     )
+    vars(lm)["known_as"] = f"{PREFIX}{name}" if name in KNOWN_MODELS else str(path.resolve())
+    return lm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 KEY, PASSWORD, TRACKING = "sk-planted-4f9b2c7d8e1a", "planted-pass-77x", "planted-track-31y"
+STORAGE = "planted-store-52z"
 COMMANDS = {
     "compare": ["compare", "run.toml", "--out", "runs/c", "--debug"],
     "tune": ["tune", "tune.toml", "--out", "runs/t", "--debug"],
     "synthesize": ["synthesize", "synthesize.toml", "--out", "runs/s", "--debug"],
+    "finetune": ["finetune", "finetune.toml", "--out", "runs/f", "--debug"],
 }
 FILES = {
     "models.toml": """
@@ -64,6 +67,17 @@ program = "fusion"
 pool = "default"
 fusor = "echo"
 n = 2
+""",
+    "finetune.toml": """
+task = "worksheets"
+base = "embedded/aft"
+examples = 8
+held_out = 2
+draws = 2
+keep = 2
+adapter = "plain"
+program = {{ program = "fusion", pool = "echo", fusor = "echo", n = 2 }}
+training = {{ lora = false, batch_size = 4, micro_batch = 4, log_every = 1, threads = 1, device = "cpu" }}
 """,
     "synthesize.toml": """
 teachers = ["echo", "refusing", "failing"]
@@ -116,18 +130,54 @@ def port() -> Iterator[int]:
 def test_no_secret_is_left_anywhere(command: str, port: int, tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text.format(port=port, password=PASSWORD))
-    tracking = f"http://me:{TRACKING}@127.0.0.1:1"
-    environment = os.environ | {"PLANTED": KEY, "MLFLOW_TRACKING_URI": tracking if command == "tune" else ""}
-    line = [sys.executable, "-m", "dspy_fusion.experiments", *COMMANDS[command]]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
-    (tmp_path / "models.toml").unlink()
-    written = {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    written |= {"stdout": done.stdout, "stderr": done.stderr}
-    assert any(b"[redacted]" in content for content in written.values()), done.stderr[-2000:]
-    leaks = [
-        f"{name}: ...{content[max(0, content.find(secret.encode()) - 80) :][:160]!r}"
+    if command == "finetune":
+        pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    tracking = f"http://me:{TRACKING}@127.0.0.1:1" if command in ("tune", "finetune") else ""
+    written = left_by(tmp_path, COMMANDS[command], MLFLOW_TRACKING_URI=tracking)
+    assert any(b"[redacted]" in content for content in written.values()), written["stderr"][-2000:]
+    assert leaks_in(written) == []
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize("place", ["storage", "bank", "tracking_uri"])
+@pytest.mark.parametrize("command", ["tune", "compare", "finetune"])
+def test_no_password_of_a_database_is_left_anywhere(
+    command: str, place: str, debug: list[str], port: int, tmp_path: Path
+) -> None:
+    """None of them can be reached: what is written before and told afterwards holds no password all the same."""
+    if place == "storage" and command != "tune":
+        pytest.skip("a study alone has a storage")
+    if command == "finetune":
+        pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text.format(port=port, password=PASSWORD))
+    file = tmp_path / COMMANDS[command][1]
+    kind = "http" if place == "tracking_uri" else "postgresql"
+    file.write_text(f'{place} = "{kind}://me:{STORAGE}@127.0.0.1:1/db"\n{file.read_text()}')
+    written = left_by(tmp_path, [*COMMANDS[command][:-1], *debug])
+    assert leaks_in(written) == []
+    assert place == "tracking_uri" or b"127.0.0.1:1/db" in written["stderr"]
+
+
+def left_by(folder: Path, words: list[str], **environment: str) -> dict[str, bytes]:
+    """All files that a command leaves in a folder, but for those that were there, and what it said."""
+    line = [sys.executable, "-m", "dspy_fusion.experiments", *words]
+    own = {name: (folder / name) for name in FILES}
+    done = subprocess.run(
+        line, cwd=folder, env=os.environ | {"PLANTED": KEY} | environment, capture_output=True, timeout=300
+    )
+    for path in own.values():
+        path.unlink()
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {**files, "stdout": done.stdout, "stderr": done.stderr}
+
+
+def leaks_in(written: dict[str, bytes]) -> list[str]:
+    """Where a planted secret stands, as it is or as a URL or base64 has it."""
+    return [
+        f"{name}: ...{content[max(0, content.find(form) - 80) :][:160]!r}"
         for name, content in written.items()
-        for secret in (KEY, PASSWORD, TRACKING)
-        if secret.encode() in content
+        for secret in (KEY, PASSWORD, TRACKING, STORAGE)
+        for form in (secret.encode(), base64.b64encode(secret.encode()).rstrip(b"="))
+        if form in content
     ]
-    assert leaks == []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+
+from dspy_fusion.programs.json_text import read_json
 
 from .relation import Relation
 
@@ -92,7 +93,7 @@ def json_format(text: str) -> bool:
     """The whole is JSON, maybe in a fenced block of Markdown."""
     body = re.sub(r"^```(?:json|Json|JSON)?", "", text.strip()).removesuffix("```")
     try:
-        json.loads(body.strip())
+        read_json(body.strip())
     except (ValueError, RecursionError):
         return False
     return True

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
+from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.redaction import without_secrets
 
 from .identities import differing
@@ -80,7 +82,7 @@ class Collected:
     def __getitem__(self, key: str) -> Any:
         with self.path.open("rb") as file:
             file.seek(self._places[key])
-            return json.loads(file.readline())["value"]
+            return read_json(file.readline())["value"]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -104,7 +106,7 @@ class Collected:
         """
         missing = (key for key in dict.fromkeys(keys) if key not in self)
         pending: dict[Future[None], str] = {}
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads) as pool, given_up_when_interrupted():
             while True:
                 for key in islice(missing, threads - len(pending)):
                     pending[pool.submit(copy_context().run, self._make, key, make)] = key
@@ -186,7 +188,7 @@ def _check_ours(path: Path) -> None:
 
 def _parsed(text: bytes, name: str, path: Path) -> Any:
     try:
-        return json.loads(text)[name]
+        return read_json(text)[name]
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(
             f"{path} is damaged, or no file of a fine-tuning: {error}; choose another output folder"

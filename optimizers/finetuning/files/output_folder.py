@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.json_text import read_json
 
 MARK = ".dspy-fusion.json"
 RESULTS = ("model", "adapter", "checkpoints")
@@ -75,7 +76,7 @@ def mark_whole(folder: Path, about: dict[str, Any] | None = None) -> None:
 def read_mark(folder: Path) -> dict[str, Any] | None:
     """What a folder's mark says, or None where it has none."""
     try:
-        said = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        said = read_json((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return said if isinstance(said, dict) and said.get("made_by") == "dspy-fusion" else None

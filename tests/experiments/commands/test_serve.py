@@ -20,7 +20,7 @@ from dspy_fusion.experiments.runs.served import program_of_run, served_models, s
 from dspy_fusion.experiments.runs.tracking import connect
 from dspy_fusion.experiments.runs.tuning import prepare_tuning
 from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
-from dspy_fusion.programs import ConfigurationError, Fusion, RecordError, Vote
+from dspy_fusion.programs import ConfigurationError, Fusion, PlainAdapter, RecordError, Vote
 from dspy_fusion.serving import ModelCatalogue, embedded_lm
 from dspy_fusion.serving.endpoint.saved_program import save_program
 
@@ -49,7 +49,8 @@ def study(tmp_path: Path) -> Path:
     tuned.n.value, tuned.temperature.value = 3, 0.4
     folder = tmp_path / "tune-worksheets"
     folder.mkdir()
-    tuned.save(folder / "program.json")
+    with dspy.context(adapter=PlainAdapter()):
+        tuned.save(folder / "program.json")
     (folder / "tuning.json").write_text(
         json.dumps({"config": asdict(config), "study": "s", "experiment": "e", "tracking_uri": ""})
     )
@@ -61,6 +62,21 @@ def test_a_study_is_served_from_its_folder(study: Path) -> None:
         served = served_program(path, MODELS)
         assert (served.name, served.program.n.value, served.program.temperature.value) == ("tune-worksheets", 3, 0.4)
         assert type(served.adapter).__name__ == "PlainAdapter"
+
+
+def test_a_folder_from_before_programs_described_themselves_is_served(study: Path) -> None:
+    state = json.loads((study / "program.json").read_text())
+    del state["dspy_fusion"]
+    (study / "program.json").write_text(json.dumps(state))
+    served = served_program(study, MODELS)
+    assert (served.name, served.program.n.value, type(served.adapter).__name__) == (
+        "tune-worksheets",
+        3,
+        "PlainAdapter",
+    )
+    (study / "tuning.json").write_text("[" * 100_000)
+    with pytest.raises(RecordError, match="nested too deeply"):
+        served_program(study, MODELS)
 
 
 def test_a_program_is_served_from_an_mlflow_run(study: Path, saved: Path, tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ def test_it_answers_the_same_everywhere(run: Path, tmp_path: Path, capsys: pytes
     with served(str(run)) as url:
         assert asked(url) == answer
     saved.program.save(str(tmp_path / "whole"), save_program=True)
+    with served(str(tmp_path / "whole")) as url:  # by the description that lies beside the pickle
+        assert asked(url) == answer
+    (tmp_path / "whole" / "program.json").unlink()
     capsys.readouterr()
     assert main(["serve", str(tmp_path / "whole")]) == 2
     assert (

@@ -148,7 +148,7 @@ def test_unknown_models_and_paths_are_404s(small: str) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
     assert "there are: one, two" in response.json()["error"]["message"]
     assert httpx.get(f"{small}/models/on").json()["error"]["param"] == "model"
-    assert "/v1/completions" in httpx.post(f"{small}/completions").json()["error"]["message"]
+    assert "/v1/embeddings" in httpx.post(f"{small}/embeddings").json()["error"]["message"]
     assert httpx.get(f"{small}/chat/completions").status_code == 405
 
 

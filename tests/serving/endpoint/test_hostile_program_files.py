@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -14,6 +15,7 @@ import dspy
 import pytest
 from dspy.signatures.signature import make_signature
 
+from dspy_fusion.experiments.runs.served import served_program
 from dspy_fusion.programs import BestOfN, ConfigurationError, Fusion, LMJudge, PlainAdapter, Vote
 from dspy_fusion.serving import ModelCatalogue, embedded_lm
 from dspy_fusion.serving.endpoint.saved_program import load_program, restore, save_program
@@ -59,6 +61,24 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a call": (_set(ABOUT, "task", "signature", value="q: __import__('evilmod') -> a"), "the type __import__"),
     "a default": (_set(ABOUT, "task", "signature", value="q=__import__('evilmod') -> a"), "cannot be read"),
     "a body": (_set(ABOUT, "task", "signature", value="q): import evilmod\ndef f(x -> a"), "cannot be read"),
+    "a body after a remark": (_set(ABOUT, "task", "signature", value="q -> a): import evilmod #"), "cannot be read"),
+    "a name of DSPy's": (
+        _set(ABOUT, "task", "signature", value="demos -> a"),
+        "'demos', which is a name of DSPy's own",
+    ),
+    "a hidden name": (_set(ABOUT, "task", "signature", value="__class__ -> a"), "'__class__', which is a name of"),
+    "an empty literal": (_set(ABOUT, "task", "signature", value="q: Literal[()] -> a"), "cannot be made"),
+    "calls without end": (_set("n", "value", value=10**30), "a file may set 1000 at most"),
+    "models without end": (_set(ABOUT, "lms", value=["plus"] * 1000), "at most 256"),
+    "what is kept": (_set("n", "kept", value={"evil": 1}), "n's kept has 'evil', which a file must not set"),
+    "a calibration": (_set("n", "kept", value={"calibration": {"x": 1}}), "the state of a calibration is damaged"),
+    "a step back": (_set(ABOUT, "lms", value=["openai/../x"]), "must not choose an address"),
+    "a model's options": (
+        _set(ABOUT, "lms", value=[{"name": "plus", "sampling": {"api_base": "http://127.0.0.1:9"}}]),
+        "a model's sampling has 'api_base', which a file must not set",
+    ),
+    "a model that says more": (_set(ABOUT, "lms", value=[{"name": "plus", "api_base": "x"}]), "is named by a text"),
+    "a name that moves the cursor": (_set(ABOUT, "name", value="\x1b[2J"), "the program's name"),
     "a literal": (_set(ABOUT, "task", "signature", value="q: Literal[evilmod.X] -> a"), "Literal takes texts"),
     "depth": (_set(ABOUT, "task", "signature", value=f"q: {'list[' * 900}str{']' * 900} -> a"), "cannot be read|deep"),
     "length": (_set(ABOUT, "task", "signature", value=f"{'q, ' * 90000}r -> a"), "is none"),
@@ -195,3 +215,31 @@ def test_a_file_of_the_first_version_is_still_read(tmp_path: Path) -> None:
     state[ABOUT] |= {"version": 1, "temperature": False, "options": options}
     path.write_text(json.dumps(state))
     assert load_program(path, ModelCatalogue.builtin()).program.temperature is None
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path), _pipe, Path.mkdir],
+    ids=["a device", "a loop", "a pipe", "a folder"],
+)
+def test_what_is_no_file_is_not_read(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    make(tmp_path / "program.json")
+    with pytest.raises(ConfigurationError, match=r"cannot read the program|holds no program\.json"):
+        served_program(tmp_path, ModelCatalogue.builtin())
+    with pytest.raises(ConfigurationError, match="cannot read the program"):
+        load_program(tmp_path / "program.json", ModelCatalogue.builtin())
+
+
+def test_a_pickle_beside_it_is_never_read(tmp_path: Path) -> None:
+    Fusion(dspy.Predict("worksheet -> answers"), n=3, **OWN).save(tmp_path / "whole", save_program=True)
+    (tmp_path / "whole" / "program.pkl").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+    assert served_program(tmp_path / "whole", ModelCatalogue.builtin()).name == "whole"
+    (tmp_path / "whole" / "program.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"reading one runs what its writer put there.*--allow-pickle"):
+        served_program(tmp_path / "whole", ModelCatalogue.builtin())
+    with pytest.raises(ConfigurationError, match="is no JSON"):
+        load_program(tmp_path / "whole" / "program.pkl", ModelCatalogue.builtin())

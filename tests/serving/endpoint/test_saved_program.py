@@ -145,7 +145,10 @@ def test_what_cannot_be_described_is_refused(make: Callable[[], dspy.Module], me
             "a program of the kind 'os.system' cannot be kept",
         ),
         (lambda state: state["dspy_fusion"].update(lms=["pluss"]), "no model is called 'pluss'; did you mean 'plus'"),
-        (lambda state: state["dspy_fusion"].update(lms="plus"), "lms must be a list of model names, but is 'plus'"),
+        (
+            lambda state: state["dspy_fusion"].update(lms="plus"),
+            "a list of model names, at most 256, but is 'plus'",
+        ),
         (lambda state: state["dspy_fusion"].pop("task"), "does not describe a program: KeyError: 'task'"),
         (lambda state: state["dspy_fusion"]["task"].update(signature="a -> "), "the state of program has 2 fields"),
         (lambda state: state.pop("n"), "the state is not that of this Fusion: KeyError: 'n'"),

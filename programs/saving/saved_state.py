@@ -8,7 +8,7 @@ takes its value; anything else is refused by its name before the program is touc
 from __future__ import annotations
 
 import copy
-import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,43 +16,33 @@ from typing import Any, cast
 import dspy
 from dspy.predict.parameter import Parameter
 
-from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.fusing_program import FusingProgram
-from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
-from dspy_fusion.programs.tasks.own_predict import OwnPredict
-from dspy_fusion.programs.tasks.signatures import signature_of
-from dspy_fusion.programs.tasks.trained_fusor import TrainedFusor
+from ..errors import ConfigurationError
+from ..fusing_program import FusingProgram
+from ..json_text import read_json
+from ..pools.confidence import Calibration
+from ..tasks.hyperparameters import Hyperparameter
+from ..tasks.own_predict import OwnPredict
+from ..tasks.sampling_options import checked_sampling
+from ..tasks.signatures import signature_of
+from ..tasks.trained_fusor import TrainedFusor
 
 KEY = "dspy_fusion"
-SAMPLING = {
-    "temperature": (int, float, type(None)),
-    "top_p": (int, float),
-    "top_k": (int,),
-    "min_p": (int, float),
-    "max_tokens": (int, type(None)),
-    "seed": (int,),
-    "stop": (str, list),
-    "presence_penalty": (int, float),
-    "frequency_penalty": (int, float),
-    "repetition_penalty": (int, float),
-    "reasoning_effort": (str,),
-    "rollout_id": (int, type(None)),
-    "logprobs": (bool,),
-    "top_logprobs": (int,),
-}
-"""The sampling options that a predictor may have for itself, and the types of their values."""
 _OF_PREDICT = ("signature", "demos", "fields", "config", "lm", "traces", "train")
 _BESIDE = (KEY, "metadata")  # what a file holds beside the state; DSPy's metadata are versions
 _LATER: dict[str, Any] = {"compare": {"value": False}, "trained": TrainedFusor().dump_state()}
 _LARGEST = 256 << 20  # bytes
+_MOST_CALLS = 1000  # that a file may have one answer take, by its n, width or depth
 
 
 def read_state(path: Path | str) -> dict[str, Any]:
     """The JSON object of a saved program; raises ``ConfigurationError`` where there is none."""
     try:
-        if (size := Path(path).stat().st_size) > _LARGEST:
+        about = Path(path).stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe or a device would be read for ever
+            raise ConfigurationError(f"cannot read the program {path}: it is no file")
+        if (size := about.st_size) > _LARGEST:
             raise ConfigurationError(f"the program {path} has {size} bytes, more than any program: {_LARGEST}")
-        state = json.loads(Path(path).read_text(encoding="utf-8"))
+        state = read_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"cannot read the program {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -92,27 +82,6 @@ def restore(program: dspy.Module, state: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"the state is not that of this {kind}: {reason}") from error
 
 
-def config_of(where: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A predictor's own sampling options.
-
-    Raises:
-        ConfigurationError: one is no sampling option, or of the wrong type; the message names it.
-    """
-    if not isinstance(config, Mapping):
-        raise ConfigurationError(f"the config of {where} must be a table, but is {config!r:.80}")
-    for name, value in config.items():
-        if name not in SAMPLING:
-            raise ConfigurationError(
-                f"the config of {where} has {name!r:.80}, which a file must not set; it may set {', '.join(SAMPLING)}"
-            )
-        is_number = isinstance(value, bool) and bool not in SAMPLING[name]
-        if is_number or not isinstance(value, SAMPLING[name]):
-            raise ConfigurationError(f"the config of {where} has {name} = {value!r:.80}, which is of the wrong type")
-        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-            raise ConfigurationError(f"the config of {where} has {name} = {value!r:.80}, which must be texts")
-    return dict(config)
-
-
 def _state_of(name: str, state: Mapping[str, Any]) -> Any:
     """The state of a part; of one that older files lack, what it then was."""
     return state[name] if name in state or name.rpartition(".")[2] not in _LATER else _LATER[name.rpartition(".")[2]]
@@ -124,8 +93,20 @@ def _part(name: str, part: Parameter, state: Any) -> dict[str, Any]:
         raise ConfigurationError(f"the state of {name} must be a table, but is {state!r:.80}")
     if isinstance(part, dspy.Predict):
         return _predictor(name, part, state)
-    allowed = ("value",) if isinstance(part, Hyperparameter) else tuple(cast("Any", part).dump_state())
-    _refuse_others(name, state, allowed)
+    if isinstance(part, Hyperparameter):
+        return _hyperparameter(name, part, state)
+    _refuse_others(name, state, tuple(cast("Any", part).dump_state()))
+    return state
+
+
+def _hyperparameter(name: str, part: Hyperparameter, state: dict[str, Any]) -> dict[str, Any]:
+    _refuse_others(name, state, ("value", "kept"))
+    value = state["value"]
+    if part.integer and isinstance(value, int | float) and value > _MOST_CALLS:  # each of them is a call that costs
+        raise ConfigurationError(f"the state of {name} has {value!r:.40}; a file may set {_MOST_CALLS} at most")
+    if kept := state.get("kept"):
+        _refuse_others(f"{name}'s kept", kept, ("calibration",))
+        Calibration.of_state(kept["calibration"])
     return state
 
 
@@ -142,7 +123,9 @@ def _predictor(name: str, predictor: dspy.Predict, state: dict[str, Any]) -> dic
     if not isinstance(decisions, dict) or not all(isinstance(item, dict) for item in decisions.values()):
         raise ConfigurationError(f"the fields of {name} must be a table of tables")
     checked = {"signature": _texts(name, predictor, state["signature"]), "demos": demos, "fields": decisions}
-    return checked | ({"config": config_of(name, state["config"])} if "config" in state else {})
+    return checked | (
+        {"config": checked_sampling(f"the config of {name}", state["config"])} if "config" in state else {}
+    )
 
 
 def _texts(name: str, predictor: dspy.Predict, state: Any) -> dict[str, Any]:

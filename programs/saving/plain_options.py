@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.fusing_program import FusingProgram
-from dspy_fusion.programs.gate import Gate
-from dspy_fusion.programs.sampling_program import SamplingProgram
-from dspy_fusion.programs.stopping import Stopping
-from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
-from dspy_fusion.programs.tasks.own_fields import marked_field
-from dspy_fusion.programs.tasks.own_predict import OwnPredict
-from dspy_fusion.programs.tasks.signatures import signature_of
+from ..errors import ConfigurationError
+from ..fusing_program import FusingProgram
+from ..gate import Gate
+from ..sampling_program import SamplingProgram
+from ..stopping import Stopping
+from ..tasks.hyperparameters import Hyperparameter
+from ..tasks.own_fields import marked_field
+from ..tasks.own_predict import OwnPredict
+from ..tasks.signatures import signature_of
 
 HELP = (
     "build such a program in code and serve it with dspy_fusion.serving.endpoint.server, or give --factory"

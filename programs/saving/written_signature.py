@@ -17,7 +17,7 @@ import annotated_types
 import dspy
 from dspy.signatures.signature import make_signature
 
-from dspy_fusion.programs.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 _PLAIN = (str, int, float, bool, bytes, list, dict, tuple, set, frozenset)
 _TABLE: dict[str, Any] = {
@@ -49,6 +49,7 @@ _CONSTRAINTS: dict[str, Any] = {
     }.items()
 }  # fmt: skip
 _LONGEST = 20_000  # characters of a signature
+_TAKEN = ("config", "demos", "lm", "self", "signature")  # arguments of DSPy's own
 _KNOWN = f"known are {', '.join(_TABLE)}, Literal, Optional, Union and what they make of one another"
 
 
@@ -90,21 +91,29 @@ def read_signature(text: object, constraints: object = None) -> type[dspy.Signat
         for name, kind in _side(side).items():
             if name in fields:
                 raise ConfigurationError(f"the signature has the field {name!r} twice")
+            if name in _TAKEN or name.startswith("_"):
+                raise ConfigurationError(f"the signature has a field {name!r}, which is a name of DSPy's own")
             fields[name] = (kind, cast("Any", make)(**_checked(name, bounds.get(name, {}))))
     if unknown := [name for name in bounds if name not in fields]:
         raise ConfigurationError(f"constraints name the field {unknown[0]!r}, which the signature lacks")
-    return cast("type[dspy.Signature]", make_signature(fields))
+    try:
+        return cast("type[dspy.Signature]", make_signature(fields))
+    except Exception as error:  # pydantic has many words for what is no type of a field
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(f"the signature {text!r:.80} cannot be made: {reason:.160}") from error
 
 
 def _side(text: str) -> dict[str, Any]:
     """The fields of one side, read as the arguments of a function that is never made."""
     try:
-        (function,) = ast.parse(f"def fields({text.strip()}): pass").body
+        (function,) = ast.parse(f"def fields(\n{text.strip()}\n): pass").body  # a remark ends before the bracket
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigurationError(f"the signature's part {text.strip()!r:.120} cannot be read") from None
     arguments = function.args if isinstance(function, ast.FunctionDef) else None
-    if arguments is None or any(
-        (arguments.posonlyargs, arguments.kwonlyargs, arguments.vararg, arguments.kwarg, arguments.defaults)
+    if (
+        arguments is None
+        or not isinstance(cast("Any", function).body[0], ast.Pass)
+        or any((arguments.posonlyargs, arguments.kwonlyargs, arguments.vararg, arguments.kwarg, arguments.defaults))
     ):
         raise ConfigurationError(f"the signature's part {text.strip()!r:.120} cannot be read")
     try:

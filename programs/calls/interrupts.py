@@ -1,0 +1,75 @@
+"""What an interrupt means for calls that are under way: they may end for a moment, then nobody waits for them.
+
+Threads hear nothing of Ctrl-C, which Python hands to the main thread alone; whoever has started them waits for their
+end, and a call of a server that hangs has none.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+GRACE_SECONDS = 2.0
+"""How long answers that are under way, and paid for, may still come."""
+
+
+class Metered(Protocol):
+    """What is told that nobody waits: a ``Meter``."""
+
+    def give_up(self) -> None:
+        """Ends what is under way."""
+        ...
+
+
+class _Work:
+    """What is metered within one block and the blocks in it."""
+
+    def __init__(self, around: _Work | None) -> None:
+        self._around = around
+        self._meters: weakref.WeakSet[Metered] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, meter: Metered) -> None:
+        with self._lock:
+            self._meters.add(meter)
+        if self._around is not None:
+            self._around.add(meter)
+
+    def give_up(self) -> None:
+        with self._lock:
+            meters = list(self._meters)
+        for meter in meters:
+            meter.give_up()
+
+
+_work: ContextVar[_Work | None] = ContextVar("dspy_fusion_interruptible", default=None)
+
+
+def join(meter: Metered) -> None:
+    """Makes a meter part of the block around it, if there is one."""
+    if (work := _work.get()) is not None:
+        work.add(meter)
+
+
+@contextmanager
+def given_up_when_interrupted() -> Iterator[None]:
+    """A block in which threads are waited for: an interrupt leaves their calls two seconds to end.
+
+    After that every call of a model that began in the context of the block is given up: its connection is ended, and
+    the program that made it ends without an answer, which nobody takes for a failed one.
+    """
+    work = _Work(_work.get())
+    token = _work.set(work)
+    try:
+        yield
+    except KeyboardInterrupt:
+        late = threading.Timer(GRACE_SECONDS, work.give_up)
+        late.daemon = True
+        late.start()
+        raise
+    finally:
+        _work.reset(token)
