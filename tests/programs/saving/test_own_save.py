@@ -70,7 +70,8 @@ def test_what_save_wrote_is_built_again(kind: str, tmp_path: Path) -> None:
 def test_a_tuned_program_answers_the_same_in_a_new_process(tmp_path: Path) -> None:
     trainset = [dspy.Example(worksheet=f"(a) {i} + 3", answers=f"(a) {i} + 3 = {i + 3}") for i in range(4)]
     trainset = [example.with_inputs("worksheet") for example in trainset]
-    tuner = OptunaTuner(metric=lambda gold, pred, trace=None: gold.answers == pred.answers, trials=3)
+    metric = lambda gold, pred, trace=None: gold.answers == pred.answers  # noqa: E731
+    tuner = OptunaTuner(metric=metric, trials=3, storage=tmp_path / "tuning.db")
     with dspy.context(adapter=PlainAdapter()):
         tuned = tuner.compile(PROGRAMS["Fusion"](), trainset=trainset)
         tuned.save(tmp_path / "tuned.json")
