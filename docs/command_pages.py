@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import subprocess
-import sys
 from typing import Any
 
 MARK = "<!-- commands -->"
@@ -19,15 +19,14 @@ def commands() -> str:
     """The help of all commands, each under its name."""
     from dspy_fusion.experiments.commands import COMMANDS
 
+    os.environ["COLUMNS"] = "110"
     return "\n\n".join(f"## {name}\n\n```\n{_help(name)}\n```" for name in COMMANDS)
 
 
 def _help(name: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "dspy_fusion.experiments", name, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "COLUMNS": "110"},
-    )
-    return run.stdout.strip()
+    from dspy_fusion.experiments.__main__ import main
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        main([name, "--help"])
+    return said.getvalue().strip()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DiagnosisResult as DiagnosisResult,
         compare as compare,
         diagnose as diagnose,
+        genai_scorer as genai_scorer,
     )
     from .optimizers import (
         Budget as Budget,
@@ -154,7 +155,7 @@ else:
                 "panel_agreement",
                 "task_signature",
             ),
-            ".experiments": ("ComparisonResult", "DiagnosisResult", "compare", "diagnose"),
+            ".experiments": ("ComparisonResult", "DiagnosisResult", "compare", "diagnose", "genai_scorer"),
             ".optimizers": (
                 "Budget",
                 "BudgetSpent",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dspy_fusion.lazy_face import lazy_names
 
 if TYPE_CHECKING:
+    from .own_tasks.genai_scorers import genai_scorer as genai_scorer
     from .plans.comparison_config import CompareConfig as CompareConfig, StrategyConfig as StrategyConfig
     from .runs.comparison import Comparison as Comparison
     from .tasks import Task as Task, load_task as load_task
@@ -21,6 +22,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         {
+            ".own_tasks.genai_scorers": ("genai_scorer",),
             ".plans.comparison_config": ("CompareConfig", "StrategyConfig"),
             ".runs.comparison": ("Comparison",),
             ".tasks": ("Task", "load_task"),

@@ -42,7 +42,7 @@ class Page:
     """One page in a browser of its own; ``problems`` collects what the browser complains of."""
 
     def __init__(
-        self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False, fragment: str = ""
+        self, path: Path | str, *, width: int = 1400, height: int = 900, dark: bool = False, fragment: str = ""
     ) -> None:
         self.problems: list[str] = []
         self._folder = tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True)
@@ -55,7 +55,8 @@ class Page:
         os.close(ours_in)
         os.close(ours_out)
         self._last, self._rest, self._session = 0, b"", ""
-        self._open(path.resolve().as_uri() + fragment, width, height, dark)
+        address = path if isinstance(path, str) else path.resolve().as_uri()
+        self._open(address + fragment, width, height, dark)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

@@ -19,6 +19,7 @@ from ..plans.command_programs import add_program_option, own_strategies
 from ..plans.comparison_config import CompareConfig, StrategyConfig, read_config
 from ..plans.default_strategies import preset_config
 from ..plans.run_config import RunConfig, named_task
+from ..runs.ray_work import ENGINES
 from ..workflows.comparison_workflow import compare
 
 _OF_ROWS = ("data", "inputs", "output", "metric", "adapter")
@@ -40,13 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--likelihood", action="store_true", help="the models report log-probabilities (embedded ones are known to)"
     )
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="where it is run (default: local)")
     parser.add_argument("--retry-failed", action="store_true", help="run again what failed")
     add_options(parser, CompareConfig)
 
 
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Runs or continues the comparison."""
-    return compare(_config(arguments), retry_failed=arguments.retry_failed, console=console, log=log)
+    how = {"engine": arguments.engine, "retry_failed": arguments.retry_failed}
+    return compare(_config(arguments), **how, console=console, log=log)
 
 
 def _config(arguments: argparse.Namespace) -> CompareConfig:

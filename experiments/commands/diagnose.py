@@ -16,6 +16,7 @@ from ..diagnoses.diagnosis_config import DiagnosisConfig, parse_diagnosis_config
 from ..diagnoses.diagnosis_run import Finding, Scale, diagnose_recorded
 from ..diagnoses.look import prepare_look
 from ..plans.command_options import add_options, given_options, names_in
+from ..runs.ray_work import ENGINES
 from ..workflows.diagnosis_workflow import look_at, show_finding, write_numbers
 
 _BANK = "sqlite:///bank.db"
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder of the diagnosis (default: one under runs/), or a .json file for its numbers"
     )
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="where it is drawn (default: local)")
     add_options(parser, DiagnosisConfig, but=("bank", "out"))
 
 
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
         if arguments.out is not None:
             write_numbers(arguments.out, finding)
         return 0
-    return _live(_config(arguments, settings), arguments.out, console, log)
+    return _live(_config(arguments, settings), arguments, console, log)
 
 
 def _config(arguments: argparse.Namespace, settings: dict[str, Any]) -> DiagnosisConfig:
@@ -63,7 +65,8 @@ def _config(arguments: argparse.Namespace, settings: dict[str, Any]) -> Diagnosi
     return replace(config, bank=arguments.bank or config.bank or _BANK)
 
 
-def _live(config: DiagnosisConfig, out: Path | None, console: Console, log: Console) -> int:
+def _live(config: DiagnosisConfig, arguments: argparse.Namespace, console: Console, log: Console) -> int:
+    out: Path | None = arguments.out
     catalogue = load_models(config.models or None)
     if "max_concurrency" not in config.kept or config.max_concurrency == DiagnosisConfig.max_concurrency:
         embedded = bool(config.pool) and all(catalogue.entry(name).is_embedded for name in config.pool)
@@ -71,7 +74,8 @@ def _live(config: DiagnosisConfig, out: Path | None, console: Console, log: Cons
     look = prepare_look(config, catalogue)
     numbers = out if out is not None and out.suffix == _NUMBERS_ONLY else None
     path = out if numbers is None else None
-    looked = look_at(look, path or (Path(config.out) if config.out else None), log, bank_url=config.bank)
+    path = path or (Path(config.out) if config.out else None)
+    looked = look_at(look, path, log, bank_url=config.bank, engine=arguments.engine)
     show_finding(looked.finding, console, log)
     if numbers is not None:
         write_numbers(numbers, looked.finding)

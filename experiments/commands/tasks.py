@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dspy_fusion.programs import task_signature
+from dspy_fusion.programs.errors import ConfigurationError
 
 from ..tasks import TASKS, Task, load_task
+from ..tasks.named_objects import offered_tasks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     """Lists the tasks, or describes one."""
     if arguments.name is None:
-        _list(console)
+        _list(console, log)
     else:
         _describe(load_task(arguments.name), console)
     return 0
 
 
-def _list(console: Console) -> None:
+def _list(console: Console, log: Console) -> None:
     table = Table(title="Tasks", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for head in ("name", "splits", "languages", "answers are", "graded by", "licence", "source"):
         table.add_column(head, overflow="fold")
-    for name in TASKS:
-        task = load_task(name)
+    for name in (*TASKS, *(name for name in offered_tasks() if name not in TASKS)):
+        try:
+            task = load_task(name)
+        except ConfigurationError as error:  # of another package, which may be broken
+            log.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+            continue
         languages = str(len(task.source.languages) or 1)
         table.add_row(
             *map(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
@@ -18,6 +18,7 @@ from dspy_fusion.programs.errors import ConfigurationError, FusionError, QuorumN
 from dspy_fusion.programs.pools.selection import normalized
 
 from ..recordings.recording import RecordedCandidate, RecordedQuestion
+from ..runs.ray_work import Engine, reachable, spread
 from ..tasks import Task
 
 
@@ -62,28 +63,24 @@ class Drawing:
     seed: int = 0
 
 
-def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]) -> LivePool:
+def draw_pool(
+    drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None], *, engine: Engine = "local"
+) -> LivePool:
     """Draws and grades candidates for some examples; those that the bank has are replayed.
 
     Args:
         drawing: how.
         examples: of the drawing's task.
         on_example: called whenever an example is done.
+        engine: ``local``, or ``ray`` for a Ray cluster.
 
     Raises:
         QuorumNotMet: no model answered anything.
         ConfigurationError: a model or the metric cannot be used as it is configured.
     """
     program = voting(drawing)
-    with (
-        dspy.context(adapter=drawing.task.adapter(), disable_history=True),
-        ThreadPoolExecutor(drawing.max_concurrency) as threads,
-    ):
-        futures = [threads.submit(copy_context().run, _drawn, program, example, on_example) for example in examples]
-        try:
-            pools = [future.result() for future in futures]
-        finally:
-            threads.shutdown(cancel_futures=True)
+    with dspy.context(adapter=drawing.task.adapter(), disable_history=True):
+        pools = (_on_ray if engine == "ray" else _here)(program, drawing, examples, on_example)
         failures = tuple(cause for pool in pools for cause in pool.causes)
         if not any(pool.candidates for pool in pools):
             raise QuorumNotMet(f"no model answered any of {len(examples)} examples; the first cause:", failures[:1])
@@ -92,6 +89,47 @@ def draw_pool(drawing: Drawing, examples: Sequence[dspy.Example], on_example: Ca
         ]
         parts = _part_facts(drawing.task, examples, pools)
     return LivePool(tuple(questions), parts, failures)
+
+
+def _here(
+    program: Vote, drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]
+) -> list[_Drawn]:
+    with ThreadPoolExecutor(drawing.max_concurrency) as threads:
+        futures = [threads.submit(copy_context().run, _drawn, program, example, on_example) for example in examples]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _on_ray(
+    program: Vote, drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]
+) -> list[_Drawn]:
+    settings = {name: dspy.settings.get(name) for name in ("lm", "adapter")}
+    pools: dict[int, _Drawn] = {}
+    program.bank = reachable(program.bank) if program.bank is not None else None
+
+    def keep(result: tuple[int, _Drawn]) -> None:
+        pools[result[0]] = result[1]
+        on_example()
+
+    spread(_Draws(program, settings), list(enumerate(examples)), keep, threads=drawing.max_concurrency)
+    return [pools[place] for place in range(len(examples))]
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws the pool of an example, in whatever process this was unpickled."""
+
+    program: Vote
+    settings: Mapping[str, Any]
+
+    def __call__(self, item: tuple[int, dspy.Example]) -> tuple[int, _Drawn]:
+        place, example = item
+        known = {name: value for name, value in self.settings.items() if value is not None}
+        with dspy.context(**known, disable_history=True):
+            drawn = _drawn(self.program, example, lambda: None)
+        return place, _Drawn(tuple(replace(c, trace=(), exception=None) for c in drawn.candidates), drawn.causes)
 
 
 def voting(drawing: Drawing) -> Vote:

@@ -5,6 +5,7 @@ What was drawn stays in a bank, so a look that was interrupted goes on, and a co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,7 @@ from ..plans.own_programs import Proposing, lms_of, program_of, proposing, state
 from ..plans.strategies import Strategy, planned
 from ..pools.evaluation import RESAMPLES, SUBSETS
 from ..recordings.recording import RecordedQuestion
+from ..runs.ray_work import Engine
 from ..tasks import Task
 from .diagnosis import diagnose, sampled
 from .diagnosis_config import DiagnosisConfig
@@ -37,6 +39,7 @@ from .spending import comparison_spending, rates_of, spent_on, study_spending
 
 _N, _WARMTH, _OWN_WARMTH = 5, 1.0, 0.7  # the latter is what our programs draw at
 _POOL = "pool"
+_DIGEST = re.compile(r"@[0-9a-f]{16}\Z")
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,16 @@ class Look:
         many = f"{self.drawing.n} candidates for each of {len(self.examples)} examples"
         return f"drawing {many}; they stay in {without_password(bank.url)}"
 
-    def run(self, bank: CandidateBank, on_example: Callable[[], None]) -> tuple[Finding, tuple[RecordedQuestion, ...]]:
+    def run(
+        self, bank: CandidateBank, on_example: Callable[[], None], *, engine: Engine = "local"
+    ) -> tuple[Finding, tuple[RecordedQuestion, ...]]:
         """Draws what the bank does not have, and looks at all of it; returns what was found, and the candidates.
 
         Raises:
             QuorumNotMet: no model answered.
             ConfigurationError: the metric gives no scores, or fewer than two examples could be graded.
         """
-        drawn = draw_pool(replace(self.drawing, bank=bank), self.examples, on_example)
+        drawn = draw_pool(replace(self.drawing, bank=bank), self.examples, on_example, engine=engine)
         name, config, questions = self.drawing.task.name, self.config, drawn.questions
         diagnosis = diagnose(name, questions, parts=drawn.parts, subsets=SUBSETS, resamples=RESAMPLES)
         rates = rates_of(questions, self.prices)
@@ -129,7 +134,7 @@ def prepare_look(
         raise ConfigurationError(f"the metric of {task.name} asks a judge; name a model with --metric-judge")
     inner = Proposing(task.program(task.instructions)) if program is None else proposing(program)
     named = named or _named(lms or inner.lms)
-    own = lms_of([program]) if program is not None and not named else {}
+    own = {_shown(lm): lm for lm in lms_of([program]).values()} if program is not None and not named else {}
     models = tuple(named) or (next(iter(own)) if len(own) == 1 else type(inner.program).__name__,)
     drawing = Drawing(
         task,
@@ -198,12 +203,17 @@ def _named(lms: Sequence[dspy.BaseLM]) -> dict[str, dspy.BaseLM]:
     """Models by what they call themselves, numbered where several call themselves the same."""
     named: dict[str, dspy.BaseLM] = {}
     for lm in lms:
-        name, number = str(lm.model), 1
+        name, number = _shown(lm), 1
         while name in named:
             number += 1
-            name = f"{lm.model} ({number})"
+            name = f"{_shown(lm)} ({number})"
         named[name] = lm
     return named
+
+
+def _shown(lm: dspy.BaseLM) -> str:
+    """What a model is called, without the digest of its weights that embedded models have in their names."""
+    return _DIGEST.sub("", str(lm.model))
 
 
 def _failures(causes: Sequence[str], questions: Sequence[RecordedQuestion]) -> tuple[str, ...]:

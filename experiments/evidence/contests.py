@@ -58,6 +58,21 @@ def contests(summary: Summary, fused: Row) -> tuple[Contest, ...]:
     )
 
 
+def against_single(summary: Summary, fused: Row) -> Contest | None:
+    """A strategy against the best single answer, where there is one: all that can be said without a way of choosing."""
+    singles = [row for row in summary.rows if row.strategy.role == "single" and row.scores.keys() & fused.scores.keys()]
+    if not singles:
+        return None
+    best = max(singles, key=lambda row: row.score.mean)
+    p_values = [sign_flip_p(fused.scores, row.scores) for row in singles]
+    return Contest(
+        opponent=best,
+        difference=paired_difference(fused.scores, best.scores, strata=summary.groups),
+        cost_ratio=fused.tokens / best.tokens if best.tokens else float("inf"),
+        p_holm=holm(p_values)[singles.index(best)],
+    )
+
+
 def contest_table(fused: str, fought: Sequence[Contest]) -> TextTable:
     """One row an opponent."""
     kinds = {"select": "best selector", "parts": "vote within answers", "control": "fresh solve"}

@@ -13,7 +13,7 @@ from typing import Literal
 from ..statistics.intervals import Interval
 from .cheapest import Cheaper, cheapest, enough_candidates, enough_text
 from .contenders import fused_row
-from .contests import Contest, contests, result_of
+from .contests import Contest, against_single, contests, result_of
 from .equal_budget import TOLERANCE, Match, equal_budget
 from .per_group import PerGroup, per_group
 from .summary import Row, Summary
@@ -47,13 +47,16 @@ class Verdict:
     cheapest: Cheaper | None = None
     """The cheapest strategy and n not told apart from the best."""
 
-    def __str__(self) -> str:
+    @property
+    def head(self) -> str:
+        """The outcome, with what shrinks it: that fewer candidates are enough."""
         head = f"{self.outcome[0].upper()}{self.outcome[1:]}"
         if self.outcome == "fuse" and self.enough and self.enough.is_close:
-            enough = self.enough
-            head += f", but {enough_text(enough)}: {enough.row.strategy.name} is at {enough.numbers}"
-            return f"{head}. {self.reason}"
-        return f"{head}: {self.reason}"
+            head += f", but {enough_text(self.enough)}: {self.enough.row.strategy.name} is at {self.enough.numbers}"
+        return head
+
+    def __str__(self) -> str:
+        return f"{self.head}{'.' if ', but ' in self.head else ':'} {self.reason}"
 
 
 def judge(summary: Summary) -> Verdict:
@@ -66,7 +69,7 @@ def judge(summary: Summary) -> Verdict:
     fought = contests(summary, fused)
     if not fought:
         enough, cheap = enough_candidates(summary, fused), cheapest(summary)
-        said = (f"{fused.strategy.name} has nothing to be compared with", "add a vote and a fresh solve")
+        said = _without_opponents(fused, against_single(summary, fused))
         remarks = _cheap_remarks("no verdict", enough, cheap)
         return Verdict("no verdict", said, remarks, fused.strategy.name, enough=enough, cheapest=cheap)
     matches = tuple(match for match in equal_budget(summary) if _counts(match, fused))
@@ -76,6 +79,18 @@ def judge(summary: Summary) -> Verdict:
     outcome, enough, cheap = _outcome(fought, matches), enough_candidates(summary, fused), cheapest(summary)
     remarks = (*_remarks(fought, matches, groups), *_cheap_remarks(outcome, enough, cheap))
     return Verdict(outcome, clauses, remarks, fused.strategy.name, fought, matches, enough, cheap)
+
+
+def _without_opponents(fused: Row, single: Contest | None) -> tuple[str, ...]:
+    """What can be said where nothing chooses, votes or solves afresh: how it stands to the best single answer."""
+    wanted = "add a vote and a fresh solve"
+    if single is None:
+        return f"{fused.strategy.name} has nothing to be compared with", wanted
+    return (
+        f"{fused.strategy.name} gets {_percent(fused.score.mean)}",
+        _contest_clause(single),
+        f"whether a vote or solving afresh would do as well was not asked; {wanted}",
+    )
 
 
 def _counts(match: Match, fused: Row) -> bool:
@@ -120,6 +135,7 @@ def _cheap_remarks(outcome: Outcome, enough: Cheaper | None, cheap: Cheaper | No
 
 def _contest_clause(contest: Contest) -> str:
     kinds = {"select": "the best selector", "parts": "the vote within answers", "control": "solving afresh"}
+    kinds["single"] = "the best single answer"
     opponent = contest.opponent.strategy
     standing = f"{_standing(contest.result)} {kinds[opponent.role]} ({opponent.name}): {_interval(contest.difference)}"
     return f"{standing}, {_p(contest.p_holm)}, n={contest.difference.n}, at {contest.cost_ratio:.1f} times its tokens"

@@ -17,6 +17,7 @@ from dspy_fusion.programs.extras import needs
 from ..readers.numbers import read_number
 from ..tasks.named_objects import is_named, load_named
 from ..tasks.translation_metrics import COMET_MODELS, comet_score, sentence_bleu, sentence_chrf
+from .genai_scorers import as_metric, is_genai_scorer
 
 Metric = Callable[..., Any]
 Grade = Callable[[dspy.Example, dspy.Prediction], float]
@@ -28,11 +29,14 @@ def graded(metric: Metric) -> Grade:
     Args:
         metric: takes an example and a prediction, and a trace, and what GEPA gives besides, where it wants them;
             returns a bool, a number in [0, 1], or a prediction or mapping with ``score`` (``feedback`` is not used).
+            Or a scorer of ``mlflow.genai``.
 
     Returns:
         A function that raises ``ScorerError`` where the metric raised or gave no number for one example, which is a
         failure of that example, and ``ConfigurationError`` where it gives what is no score for any.
     """
+    if is_genai_scorer(metric):
+        metric = as_metric(metric)
     if not callable(metric):
         raise ConfigurationError(f"metric must be a function of an example and a prediction, but got {metric!r}")
     further = _further(metric)

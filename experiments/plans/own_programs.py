@@ -123,7 +123,7 @@ def repeated(
     copy = program.deepcopy()
     if (size := _size(copy)) is not None and _number(size) != strategy.n:
         size.value = strategy.n
-    for part in _parts(copy):
+    for part in parts_of(copy):
         if isinstance(part, _OURS):
             part.seed = None if part.seed is None else part.seed + seed * SEED_STRIDE
             part.bank = part.bank or bank
@@ -189,14 +189,16 @@ def state_digest(program: dspy.Module) -> str:
 
 def _lms(program: dspy.Module) -> list[dspy.BaseLM]:
     lms: list[Any] = [
-        lm for part in _parts(program) for lm in (*(getattr(part, "lms", None) or ()), getattr(part, "fusor_lm", None))
+        lm
+        for part in parts_of(program)
+        for lm in (*(getattr(part, "lms", None) or ()), getattr(part, "fusor_lm", None))
     ]
     lms += [predictor.lm for _, predictor in program.named_predictors()]
     kept = [lm for lm in lms if isinstance(lm, dspy.BaseLM)]
     return kept or ([dspy.settings.lm] if dspy.settings.lm is not None else [])
 
 
-def _parts(program: dspy.Module) -> list[Any]:
+def parts_of(program: dspy.Module) -> list[Any]:
     """The program and all modules within it."""
     return [program, *(module for _, module in program.named_sub_modules() if module is not program)]
 

@@ -13,6 +13,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+class Stages:
+    """What a person sees of work in several stages, one after another: a view for each, which ends with the stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._stage, self._view = "", None
+        self._lock = threading.RLock()
+
+    def advance(self, stage: str, done: int, total: int, counts: str = "") -> None:
+        """So many of a stage are done; ``counts`` says what else is known."""
+        with self._lock:
+            if stage != self._stage:
+                self.close()
+                self._stage, self._view = stage, ProgressView(self.console, stage, total=total).__enter__()
+            if self._view is not None:
+                self._view.total = total
+                self._view.advance(counts, done=done)
+            if done >= total:
+                self.close()
+
+    def close(self) -> None:
+        """Ends the view of the stage that was begun last."""
+        if self._view is not None:
+            self._view.__exit__(None, None, None)
+        self._view = None
+
+
 class ProgressView:
     """Counts what is done of all there is, and says what else is known. Thread-safe.
 

@@ -46,6 +46,10 @@ class Told:
     """Files and folders of the run's folder."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Instructions for the registry of prompts, by name."""
+    traces: Sequence[Mapping[str, Any]] = ()
+    """Answers to be shown as traces; see ``run_traces``."""
+    model: str = ""
+    """Folder, in the run's folder, of an MLflow model that the run made."""
     status: str = ""
     """How the run ended: ``FINISHED``, ``KILLED`` or ``FAILED``; empty where it goes on."""
     at: int = field(default_factory=lambda: int(time.time() * 1000))

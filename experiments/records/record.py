@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
@@ -15,7 +15,7 @@ from dspy_fusion.programs.redaction import without_secrets
 Key = tuple[str, str, str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CandidateRecord:
     """One candidate of a pool as the records keep it."""
 
@@ -33,7 +33,7 @@ class CandidateRecord:
     """Why the attempt failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartRecord:
     """One part of an answer: whether it is right, and which candidates say the same."""
 
@@ -49,7 +49,7 @@ class PartRecord:
     """Indexes of the candidates that give the same; empty when the part is new."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What one strategy did on one example with one seed."""
 
@@ -127,6 +127,11 @@ class Record:
     def to_json(self) -> str:
         """The record as one line, without secrets that a server may have echoed."""
         return without_secrets(json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, default=str))
+
+    @property
+    def numbers(self) -> Record:
+        """The record without its texts and candidates, which is what is kept of many."""
+        return replace(self, inputs={}, expected="", answer=None, candidates=(), shown=(), parts=())
 
     @classmethod
     def from_json(cls, line: str) -> Record:

@@ -13,7 +13,7 @@ from pathlib import Path
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from .record import Record
+from .record import Key, Record
 
 
 class RecordFile:
@@ -30,7 +30,7 @@ class RecordFile:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._records = {record.key: record for record in read_records(path)} if path.exists() else {}
+        self._failed = {record.key: bool(record.error) for record in read_records(path)} if path.exists() else {}
         try:
             self._file = JsonLines(path)
             path.touch()
@@ -44,13 +44,19 @@ class RecordFile:
         line = record.to_json().encode()
         with self._lock:
             self._file.append(line)
-            self._records[record.key] = record
+            self._failed[record.key] = bool(record.error)
+
+    @property
+    def failed(self) -> dict[Key, bool]:
+        """Of each record that is there, by its key, whether it is of a failure; nothing else of them is in memory."""
+        with self._lock:
+            return dict(self._failed)
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """All records, in the order in which their keys were first written."""
+        """All records, in the order in which their keys were first written, read from the file."""
         with self._lock:
-            return tuple(self._records.values())
+            return read_records(self.path)
 
     def close(self) -> None:
         """Closes the file; what was appended stays readable."""

@@ -64,6 +64,7 @@ def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence
             outcomes=OUTCOMES,
             config=json.dumps(run.config.relevant, indent=1, ensure_ascii=False),
             about=run.about,
+            setup=_setup(run),
         )
     )
 
@@ -82,6 +83,30 @@ def templates() -> Environment:
 def pictures(plots: Sequence[Plot]) -> dict[str, dict[str, Any]]:
     """Figures as a page holds them, by their files' names."""
     return {plot.png.stem: {"plot": plot, "image": base64.b64encode(plot.svg.read_bytes()).decode()} for plot in plots}
+
+
+def _setup(run: Run) -> dict[str, str]:
+    """Everything that the numbers depend on, as a page says it."""
+    config, examples = run.config, run.about.get("examples") or {}
+    told: dict[str, Any] = {"task": config.task, "split": config.split, "data": config.data or "the task's own"}
+    told |= {"examples": f"{run.examples} (digest {examples.get('digest', 'not kept')}, {run.set_aside} set aside)"}
+    told |= {"metric": config.metric or "the task's own", "answers an example": config.seeds, "seed": config.seed}
+    told |= {"candidates": config.n, "temperature": config.temperature, "adapter": config.adapter or "the task's own"}
+    told |= {"metric judge": config.metric_judge, "solved examples in prompts": config.shots or ""}
+    told |= {f"pool {name}": ", ".join(models) for name, models in config.pools.items()}
+    told |= {name: _model(value) for name, value in (run.about.get("models") or {}).items()}
+    told |= {"reference": config.reference_name, "configuration": config.digest, "folder": run.folder.path.name}
+    told |= {"begun": run.about.get("started", ""), **run.about.get("environment", {})}
+    return {name: str(value) for name, value in told.items() if value not in ("", None)}
+
+
+def _model(value: Any) -> str:
+    """What a model's name stands for, or a program's digest."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_model, value)))
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{name} {item}" for name, item in value.items() if item not in (None, "", {}, []))
 
 
 def _with_rows(tables: Iterable[TextTable]) -> list[TextTable]:

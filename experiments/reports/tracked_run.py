@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,9 +17,11 @@ from ..evidence.headroom import headrooms
 from ..evidence.summary import Row
 from ..presentation.text_table import slug
 from ..records.outbox import Told
+from ..records.record import Record
 from ..runs.run_folder import Run
 from .views import Views
 
+_TRACES, _LEAST_TRACES = 60, 3  # of a comparison together, and of each strategy
 _MOST_ROWS = 2000  # of the table side by side, which MLflow's page loads whole
 
 
@@ -37,9 +40,15 @@ def tracked(run: Run, views: Views) -> Told:
     )
 
 
-def tracked_strategies(run: Run, views: Views) -> tuple[Told, ...]:
-    """What MLflow is told of each strategy, as a run of its own below the run."""
-    digests = _instruction_digests(run)
+def tracked_strategies(run: Run, views: Views, models: Mapping[str, str] | None = None) -> tuple[Told, ...]:
+    """What MLflow is told of each strategy, as a run of its own below the run.
+
+    Args:
+        run: the run.
+        views: of it.
+        models: the folders of the strategies' programs as MLflow models, by the strategies' names.
+    """
+    digests, traced = _instruction_digests(run), max(_LEAST_TRACES, _TRACES // max(1, len(views.summary.rows)))
     return tuple(
         Told(
             run=row.strategy.name,
@@ -48,10 +57,48 @@ def tracked_strategies(run: Run, views: Views) -> tuple[Told, ...]:
             metrics=_finite(_strategy_metrics(views, row)),
             tags={"dspy_fusion.strategy": row.strategy.name, "role": row.strategy.role},
             data=_data(run),
+            traces=_traces(run, row.strategy.name, traced),
+            model=(models or {}).get(row.strategy.name, ""),
             status=_status(views),
         )
         for row in views.summary.rows
     )
+
+
+def _traces(run: Run, strategy: str, most: int) -> list[dict[str, Any]]:
+    """The first answers of a strategy: what was asked, each candidate with its score, and the answer."""
+    records = [record for record in run.records if record.strategy == strategy][:most]
+    return [_trace(record, int(time.time() * 1000)) for record in records]
+
+
+def _trace(record: Record, at: int) -> dict[str, Any]:
+    usage, shown = record.total, list(record.shown)
+    spans = [
+        {
+            "name": f"candidate {place}",
+            "inputs": {"model": candidate.model},
+            "outputs": candidate.text,
+            "error": candidate.error,
+            "attributes": {"score": candidate.score, "scorer_score": candidate.scorer_score},
+        }
+        for place, candidate in enumerate(record.candidates)
+    ]
+    if shown and record.answer is not None:
+        spans.append({"name": "fusor", "inputs": {"shown": shown}, "outputs": record.answer, "error": record.fallback})
+    told: dict[str, Any] = {"calls": usage.calls, "tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out}
+    told |= {"depth": record.depth, "cost_usd": record.cost_usd, "expected": record.expected, "score": record.score}
+    return {
+        "key": json.dumps([record.strategy, record.example, record.seed]),
+        "name": record.strategy,
+        "inputs": dict(record.inputs),
+        "outputs": record.answer,
+        "score": record.score,
+        "error": record.error,
+        "seconds": record.seconds,
+        "at": at,
+        "attributes": {**told, "example": record.example, "seed": record.seed},
+        "spans": spans,
+    }
 
 
 def _status(views: Views) -> str:
@@ -87,8 +134,8 @@ def _strategy_parameters(run: Run, row: Row, digests: Mapping[str, str]) -> dict
     strategy = row.strategy
     told: dict[str, Any] = {"task": run.config.task, "program": strategy.program, "pool": strategy.pool}
     told |= {"models": ", ".join(dict.fromkeys(strategy.models)), "n": strategy.n, "temperature": strategy.temperature}
-    if strategy.role == "fuse":
-        told |= {"depth": strategy.options.get("depth", round(row.depth) - 1), "fusor": strategy.fusor}
+    layers = strategy.options.get("depth", max(0, round(row.depth) - 1)) if strategy.role == "fuse" else 0
+    told |= {"depth": layers, "fusor": strategy.fusor if strategy.role == "fuse" else "none"}
     if strategy.scorer:
         told |= {"scorer": strategy.scorer, "judge": strategy.judge}
     return told | {"instruction_digest": digests.get(strategy.name, "")}

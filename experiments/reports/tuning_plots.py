@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from dspy_fusion.optimizers import TrialReport, TuningReport
@@ -19,16 +20,29 @@ from ..presentation.figure_style import COLORS, STYLE
 _MARKS = {"whole": ("o", COLORS["fusion"]), "dropped": ("x", "#999999")}
 _WIDE = 5  # from this ratio of the dearest trial to the cheapest, costs are drawn on a logarithmic axis
 _BASELINE = "#444444"
+_KINDS = [
+    Line2D([], [], marker=mark, color=color, linestyle="", markersize=5, label=label)
+    for (mark, color), label in zip(_MARKS.values(), ("whole trial", "raced out"), strict=True)
+]
 
 
-def draw_tuning_plots(report: TuningReport, importance: Mapping[str, float], folder: Path) -> tuple[Plot, ...]:
-    """Draws every figure for which there is data into ``folder``."""
+def draw_tuning_plots(
+    report: TuningReport, importance: Mapping[str, float], folder: Path, *, unit: str = "tokens"
+) -> tuple[Plot, ...]:
+    """Draws every figure for which there is data into ``folder``.
+
+    Args:
+        report: of a study.
+        importance: how much each tuned thing mattered.
+        folder: where the figures go.
+        unit: what an answer's cost is counted in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scored = [trial for trial in report.trials if trial.quality is not None]
     if not scored:
         return ()
     with mpl.rc_context(STYLE):
-        plots = [_course(report, scored, folder), _front(report, scored, folder)]
+        plots = [_course(report, scored, folder), _front(report, scored, folder, unit)]
         if importance:
             plots.append(_importance(importance, folder))
     return tuple(plots)
@@ -58,10 +72,11 @@ def _course(report: TuningReport, scored: list[TrialReport], folder: Path) -> Pl
     )
 
 
-def _front(report: TuningReport, scored: list[TrialReport], folder: Path) -> Plot:
+def _front(report: TuningReport, scored: list[TrialReport], folder: Path, unit: str) -> Plot:
     figure, axes = new_figure(8.4, 4.8)
     whole = [trial for trial in scored if trial.state == "whole"]
-    _points(axes, whole, [trial.cost for trial in whole])
+    _points(axes, scored, [trial.cost for trial in scored])
+    axes.plot([report.cost_before], [100 * report.baseline.mean], "s", color=_BASELINE, markersize=6, label="as it was")
     front = sorted(
         (trial.cost, 100 * trial.quality.mean) for trial in whole if trial.quality and trial.number in report.pareto
     )
@@ -80,21 +95,35 @@ def _front(report: TuningReport, scored: list[TrialReport], folder: Path) -> Plo
                 ls="",
                 label="chosen",
             )
-            axes.legend(frameon=False, loc="lower right")
-    costs = [trial.cost for trial in whole]
+    _numbered(axes, report, whole)
+    axes.legend(handles=[*axes.get_legend_handles_labels()[0], *_KINDS], frameon=False, loc="best")
+    costs = [trial.cost for trial in scored]
     if costs and 0 < _WIDE * min(costs) < max(costs):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.set_xlabel("cost per answer")
+    axes.set_xlabel(f"cost per answer ({unit})")
     axes.set_ylabel("score (%)")
     caption = (
-        "Whole trials by score and cost, replayed calls at what they cost when they were made. The line joins those"
-        " that none beats."
+        f"Trials by score and cost in {unit}, replayed calls at what they cost when they were made. The line joins"
+        " those that no whole trial beats, with their numbers; crosses were raced out and stand at what they had, on"
+        " fewer examples."
     )
-    data = [_row(report, trial) for trial in whole] or [_row(report, scored[0])]
+    data = [_row(report, trial) for trial in scored]
     return save_figure(figure, folder / "pareto", "Quality against cost", caption, data)
+
+
+def _numbered(axes: Axes, report: TuningReport, whole: list[TrialReport]) -> None:
+    """The numbers of the trials on the front, and of the one that was taken; those at one place share a label."""
+    places: dict[tuple[float, float], list[str]] = {}
+    for trial in whole:
+        if trial.quality and (trial.number in report.pareto or trial.number == report.chosen):
+            places.setdefault((trial.cost, 100 * trial.quality.mean), []).append(str(trial.number))
+    for place, numbers in places.items():
+        text = f"trial {', '.join(numbers[:3])}{', ...' if numbers[3:] else ''}"
+        apart = {"xytext": (-6, 7), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(text, place, **apart, fontsize=8, color=_BASELINE)
 
 
 def _importance(importance: Mapping[str, float], folder: Path) -> Plot:

@@ -8,7 +8,7 @@ known early. What is recorded is not done again, and candidates come from the ba
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,7 @@ from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.list_prices import prices_of
+from dspy_fusion.serving.catalogue.model_entry import Price
 
 from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import described, lms_of, own_programs, pools_of_own, state_digest
@@ -32,14 +33,13 @@ from ..pools.recorded_models import replaying
 from ..records.record import Record
 from ..records.record_file import RecordFile
 from ..tasks import Task
-from ..tasks.loading import examples_digest
+from ..tasks.loading import examples_about
+from .first_failures import FirstFailures
 from .judge_models import Models, check_scorers, graded_task, metric_judge
 from .measure import measure
 from .run_file import writing
 from .run_folder import RunFolder, default_folder, keep_states, open_run
 
-_FAILURES_TO_GIVE_UP = 12
-_SET_ASIDE_LISTED = 20
 _LEADS = -1
 
 
@@ -81,8 +81,29 @@ class Comparison:
     @property
     def done(self) -> frozenset[tuple[str, str, int]]:
         """The (example, strategy, seed) triples that need not be run again."""
-        kept = (r for r in self.records.records if not (self.retry_failed and r.error))
-        return frozenset((r.example, r.strategy, r.seed) for r in kept)
+        failed = self.records.failed
+        return frozenset(key[1:] for key, is_failure in failed.items() if not (self.retry_failed and is_failure))
+
+    def programs(self) -> dict[str, dspy.Module]:
+        """The program of each strategy, as the first repetition runs it; an oracle knows the answers and is none."""
+        plan = (strategy for strategy in self.plan if not strategy.curve_of and strategy.role != "oracle")
+        return {strategy.name: build(strategy, self.site(0)) for strategy in plan}
+
+    def site(self, seed: int) -> Site:
+        """Where the programs of a repetition are built."""
+        instructions = self.config.instructions or self.task.instructions
+        return Site(self.task, instructions, self.lms, self.bank, self.config.seed + seed, own=self.own)
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """What tokens cost, by the models' own names."""
+        named = {getattr(lm, "model", ""): self.models.price(name) for name, lm in self.lms.items()}
+        return {**prices_of(lms_of(self.own.values()).values()), **named}
+
+    @property
+    def in_running_order(self) -> list[Strategy]:
+        """Likelihood first: candidates drawn without log-probabilities would have to be drawn again."""
+        return sorted(self.plan, key=lambda strategy: not strategy.needs_logprobs)
 
     def run(self, on_record: Callable[[Record], None]) -> None:
         """Runs what is not done yet; ``on_record`` is called in the thread that made the record, after it was written.
@@ -140,24 +161,13 @@ def prepare(
         path or default_folder(config, fingerprints),
         config,
         fingerprints,
-        examples=_about(task, config.split, examples),
+        examples=examples_about(task, config.split, examples),
     )
     keep_states(folder, {s.name: programs[s.name] for s in plan if not s.curve_of})
     bank = recorded.bank if recorded else CandidateBank(config.bank or folder.bank_url)
     return Comparison(
         config, task, plan, examples, models, lms, folder, bank, RecordFile(folder.records), retry_failed, own
     )
-
-
-def _about(task: Task, split: str, examples: Sequence[dspy.Example]) -> dict[str, Any]:
-    aside = task.set_aside(split)
-    listed = [f"{row.where}: {row.why}" for row in aside[:_SET_ASIDE_LISTED]]
-    return {
-        "digest": examples_digest(examples),
-        "count": len(examples),
-        "set_aside": len(aside),
-        "set_aside_first": listed,
-    }
 
 
 @dataclass(order=True)
@@ -179,11 +189,8 @@ class _Runner:
         self.comparison = comparison
         self.on_record = on_record
         self.stop = threading.Event()
-        self.succeeded = threading.Event()
         self.started = threading.Event()
-        self.failures: list[str] = []
-        named = {getattr(lm, "model", ""): comparison.models.price(name) for name, lm in comparison.lms.items()}
-        self.prices = {**prices_of(lms_of(comparison.own.values()).values()), **named}
+        self.first, self.prices = FirstFailures(), comparison.prices
 
     def run(self) -> None:
         waiting = self._waiting()
@@ -201,10 +208,12 @@ class _Runner:
 
     def _waiting(self) -> PriorityQueue[_Chain]:
         """What is left of each example: the leading one, then the earliest strategy first."""
-        done, config, order = self.comparison.done, self.comparison.config, _in_running_order(self.comparison.plan)
+        done, config, order = self.comparison.done, self.comparison.config, self.comparison.in_running_order
         waiting: PriorityQueue[_Chain] = PriorityQueue()
         for seed in range(config.seeds):
-            programs = {s.name: build(s, self._site(seed)) for s in self.comparison.plan if s.role != "oracle"}
+            programs = {
+                s.name: build(s, self.comparison.site(seed)) for s in self.comparison.plan if s.role != "oracle"
+            }
             for place, example in enumerate(self.comparison.examples):
                 left = [(at, s) for at, s in enumerate(order) if (example.id, s.name, seed) not in done]
                 if left:
@@ -225,36 +234,23 @@ class _Runner:
             self._measure(chain, chain.left.pop(0)[1])
             if chain.left:
                 waiting.put(chain if chain.order == _LEADS else replace(chain, order=chain.left[0][0]))
-            if self.succeeded.is_set() or not chain.left:
+            if self.first.is_past or not chain.left:
                 self.started.set()
 
+    def _check(self, record: Record) -> None:
+        try:
+            self.first.check(record)
+        except RecordError:
+            self.stop.set()
+            raise
+
     def _measure(self, chain: _Chain, strategy: Strategy) -> None:
-        site = replace(self._site(chain.seed), example=chain.example)
+        site = replace(self.comparison.site(chain.seed), example=chain.example)
         program = chain.programs.get(strategy.name) or build(strategy, site)
-        record = measure(self.comparison.task, strategy, program, chain.example, chain.seed, prices=self.prices)
+        record = measure(
+            self.comparison.task, strategy, program, chain.example, chain.seed, prices=self.comparison.prices
+        )
         with writing(self.comparison.folder.path):
             self.comparison.records.append(record)
         self.on_record(record)
-        self._give_up_if_nothing_works(record)
-
-    def _site(self, seed: int) -> Site:
-        config, task = self.comparison.config, self.comparison.task
-        instructions, repetition = config.instructions or task.instructions, config.seed + seed
-        return Site(task, instructions, self.comparison.lms, self.comparison.bank, repetition, own=self.comparison.own)
-
-    def _give_up_if_nothing_works(self, record: Record) -> None:
-        if record.error is None:
-            self.succeeded.set()
-        elif not self.succeeded.is_set():
-            self.failures.append(record.error)
-            if len(self.failures) >= _FAILURES_TO_GIVE_UP:
-                self.stop.set()
-                raise RecordError(
-                    f"the first {len(self.failures)} answers all failed, the last with {self.failures[-1]}; "
-                    "mend that and run the same command with --retry-failed"
-                )
-
-
-def _in_running_order(plan: Sequence[Strategy]) -> list[Strategy]:
-    """Likelihood first: candidates drawn without log-probabilities would have to be drawn again."""
-    return sorted(plan, key=lambda strategy: not strategy.needs_logprobs)
+        self._check(record)

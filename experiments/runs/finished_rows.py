@@ -42,7 +42,7 @@ class FinishedRows:
         if rows is None:
             return
         with self._lock:
-            rows[record.example, record.seed] = record
+            rows[record.example, record.seed] = record.numbers
             if len(rows) < self._answers or record.strategy in self._shown:
                 return
             if not self._shown:

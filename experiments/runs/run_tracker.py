@@ -38,6 +38,11 @@ class Tracker:
         if self._thread:
             self._thread.start()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether MLflow is told now."""
+        return self._thread is not None
+
     def tell(self, told: Told) -> None:
         """Keeps something to be told; returns at once. Raises ``OSError`` where it cannot be written down."""
         self.place.outbox.put(asdict(told))

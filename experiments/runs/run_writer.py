@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dspy_fusion.programs.json_text import read_json
 
+from ..presentation.text_table import slug
 from ..records.outbox import Outbox, Told, as_told
+from .logged_models import log_model
 from .run_file import write_whole
 from .run_folder import RunFolder
+from .run_traces import log_traces
 from .tracking import connect, experiment_id, without_password
 
 if TYPE_CHECKING:
@@ -153,6 +156,7 @@ class MlflowWriter:
         fresh = {name: value for name, value in told.parameters.items() if name not in self._parameters}
         self._parameters |= set(fresh)
         _log(client, self._run_id, fresh, told)
+        self._further(client, self._run_id, self.place.folder.name, told)
         for name in told.files:
             path = self.place.folder / name
             if path.is_dir():
@@ -169,9 +173,17 @@ class MlflowWriter:
         tags = {**_origin(), "mlflow.parentRunId": self._run_id}
         run_id = run_id or client.create_run(self._experiment, run_name=told.run, tags=tags).info.run_id
         _log(client, run_id, told.parameters, told)
+        self._further(client, run_id, told.run, told)
         client.set_terminated(run_id, told.status or "FINISHED")
         self._below[told.run] = (run_id, told.status or "FINISHED")
         self.children += 1
+
+    def _further(self, client: MlflowClient, run_id: str, name: str, told: Told) -> None:
+        """Traces, and the model that a run made."""
+        if told.traces:
+            log_traces(self.place.uri, self._experiment, run_id, told.traces)
+        if told.model and (self.place.folder / told.model).is_dir():
+            log_model(client, self._experiment, run_id, slug(name), self.place.folder / told.model, told.metrics)
 
     def _register(self, client: MlflowClient, name: str, text: str) -> None:
         name = re.sub(r"[^\w.-]", "-", f"{self.place.experiment}-{name}")

@@ -4,7 +4,7 @@ and this machine's models by name.
 
 from __future__ import annotations
 
-import importlib
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +24,10 @@ from dspy_fusion.serving.endpoint.served_model import ServedModel
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.local import PREFIX as LOCAL_PREFIX
 
+from ..own_tasks.adapters import ADAPTERS
 from ..own_tasks.own_examples import is_own_data
 from ..plans.comparison_config import CompareConfig
+from ..plans.own_programs import program_of
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
 from ..tasks import load_task
@@ -72,7 +74,8 @@ def served_program(
     file = _in_folder(path) if path.is_dir() else path
     state = read_state(file)
     if factory:
-        return ServedProgram(name or file.stem, _restored(_made(factory), state, file), answer_field=answer_field)
+        program, adapter = _restored(_made(factory), state, file), _adapter_of(file.with_name(_STUDY))
+        return ServedProgram(name or file.stem, program, adapter=adapter, answer_field=answer_field)
     if KEY not in state and (study := file.with_name(_STUDY)).is_file():
         program, adapter = _of_study(study, catalogue)
         return ServedProgram(
@@ -212,13 +215,18 @@ def _restored(program: dspy.Module, state: Mapping[str, Any], path: Path) -> dsp
 
 
 def _made(factory: str) -> dspy.Module:
-    module, _, function = factory.partition(":")
     try:
-        made = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError, ValueError) as error:
+        return program_of(factory)
+    except ConfigurationError as error:
         raise ConfigurationError(
-            f"--factory must name a function without arguments, as module:function; {factory!r}: {error}"
+            f"--factory must name a function without arguments, as module:function; {error}"
         ) from error
-    if not isinstance(made, dspy.Module):
-        raise ConfigurationError(f"--factory {factory} returned a {type(made).__name__}; it must return a dspy.Module")
-    return made
+
+
+def _adapter_of(study: Path) -> dspy.Adapter | None:
+    """The adapter that a study's configuration names; None where it names none."""
+    try:
+        name = json.loads(study.read_text(encoding="utf-8"))["config"].get("adapter", "")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return ADAPTERS[name]() if name in ADAPTERS else None

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, zip_longest
+from typing import Any
 
 import dspy
 
@@ -21,8 +22,9 @@ from dspy_fusion.programs.redaction import redacting
 
 from ..rows.row_files import Row
 from ..rows.sources import Source, data_folder, read_rows
-from .task import SetAside, Setup
+from .task import SetAside, Setup, Task
 
+_SET_ASIDE_LISTED = 20
 _log = redacting(logging.getLogger(__name__))
 
 
@@ -141,3 +143,15 @@ def examples_digest(examples: Sequence[dspy.Example]) -> str:
     """The first 12 hexadecimal digits of the hash of what the examples hold, to tell runs on other data apart."""
     content = json.dumps([example.toDict() for example in examples], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def examples_about(task: Task, split: str, examples: Sequence[dspy.Example]) -> dict[str, Any]:
+    """What a run keeps of its examples: their digest, how many there are, and which rows were set aside."""
+    aside = task.set_aside(split)
+    listed = [f"{row.where}: {row.why}" for row in aside[:_SET_ASIDE_LISTED]]
+    return {
+        "digest": examples_digest(examples),
+        "count": len(examples),
+        "set_aside": len(aside),
+        "set_aside_first": listed,
+    }

@@ -21,7 +21,10 @@ from ..reports.tables import cost_table, notes, pool_table, quality_table
 from ..reports.tracked_run import tracked, tracked_strategies
 from ..reports.views import Views, write_views
 from ..runs.comparison import Comparison, prepare
+from ..runs.comparison_on_ray import run_on_ray
 from ..runs.finished_rows import FinishedRows
+from ..runs.logged_models import save_models
+from ..runs.ray_work import Engine
 from ..runs.record_progress import RunProgress
 from ..runs.run_file import writing
 from ..runs.run_folder import Run, read_run
@@ -33,11 +36,13 @@ INTERRUPTED = 130
 _WIDE = 140  # characters from which the cost table also shows the roles
 
 
-def compare(config: CompareConfig, *, retry_failed: bool = False, console: Console, log: Console) -> int:
+def compare(
+    config: CompareConfig, *, engine: Engine = "local", retry_failed: bool = False, console: Console, log: Console
+) -> int:
     """Runs or continues a comparison and shows it; returns the exit code."""
     catalogue = load_models(config.models or None)
     comparison = prepare(config, catalogue, Path(config.out) if config.out else None, retry_failed=retry_failed)
-    outcome = carried_out(comparison, log)
+    outcome = carried_out(comparison, log, engine=engine)
     if outcome.views is None:
         return INTERRUPTED
     show(outcome.views, console)
@@ -65,23 +70,33 @@ class Outcome:
     interrupted: bool
 
 
-def carried_out(comparison: Comparison, log: Console) -> Outcome:
-    """Runs or continues a comparison that is ready, writes its views and tells MLflow."""
+def carried_out(comparison: Comparison, log: Console, *, engine: Engine = "local") -> Outcome:
+    """Runs or continues a comparison that is ready, in this process or on a Ray cluster, writes its views and tells
+    MLflow.
+    """
     config, folder = comparison.config, comparison.folder
     log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
     uri = config.tracking_uri or default_uri(folder)
     place = Place(uri, f"dspy-fusion {config.task}", folder.path)
     tracker = Tracker(place, warner(log), connected=config.tracking)
-    interrupted = _run(comparison, log)
+    interrupted = _run(comparison, log, engine)
     run = read_run(folder.path)
     if not run.records:
         return Outcome(run, None, "", interrupted)
     with writing(folder.path):
         views = write_views(run)
-        for told in tracked_strategies(run, views):
+        for told in tracked_strategies(run, views, _saved(comparison, tracker, log)):
             tracker.tell(told)
         tracking_id = tracker.finish(tracked(run, views))
     return Outcome(run, views, without_password(uri) if tracking_id else "", interrupted)
+
+
+def _saved(comparison: Comparison, tracker: Tracker, log: Console) -> dict[str, str]:
+    """The strategies' programs as MLflow models, where MLflow is told at all."""
+    if not tracker.is_connected:
+        return {}
+    programs = comparison.programs()
+    return save_models(comparison.folder.path, programs, warner(log), adapter=comparison.task.adapter())
 
 
 def report(path: Path, *, console: Console) -> int:
@@ -117,7 +132,7 @@ def _show_files(views: Views, uri: str, console: Console) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _run(comparison: Comparison, log: Console) -> bool:
+def _run(comparison: Comparison, log: Console, engine: Engine) -> bool:
     """Runs what is left; returns whether it was interrupted."""
     done = len(comparison.done)
     try:
@@ -131,7 +146,10 @@ def _run(comparison: Comparison, log: Console) -> bool:
                 progress.add(record)
                 rows.add(record)
 
-            comparison.run(tell)
+            if engine == "ray":
+                run_on_ray(comparison, tell)
+            else:
+                comparison.run(tell)
     except KeyboardInterrupt:
         return True
     finally:

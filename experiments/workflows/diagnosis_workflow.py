@@ -22,12 +22,13 @@ from ..presentation.progress import ProgressView
 from ..presentation.quiet import only_errors_logged
 from ..records.outbox import Told, parameters_of
 from ..reports.tables_page import TablesPage
+from ..runs.ray_work import Engine
 from ..runs.run_file import read_about, writing
 from ..runs.run_folder import RunFolder, default_folder, open_run
 from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
-from ..tasks.loading import examples_digest
+from ..tasks.loading import examples_about, examples_digest
 from .comparison_workflow import warner
 
 _NUMBERS = "diagnosis.json"
@@ -48,13 +49,14 @@ class LookedAt:
     uri: str
 
 
-def look_at(look: Look, path: Path | None, log: Console, *, bank_url: str = "") -> LookedAt:
+def look_at(look: Look, path: Path | None, log: Console, *, bank_url: str = "", engine: Engine = "local") -> LookedAt:
     """Draws what is not drawn yet, looks at all of it, writes it down and tells MLflow.
 
     Args:
         look: what to look at.
         path: folder of the diagnosis; None takes one under ``runs/`` that is the same for the same diagnosis.
         log: for progress and warnings.
+        engine: ``local``, or ``ray`` for a Ray cluster.
         bank_url: of the bank that keeps what is drawn; empty takes one in the folder.
 
     Raises:
@@ -64,15 +66,15 @@ def look_at(look: Look, path: Path | None, log: Console, *, bank_url: str = "") 
     """
     config, examples = look.config, look.examples
     path = path or default_folder(config, look.fingerprints, prefix="diagnose-")
-    known = {"digest": examples_digest(examples), "count": len(examples)}
-    folder = open_run(path, config, look.fingerprints, examples=known)
+    task, split = look.drawing.task, config.split or look.drawing.task.splits[0]
+    folder = open_run(path, config, look.fingerprints, examples=examples_about(task, split, examples))
     bank, uri = CandidateBank(bank_url or folder.bank_url), config.tracking_uri or default_uri(folder)
     log.print(look.told(bank), markup=False, highlight=False, soft_wrap=True)
     place = Place(uri, f"dspy-fusion diagnose {look.drawing.task.name}", folder.path)
     tracker = Tracker(place, warner(log), connected=config.tracking)
     quiet = only_errors_logged("dspy_fusion", "dspy", "LiteLLM")  # failures are counted
     with quiet, ProgressView(log, "examples", total=len(examples)) as progress:
-        finding, _ = look.run(bank, progress.advance)
+        finding, _ = look.run(bank, progress.advance, engine=engine)
     with writing(folder.path):
         _write(look, finding, folder)
         run_id = tracker.finish(_told(look, finding))

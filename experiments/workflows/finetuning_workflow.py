@@ -20,6 +20,7 @@ from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.endpoint.saved_program import save_program
 
+from ..presentation.progress import Stages
 from ..presentation.text_table import TextTable, percent, points, slug
 from ..records.outbox import Told, parameters_of
 from ..runs.finetuning import FineTuning, prepare_finetuning
@@ -159,12 +160,13 @@ def _tracker(config: FineTuningConfig, folder: Path, uri: str, log: Console) -> 
 
 
 def _teller(log: Console, tracker: Tracker) -> Callable[[FineTuningProgress], None]:
+    stages = Stages(log)
+
     def tell(progress: FineTuningProgress) -> None:
+        loss = f"loss {progress.values['loss']:.4f}" if progress.stage == "training" else ""
+        stages.advance(progress.stage, progress.done, progress.total, loss)
         if progress.stage == "training":
-            log.print(f"step {progress.done} of {progress.total}, loss {progress.values['loss']:.4f}", highlight=False)
             tracker.tell(Told(metrics=progress.values, step=progress.done))
-        elif progress.done == progress.total or progress.done % 200 == 0:
-            log.print(f"{progress.stage}: {progress.done} of {progress.total}", highlight=False)
 
     return tell
 

@@ -16,6 +16,7 @@ from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import named
 from ..presentation.safe_console import SafeConsole
 from ..runs.comparison import prepare
+from ..runs.ray_work import Engine
 from .comparison_result import ComparisonResult
 from .comparison_workflow import carried_out
 
@@ -36,6 +37,7 @@ def compare(
     every_n: bool = False,
     out: str | Path | None = None,
     bank: str = "",
+    engine: Engine = "local",
     retry_failed: bool = False,
     adapter: dspy.Adapter | None = None,
     max_concurrency: int = 8,
@@ -67,6 +69,7 @@ def compare(
         out: folder of the run; None takes one under ``runs/`` that is the same for the same call.
         bank: SQLAlchemy URL of a bank that keeps the candidates, such as one that several runs share; empty takes one
             in the folder. A program that has a bank keeps its own.
+        engine: ``local``, or ``ray`` for a Ray cluster, which needs the extra ``ray``.
         retry_failed: whether answers that failed before are tried again.
         adapter: that programs run under; None takes the one that DSPy is set to.
         max_concurrency: how many examples are worked on at a time.
@@ -105,7 +108,7 @@ def compare(
     )
     path = None if out is None else Path(out)
     comparison = prepare(config, load_models(), path, retry_failed=retry_failed, task=task, own=dict(listed))
-    outcome = carried_out(comparison, SafeConsole(stderr=True, quiet=not progress))
+    outcome = carried_out(comparison, SafeConsole(stderr=True, quiet=not progress), engine=engine)
     if outcome.views is None:
         if outcome.interrupted:
             raise KeyboardInterrupt

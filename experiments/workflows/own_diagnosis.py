@@ -15,6 +15,7 @@ from ..diagnoses.diagnosis_config import EXAMPLES, DiagnosisConfig
 from ..diagnoses.look import prepare_look
 from ..own_tasks.own_task import from_python
 from ..presentation.safe_console import SafeConsole
+from ..runs.ray_work import Engine
 from .diagnosis_result import DiagnosisResult
 from .diagnosis_workflow import look_at
 
@@ -34,6 +35,7 @@ def diagnose(
     title: str = "",
     out: str | Path | None = None,
     bank: str = "",
+    engine: Engine = "local",
     adapter: dspy.Adapter | None = None,
     max_concurrency: int = 8,
     tracking: bool = True,
@@ -64,6 +66,7 @@ def diagnose(
         out: folder of the diagnosis; None takes one under ``runs/`` that is the same for the same call.
         bank: SQLAlchemy URL of a bank that keeps the candidates, such as one that comparisons share; empty takes one in
             the folder.
+        engine: ``local``, or ``ray`` for a Ray cluster, which needs the extra ``ray``.
         adapter: that the program runs under; None takes the one that DSPy is set to.
         max_concurrency: how many examples are worked on at a time.
         tracking: whether MLflow is told now; ``dspy-fusion sync`` tells it later.
@@ -100,5 +103,5 @@ def diagnose(
     )
     look = prepare_look(config, load_models(), task=task, program=program, lms=lms)
     log = SafeConsole(stderr=True, quiet=not progress)
-    looked = look_at(look, None if out is None else Path(out), log, bank_url=bank)
+    looked = look_at(look, None if out is None else Path(out), log, bank_url=bank, engine=engine)
     return DiagnosisResult(looked.finding, looked.folder, looked.uri)

@@ -23,7 +23,8 @@ from ..presentation.text_table import slug
 from ..records.outbox import Outbox, Told, as_told, parameters_of, trial_told
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
-from ..reports.tuning_tables import show_report
+from ..reports.tuning_tables import UNITS, show_report
+from ..runs.logged_models import save_models
 from ..runs.run_file import writing
 from ..runs.run_folder import RunFolder
 from ..runs.run_tracker import Tracker
@@ -71,10 +72,14 @@ def tune(
         _complete(Outbox(folder.outbox), report)
         report.save(folder.report)
         tuned.save(folder.program)
-        plots = draw_tuning_plots(report, importances(_storage(config, folder), name, report.trials), folder.plots)
-    show_report(report, tuning.program, tuned, console)
+        adapter = tuning.task.adapter()
+        saved = save_models(path, {"tuned": tuned}, warner(log), adapter=adapter) if tracker.is_connected else {}
+        plots = draw_tuning_plots(
+            report, importances(_storage(config, folder), name, report.trials), folder.plots, unit=UNITS[config.price]
+        )
+    show_report(report, tuning.program, tuned, console, unit=UNITS[config.price])
     with writing(path):
-        run_id = tracker.finish(study_told(report, TuningFolder(path)))
+        run_id = tracker.finish(replace(study_told(report, TuningFolder(path)), model=saved.get("tuned", "")))
     _show_files(folder, [plot.png for plot in plots], without_password(uri) if run_id else "", console)
     return 0
 

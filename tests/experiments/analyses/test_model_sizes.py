@@ -47,3 +47,7 @@ def test_an_unknown_size_is_asked_for() -> None:
         ConfigurationError, match=r"the size of 'qwen/qwen3' is not known; say it: --parameters qwen/qwen3=8B"
     ):
         model_sizes(["qwen/qwen3"], {})
+
+
+def test_short_names_of_the_catalogue_are_known() -> None:
+    assert model_sizes(["aft"], {})["aft"] == model_sizes(["embedded/aft"], {})["embedded/aft"]

@@ -60,3 +60,24 @@ def test_demo_configuration_is_valid() -> None:
 
     demo = read_config(Path(module.__file__).parents[1] / "configs" / "demo.toml")
     assert demo.task == "worksheets"
+
+
+def test_every_configuration_that_is_shipped_can_be_read() -> None:
+    from pathlib import Path
+
+    from dspy_fusion.experiments.plans.typed_config import read_toml
+    from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config
+    from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
+    from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+
+    folder = Path(__file__).parents[3] / "experiments" / "configs"
+    for path in folder.glob("*.toml"):
+        table = read_toml(path)
+        if "strategy" in table:
+            parse_config(table)
+        elif "teachers" in table:
+            parse_synthesis_config(table)
+        elif "base" in table:
+            parse_finetuning_config(table)
+        else:
+            parse_tuning_config(table)

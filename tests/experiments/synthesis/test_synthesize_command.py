@@ -145,7 +145,7 @@ def test_a_server_that_is_not_there_is_named_with_its_teacher(config: Path, caps
     ("words", "message"),
     [
         (["nowhere.toml"], "cannot read the configuration nowhere.toml"),
-        ([], "give a configuration file, or --prompts with --teachers"),
+        ([], "give a configuration file, or --prompts or --data with --teachers"),
         (["s.toml", "--teachers", "plus"], "give either a configuration file or --teachers, not both"),
         (["s.toml", "out"], "a second word is for export alone, but got 'out'"),
         (["s.toml", "--temperature", "3"], "temperature must be at most 2, but got temperature=3.0"),
