@@ -30,6 +30,7 @@ from .errors import (
 from .fusion import Fusion
 from .pools.candidates import Candidate, Pool, PooledPrediction, Usage
 from .propose_aggregate import ProposeAggregate
+from .scorers.code_agreement import CodeAgreement
 from .scorers.code_process import CodeLimits
 from .scorers.code_tests import CodeTests
 from .scorers.gen_select import GenSelect
@@ -59,6 +60,7 @@ __all__ = [
     "BudgetedEvaluate",
     "Candidate",
     "CandidateBank",
+    "CodeAgreement",
     "CodeLimits",
     "CodeTests",
     "ConfigurationError",

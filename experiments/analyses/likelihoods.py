@@ -1,5 +1,5 @@
 """How likely a model finds an answer that it did not write: embedded models in this process,
-Hugging Face checkpoints with torch.
+Hugging Face checkpoints and GGUF files with torch.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dspy.lm15 import Message, Request
 from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
-from dspy_fusion.serving.catalogue.models import ModelCatalogue
+from dspy_fusion.serving.catalogue.models import GGUF_SUFFIX, ModelCatalogue
 from dspy_fusion.serving.embedded.embedded_model import EmbeddedModel, LogLikelihood, load_model
 from dspy_fusion.serving.embedded.engine import EmbeddedEngine
+from dspy_fusion.serving.local import PREFIX as LOCAL_PREFIX
+from dspy_fusion.serving.local.gguf_checkpoint import gguf_checkpoint
+from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 
 _EMBEDDED = "embedded/"
 
@@ -100,11 +103,20 @@ class HuggingFaceLikelihood:
 
 def likelihood_of(base: str, catalogue: ModelCatalogue) -> AnswerLikelihood:
     """The likelihoods of an embedded model of the catalogue, by its name or as ``embedded/NAME``,
-    or of a Hugging Face checkpoint.
+    of a GGUF file (its path, the name of a known model or of a local one of the catalogue), whose weights are read once
+    into a checkpoint, or of a Hugging Face checkpoint.
 
     Raises:
         ConfigurationError: there is no such model.
     """
+    if (
+        base.endswith(GGUF_SUFFIX)
+        or base in KNOWN_MODELS
+        or (base in catalogue.names and catalogue.entry(base).is_local)
+    ):
+        entry = catalogue.entry(base) if base in catalogue.names else None
+        file = base if entry is None else entry.gguf or entry.model.removeprefix(LOCAL_PREFIX)
+        return HuggingFaceLikelihood(str(gguf_checkpoint(file, sha256="" if entry is None else entry.sha256)))
     is_embedded = base in catalogue.names or base.startswith(_EMBEDDED) or base.endswith(".safetensors")
     if is_embedded and catalogue.entry(base).is_embedded:
         return EmbeddedLikelihood(load_model(catalogue.entry(base).model.removeprefix(_EMBEDDED)))

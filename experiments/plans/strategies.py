@@ -34,7 +34,9 @@ JUDGES = ("judge", "pairwise", "panel")
 """Scorers that ask a model how good answers are; it must not be one of those that wrote them, unless that is said."""
 SELECTORS = ("gen_select", "usc")
 """Scorers that have a model pick one of many; it may well be the one that wrote them."""
-SCORERS = ("likelihood", "code_tests", "reward_model", *JUDGES, *SELECTORS)
+CODE_SCORERS = ("code_tests", "code_agreement")
+"""Scorers that run candidates' code, for tasks that show tests."""
+SCORERS = ("likelihood", *CODE_SCORERS, "reward_model", *JUDGES, *SELECTORS)
 """What ``scorer`` may be."""
 SEED_STRIDE = 1000  # candidate i is drawn with seed + i, so repetitions must lie further apart than a pool is large
 

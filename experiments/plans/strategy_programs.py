@@ -11,6 +11,7 @@ import dspy
 from dspy_fusion.programs import (
     BestOfN,
     CandidateBank,
+    CodeAgreement,
     CodeTests,
     Fusion,
     GenSelect,
@@ -32,7 +33,7 @@ from dspy_fusion.programs.tasks import instructions
 
 from ..tasks import Task
 from .own_programs import program_of, repeated
-from .strategies import SEED_STRIDE, Strategy
+from .strategies import CODE_SCORERS, SEED_STRIDE, Strategy
 
 
 class PartVote(dspy.Module):
@@ -129,11 +130,12 @@ def _part_vote(strategy: Strategy, site: Site) -> dspy.Module:
 
 
 def _best_of_n(strategy: Strategy, site: Site) -> dspy.Module:
-    if strategy.scorer == "code_tests":
+    if strategy.scorer in CODE_SCORERS:
         if site.task.visible_tests is None:
             raise ConfigurationError(f"the task {site.task.name!r} has no tests to choose by; take another scorer")
-        scorer: Scorer = CodeTests(site.task.visible_tests, **strategy.scorer_options)
-        return BestOfN(_task_program(site), n=strategy.n, scorer=scorer, **_common(strategy, site))
+        by_code = CodeTests if strategy.scorer == "code_tests" else CodeAgreement
+        scorer: Scorer = by_code(site.task.visible_tests, **strategy.scorer_options)
+        return BestOfN(_task_program(site), scorer=scorer, **_count(strategy), **_common(strategy, site))
     make = _SCORERS[strategy.scorer or "likelihood"]
     scorer = make(*(site.lms[name] for name in strategy.judges), **strategy.scorer_options)
     return BestOfN(_task_program(site), scorer=scorer, **_count(strategy), **_common(strategy, site))

@@ -22,6 +22,7 @@ from dspy_fusion.programs import CandidateBank
 from dspy_fusion.programs.banks.bank_keys import lm_fingerprint
 from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.scorers.code_process import runs_remembered
 from dspy_fusion.serving.catalogue.list_prices import prices_of
 from dspy_fusion.serving.catalogue.model_entry import Price
 
@@ -195,7 +196,7 @@ class _Runner:
     def run(self) -> None:
         waiting = self._waiting()
         count = max(1, min(self.comparison.config.max_concurrency, waiting.qsize()))
-        with ThreadPoolExecutor(count, "example") as threads:
+        with runs_remembered(), ThreadPoolExecutor(count, "example") as threads:
             try:
                 with given_up_when_interrupted():
                     futures = [threads.submit(copy_context().run, self._work, waiting) for _ in range(count)]

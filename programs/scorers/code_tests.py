@@ -17,6 +17,8 @@ from .scorer import Scorer, Scores, with_score
 
 Tests = Sequence[str] | str | Callable[[Mapping[str, Any]], Sequence[str]]
 """Tests as texts, the name of the input field that holds them, or a function of the task's inputs."""
+ToCode = Callable[[Mapping[str, Any], str], str]
+"""From a task's inputs and the text of an answer to the code that is run."""
 
 
 class CodeTests(Scorer):
@@ -54,14 +56,14 @@ class CodeTests(Scorer):
         tests: Tests,
         *,
         field: str | None = None,
-        code: Callable[[Mapping[str, Any], str], str] | None = None,
+        code: ToCode | None = None,
         limits: CodeLimits | None = None,
     ) -> None:
         super().__init__()
         if not callable(tests) and not tests:
             raise ConfigurationError(f"tests must hold at least one test, but got tests={tests!r}")
         self.tests, self.field, self.limits = tests, field, limits or CodeLimits()
-        self.code = code or (lambda inputs, text: extract_code(text))
+        self.code = code
         self.call = _TestRun(self)
 
     def bound(self, task: type[dspy.Signature]) -> CodeTests:
@@ -86,14 +88,25 @@ class CodeTests(Scorer):
 
     def outcomes(self, inputs: Mapping[str, Any], answer: dspy.Prediction) -> list[str | None]:
         """For each test None where the answer's code passes it, else why it does not."""
-        tests = self.tests(inputs) if callable(self.tests) else self.tests
-        tests = inputs[tests] if isinstance(tests, str) else tests
-        tests = [tests] if isinstance(tests, str) else list(tests)
+        tests = tests_for(self.tests, inputs)
         if not tests:
             raise ConfigurationError("there are no tests for these inputs; give at least one")
-        value = answer[self.field] if self.field is not None else list(answer.values())[-1]
-        text = getattr(value, "code", value)  # dspy.Code
-        return run_tests(self.code(inputs, str(text)), tests, self.limits)
+        return run_tests(code_in(answer, inputs, self.field, self.code), tests, self.limits)
+
+
+def tests_for(tests: Tests, inputs: Mapping[str, Any]) -> list[str]:
+    """The tests for a task's inputs, however they are given."""
+    chosen = tests(inputs) if callable(tests) else tests
+    chosen = inputs[chosen] if isinstance(chosen, str) else chosen
+    return [chosen] if isinstance(chosen, str) else list(chosen)
+
+
+def code_in(answer: dspy.Prediction, inputs: Mapping[str, Any], field: str | None, code: ToCode | None) -> str:
+    """The code of an answer: that of the named field, else of the last one that the task has."""
+    names = [name for name in answer.keys() if name != "logprobs"]
+    value = answer[field or names[-1]]
+    text = str(getattr(value, "code", value))  # dspy.Code
+    return extract_code(text) if code is None else code(inputs, text)
 
 
 class _TestRun(dspy.Module):

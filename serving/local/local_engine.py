@@ -55,6 +55,12 @@ class _Shared:
         lora = tuple((path, scale) for path, scale in state.pop("lora", ()))
         return cls(shared_server(LlamaOptions(**state, lora=lora)), Gathering())
 
+    def bank_identity(self) -> list[Any]:
+        """What its texts depend on beside the files, whose hashes are in the model's name; not where it runs, so a bank
+        is good for the same file elsewhere.
+        """
+        return [self.server.options.chat_template, [scale for _, scale in self.server.options.lora]]
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import ScriptedLM
 
 from dspy_fusion.programs import BestOfN, CodeLimits, CodeTests, ConfigurationError, ScorerError
-from dspy_fusion.programs.scorers.code_process import extract_code, run_tests
+from dspy_fusion.programs.scorers.code_process import extract_code, run_tests, runs_remembered
 
 TESTS = ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]
 RIGHT = "def add(a, b):\n    return a + b"
@@ -214,3 +214,11 @@ def test_what_cannot_work_is_said_at_once(make: Any, message: str) -> None:
 def test_inputs_without_tests_are_an_error_and_not_a_score() -> None:
     with pytest.raises(ScorerError, match="there are no tests for these inputs"):
         program(RIGHT, scorer=CodeTests("tests"))(problem="add", tests=[])
+
+
+def test_inside_runs_remembered_the_same_code_is_run_once() -> None:
+    odd = "import random; assert random.random() < 0.5"
+    with runs_remembered():
+        first = [run_tests(f"x = {i}", [odd], LIMITS) for i in range(6)]
+        assert [run_tests(f"x = {i}", [odd], LIMITS) for i in range(6)] == first
+    assert run_tests("x = 1", ["assert x == 1"], LIMITS) == [None]

@@ -1,0 +1,1 @@
+"""A study of choosing and fusing on real small models; ``python -m benchmarks.real_models --help``."""

@@ -1,0 +1,54 @@
+"""Packing a growing recording into what is kept in the repository, with where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.serving.local.known_models import KNOWN_MODELS
+from dspy_fusion.serving.recorded_requests import RequestRecording
+
+from .plan import STUDIES, Study
+from .replaying import ABOUT, RECORDINGS, covered, task_of
+
+_MOST = 200  # questions
+
+
+def export(folder: Path, target: Path = RECORDINGS) -> dict[str, Any]:
+    """Packs what a folder holds; returns what is said of it.
+
+    Raises:
+        RecordError: nothing of it is complete.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    told: dict[str, Any] = {}
+    for name, study in STUDIES.items():
+        if not (folder / f"{name}.jsonl").is_file():
+            continue
+        recording = RequestRecording(folder / f"{name}.jsonl")
+        counts = {key: covered(study, recording, _MOST, deep=deep) for key, deep in (("wide", False), ("deep", True))}
+        if counts["wide"]:
+            told[name] = _about(study, recording, counts)
+            recording.export(target / f"{name}.jsonl.gz")
+    if not told:
+        raise RecordError(f"{folder} holds no study of which one question is complete; record on")
+    (target / ABOUT).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return told
+
+
+def _about(study: Study, recording: RequestRecording, counts: dict[str, int]) -> dict[str, Any]:
+    known, source = KNOWN_MODELS[study.model], task_of(study).source
+    return {
+        "model": known.reference,
+        "sha256": known.sha256,
+        "model_licence": known.licence,
+        "task": study.task,
+        "task_source": source.url,
+        "task_licence": source.licence,
+        "questions": counts["wide"],
+        "questions_with_every_arm": counts["deep"],
+        "requests": len(recording),
+        "engine": "llama.cpp by xllamacpp, one thread, up to 16 answers at once",
+    }
