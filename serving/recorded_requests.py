@@ -176,6 +176,15 @@ class RecordedEngine:
         finish = "stop" if self.takes_cut and kept["finish"] == "length" else kept["finish"]
         return _response(self.name, {**kept, "finish": finish}, logprobs=wanted)
 
+    def dump_state(self) -> dict[str, Any]:
+        """The model's name, and where its answers are kept."""
+        return {"name": self.name, "recording": str(self.recording.path.resolve()), "takes_cut": self.takes_cut}
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> Self:
+        """An engine that replays the same recording, and asks nobody."""
+        return cls(state["name"], RequestRecording(state["recording"]), None, takes_cut=state["takes_cut"])
+
     def bank_identity(self) -> list[str]:
         """The model's name, which says what its weights are, and whether cut answers count; not where it runs."""
         return [self.name, *(["takes cut"] if self.takes_cut else [])]

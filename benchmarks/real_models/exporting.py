@@ -28,7 +28,7 @@ def export(folder: Path, target: Path = RECORDINGS) -> dict[str, Any]:
         if not (folder / f"{name}.jsonl").is_file():
             continue
         recording = RequestRecording(folder / f"{name}.jsonl")
-        counts = {key: covered(study, recording, _MOST, deep=deep) for key, deep in (("wide", False), ("deep", True))}
+        counts = {key: _covered(study, folder, deep=deep) for key, deep in (("wide", False), ("deep", True))}
         if counts["wide"]:
             told[name] = _about(study, recording, counts)
             recording.export(target / f"{name}.jsonl.gz")
@@ -36,6 +36,12 @@ def export(folder: Path, target: Path = RECORDINGS) -> dict[str, Any]:
         raise RecordError(f"{folder} holds no study of which one question is complete; record on")
     (target / ABOUT).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return told
+
+
+def _covered(study: Study, folder: Path, *, deep: bool) -> int:
+    names = [name for name in (study.name, study.beside) if name]
+    recordings = {name: RequestRecording(folder / f"{name}.jsonl") for name in names}
+    return min(covered(STUDIES[name], recording, _MOST, deep=deep) for name, recording in recordings.items())
 
 
 def _about(study: Study, recording: RequestRecording, counts: dict[str, int]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Study:
         votes: whether answers can be counted.
         tested: whether there is a visible test.
         takes_cut: whether an answer that ended at the token limit is graded as it stands.
+        beside: another study on the same task, whose model SLM-MUX chooses between with this one's.
+        pool_only: whether nothing but the pool is drawn.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Study:
     votes: bool = True
     tested: bool = False
     takes_cut: bool = False
+    beside: str = ""
+    pool_only: bool = False
 
     @property
     def middle(self) -> int:
@@ -63,17 +67,21 @@ MBPP = Study(
 HUMANEVAL = Study(
     "humaneval", "humaneval", CODER, _CODE, 8, (4,), {"max_tokens": 300, "stop": ["```\n"]}, tested=True, votes=True
 )
-GSM8K = Study("gsm8k", "gsm8k", CODER, _MATH, 5, (2, 5), {"max_tokens": 220})
+GSM8K = Study("gsm8k", "gsm8k", CODER, _MATH, 5, (2, 5), {"max_tokens": 220}, beside="gsm8k_smollm2")
+GSM8K_SMOLLM = Study("gsm8k_smollm2", "gsm8k", SMOLLM, _MATH, 5, (2, 5), {"max_tokens": 220}, pool_only=True)
 IFEVAL = Study(
     "ifeval", "ifeval", SMOLLM, _FOLLOW, 5, (2, 5), {"max_tokens": 256}, selector="usc", votes=False, takes_cut=True
 )
-STUDIES = {study.name: study for study in (MBPP, HUMANEVAL, GSM8K, IFEVAL)}
+STUDIES = {study.name: study for study in (MBPP, HUMANEVAL, GSM8K, GSM8K_SMOLLM, IFEVAL)}
 TEMPERATURE = 0.8
 GATED = "fusion where no answer passes the test"
+MUX = "SLM-MUX of two models"
 
 
 def strategies(study: Study, *, deep: bool) -> list[StrategyConfig]:
     """The arms; the deep ones cost many calls and are asked on fewer questions."""
+    if study.pool_only:
+        return [*_alone(study), *_choosing(study)]
     return [*_alone(study), *_choosing(study), *_writing(study, deep=deep), *(_deep(study) if deep else ())]
 
 
@@ -108,6 +116,10 @@ def _writing(study: Study, *, deep: bool) -> list[StrategyConfig]:
     arms = [StrategyConfig(f"fusion of {size}", "fusion", model, size) for size in sizes]
     if study.tested:
         arms.append(StrategyConfig(GATED, "benchmarks.real_models.arms:TestedElseFused", model, middle, role="fuse"))
+    if study.beside:
+        arms.append(
+            StrategyConfig(MUX, "benchmarks.real_models.arms:MostConsistentModel", model, study.n, role="select")
+        )
     return [*arms, StrategyConfig("fresh solve", "fresh_solve", model, middle)]
 
 

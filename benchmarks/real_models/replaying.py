@@ -22,8 +22,8 @@ from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.model_entry import Price
 from dspy_fusion.serving.recorded_requests import RequestRecording
 
-from .arms import TestedElseFused
-from .plan import GATED, TEMPERATURE, Study, configured
+from .arms import MostConsistentModel, TestedElseFused
+from .plan import GATED, MUX, STUDIES, TEMPERATURE, Study, configured
 from .recording import asking, recorded
 
 RECORDINGS = Path(__file__).parents[2] / "experiments" / "recordings" / "real_models"
@@ -81,12 +81,14 @@ def replayed(study: Study, examples: int, out: Path, *, deep: bool, folder: Path
         NotRecorded: it lacks an answer.
         RecordError: nothing came of it.
     """
-    recording = opened(study, folder)
-    config, lm, task = configured(study, examples, deep=deep), recorded(study, recording), task_of(study)
-    own = {GATED: _gated(study, task, lm)} if study.tested else {}
+    recordings = {name: opened(STUDIES[name], folder) for name in (study.name, study.beside) if name}
+    lms = {name: recorded(STUDIES[name], recording) for name, recording in recordings.items()}
+    config, lm, task = configured(study, examples, deep=deep), lms[study.name], task_of(study)
+    own = _own(study, task, list(lms.values()))
     comparison = prepare(config, StudyModels({study.model: lm}), out, task=task, own=own)
     outcome: Outcome = carried_out(comparison, Console(quiet=True))
-    recording.check_complete()
+    for recording in recordings.values():
+        recording.check_complete()
     if outcome.views is None:
         raise RecordError(f"{out} holds no records")
     return outcome.views
@@ -101,9 +103,15 @@ def curve_table(summary: Summary) -> TextTable:
     return TextTable("percent right by number of candidates", ("arm", *map(str, sizes)), tuple(rows))
 
 
-def _gated(study: Study, task: Task, lm: dspy.LM) -> dspy.Module:
-    tests = task.visible_tests or (lambda inputs: ["pass"])
-    return TestedElseFused(task.program(study.instructions), lm, n=study.middle, tests=tests, temperature=TEMPERATURE)
+def _own(study: Study, task: Task, lms: list[dspy.LM]) -> dict[str, dspy.Module]:
+    """The arms that are programs of their own, by the study's model and the one beside it."""
+    own: dict[str, dspy.Module] = {}
+    program = task.program(study.instructions)
+    if study.tested and task.visible_tests is not None:
+        own[GATED] = TestedElseFused(program, lms[0], n=study.middle, tests=task.visible_tests, temperature=TEMPERATURE)
+    if study.beside:
+        own[MUX] = MostConsistentModel(program, lms, n=study.n, normalize=task.vote_key, temperature=TEMPERATURE)
+    return own
 
 
 def about(folder: Path = RECORDINGS) -> dict[str, Any]:

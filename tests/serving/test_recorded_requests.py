@@ -120,3 +120,14 @@ def test_what_cannot_be_recorded_is_said(tmp_path: Path) -> None:
         recorded_lm(RequestRecording(tmp_path / "a"), dspy.LM("openai/x", engine="litellm"))
     with pytest.raises(ConfigurationError, match="needs a model, or the name"):
         recorded_lm(RequestRecording(tmp_path / "a"))
+
+
+def test_a_saved_program_replays_the_same_recording(tmp_path: Path, solve: dspy.Module) -> None:
+    recording = RequestRecording(tmp_path / "answers.jsonl")
+    solve.set_lm(recorded_lm(recording, embedded_lm("aft", max_tokens=64, temperature=0), name="aft"))
+    with dspy.context(adapter=PlainAdapter()):
+        answers = solve(worksheet=SHEET).answers
+        solve.save(tmp_path / "solve.json")
+        loaded = dspy.Predict("worksheet -> answers")
+        loaded.load(tmp_path / "solve.json", allow_unsafe_lm_state=True)
+        assert loaded(worksheet=SHEET).answers == answers
