@@ -15,17 +15,16 @@ from pathlib import Path
 import dspy
 
 from dspy_fusion.experiments.analyses.likelihoods import HuggingFaceLikelihood
+from dspy_fusion.experiments.own_tasks.adapters import spoken
 from dspy_fusion.experiments.statistics.intervals import paired_difference
 from dspy_fusion.experiments.tasks import load_task
-from dspy_fusion.experiments.tasks.adapters import spoken
 from dspy_fusion.optimizers import AggregationFineTuning
 from dspy_fusion.optimizers.finetuning import Lora, SampledProposals, Training
 from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
 from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs import Fusion, PlainAdapter, Vote
-from dspy_fusion.serving import local_lm
+from dspy_fusion.serving import checkpoint_lm, local_lm
 from dspy_fusion.serving.local.gguf_checkpoint import gguf_checkpoint
-from dspy_fusion.serving.recorded_lm import unasked_lm
 from dspy_fusion.serving.recorded_requests import RequestRecording, recorded_lm
 
 _TOLD = "Solve the word problem in a few short steps. End with the line: Answer: NUMBER"
@@ -51,7 +50,7 @@ def main() -> None:
         tuner = AggregationFineTuning(
             base,
             output=options.out / "aft",
-            serve=lambda folder: unasked_lm(f"recorded/{folder.name}", digest="none"),
+            serve=checkpoint_lm,
             proposals=SampledProposals(lm, draws=options.proposals, keep=options.proposals, temperature=0.8),
             training=Training(
                 Lora(), learning_rate=3e-4, batch_size=4, micro_batch=1, epochs=options.epochs, log_every=1,

@@ -11,7 +11,8 @@ from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import RequestRecording
 
 from .plan import STUDIES, Study
-from .replaying import ABOUT, RECORDINGS, covered, task_of
+from .recording import task_of
+from .replaying import ABOUT, RECORDINGS, covered
 
 _MOST = 200  # questions
 

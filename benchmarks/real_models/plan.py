@@ -30,6 +30,7 @@ class Study:
         votes: whether answers can be counted.
         tested: whether there is a visible test.
         takes_cut: whether an answer that ended at the token limit is graded as it stands.
+        demos: questions with answers that the solver is shown, made up; the fusor is shown none.
         beside: another study on the same task, whose model SLM-MUX chooses between with this one's.
         pool_only: whether nothing but the pool is drawn.
     """
@@ -45,6 +46,7 @@ class Study:
     votes: bool = True
     tested: bool = False
     takes_cut: bool = False
+    demos: tuple[tuple[str, str], ...] = ()
     beside: str = ""
     pool_only: bool = False
 
@@ -58,7 +60,18 @@ _CODE = (
     "Write the Python function that the problem asks for, with the imports that it needs. Answer with one block of code"
     " and nothing else."
 )
-_MATH = "Solve the word problem in a few short steps. End with the line: Answer: NUMBER"
+_MATH = "Solve the word problem in one to three short lines of calculation. End with the line: Answer: NUMBER"
+_SOLVED = (
+    (
+        "A farmer has 4 rows of 6 apple trees. Each tree gives 10 apples, and a tenth of them are bad. How many good"
+        " apples are there?",
+        "4 * 6 = 24 trees\n24 * 10 = 240 apples\n240 - 240 / 10 = 216\nAnswer: 216",
+    ),
+    (
+        "Mia had 50 dollars. She bought 3 books for 8 dollars each and a pen for 2 dollars. How much is left?",
+        "3 * 8 + 2 = 26\n50 - 26 = 24\nAnswer: 24",
+    ),
+)
 _FOLLOW = "Answer the request, and follow each of its instructions exactly."
 
 MBPP = Study(
@@ -67,8 +80,10 @@ MBPP = Study(
 HUMANEVAL = Study(
     "humaneval", "humaneval", CODER, _CODE, 8, (4,), {"max_tokens": 300, "stop": ["```\n"]}, tested=True, votes=True
 )
-GSM8K = Study("gsm8k", "gsm8k", CODER, _MATH, 5, (2, 5), {"max_tokens": 220}, beside="gsm8k_smollm2")
-GSM8K_SMOLLM = Study("gsm8k_smollm2", "gsm8k", SMOLLM, _MATH, 5, (2, 5), {"max_tokens": 220}, pool_only=True)
+GSM8K = Study("gsm8k", "gsm8k", CODER, _MATH, 5, (2, 5), {"max_tokens": 200}, demos=_SOLVED, beside="gsm8k_smollm2")
+GSM8K_SMOLLM = Study(
+    "gsm8k_smollm2", "gsm8k", SMOLLM, _MATH, 5, (2, 5), {"max_tokens": 200}, demos=_SOLVED, pool_only=True
+)
 IFEVAL = Study(
     "ifeval", "ifeval", SMOLLM, _FOLLOW, 5, (2, 5), {"max_tokens": 256}, selector="usc", votes=False, takes_cut=True
 )

@@ -6,15 +6,16 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
 
 import dspy
 
+from dspy_fusion.experiments.own_tasks.adapters import spoken
 from dspy_fusion.experiments.plans.comparison_config import CompareConfig
 from dspy_fusion.experiments.plans.strategies import Strategy, planned
 from dspy_fusion.experiments.plans.strategy_programs import Site, build
-from dspy_fusion.experiments.tasks import load_task
-from dspy_fusion.experiments.tasks.adapters import spoken
+from dspy_fusion.experiments.tasks import Task, load_task
 from dspy_fusion.serving import local_lm
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import RequestRecording, recorded_lm
@@ -36,6 +37,20 @@ def recorded(study: Study, recording: RequestRecording, *, threads: int | None =
         return recorded_lm(recording, name=named(study.model), takes_cut=study.takes_cut, **study.sampling)
     lm = local_lm(study.model, parallel=16, threads=threads, context=2048)
     return recorded_lm(recording, lm, name=named(study.model), takes_cut=study.takes_cut, **study.sampling)
+
+
+def task_of(study: Study) -> Task:
+    """The study's task as its model is asked."""
+    task = spoken(load_task(study.task), "plain")
+
+    def program(instructions: str) -> dspy.Module:
+        made = task.program(instructions)
+        (predictor,) = made.predictors()
+        names = [*predictor.signature.input_fields, *predictor.signature.output_fields]
+        predictor.demos = [dspy.Example(**dict(zip(names, demo, strict=True))) for demo in study.demos]
+        return made
+
+    return replace(task, program=program)
 
 
 def draw(study: Study, folder: Path, examples: int, *, deep: bool, threads: int, until: float) -> bool:
@@ -63,7 +78,7 @@ def asking(config: CompareConfig) -> list[Strategy]:
 
 
 def _answered(config: CompareConfig, strategy: Strategy, study: Study, lm: dspy.LM, until: float) -> bool:
-    task = spoken(load_task(study.task), config.adapter)
+    task = task_of(study)
     program = build(strategy, Site(task, config.instructions, {study.model: lm}, None, 0))
 
     def answer(example: dspy.Example) -> bool:

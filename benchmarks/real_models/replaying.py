@@ -15,8 +15,7 @@ from dspy_fusion.experiments.plans.strategy_programs import Site, build
 from dspy_fusion.experiments.presentation.text_table import TextTable
 from dspy_fusion.experiments.reports.views import Views
 from dspy_fusion.experiments.runs.comparison import prepare
-from dspy_fusion.experiments.tasks import Task, load_task
-from dspy_fusion.experiments.tasks.adapters import spoken
+from dspy_fusion.experiments.tasks import Task
 from dspy_fusion.experiments.workflows.comparison_workflow import Outcome, carried_out
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.model_entry import Price
@@ -24,7 +23,7 @@ from dspy_fusion.serving.recorded_requests import RequestRecording
 
 from .arms import MostConsistentModel, TestedElseFused
 from .plan import GATED, MUX, STUDIES, TEMPERATURE, Study, configured
-from .recording import asking, recorded
+from .recording import asking, recorded, task_of
 
 RECORDINGS = Path(__file__).parents[2] / "experiments" / "recordings" / "real_models"
 ABOUT = "about.json"
@@ -49,11 +48,6 @@ def opened(study: Study, folder: Path = RECORDINGS) -> RequestRecording:
     """The recording of a study: the packed one, or one that still grows."""
     packed = folder / f"{study.name}.jsonl.gz"
     return RequestRecording(packed if packed.is_file() else folder / f"{study.name}.jsonl")
-
-
-def task_of(study: Study) -> Task:
-    """The study's task as its model is asked."""
-    return spoken(load_task(study.task), "plain")
 
 
 def covered(study: Study, recording: RequestRecording, most: int, *, deep: bool) -> int:

@@ -23,8 +23,8 @@ from dspy_fusion.programs import BestOfN, CodeAgreement, CodeTests, Hyperparamet
 from dspy_fusion.programs.scorers.code_process import runs_remembered
 
 from .plan import MBPP, TEMPERATURE
-from .recording import recorded
-from .replaying import RECORDINGS, opened, task_of
+from .recording import recorded, task_of
+from .replaying import RECORDINGS, opened
 
 WAYS = ("first", "vote", "likelihood", "visible test", "equal outputs")
 

@@ -61,7 +61,12 @@ def test_both_demos_can_be_planned() -> None:
 @needs_smollm
 @needs_data
 def test_it_ends_with_a_table_and_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["demo", "--real", "--examples", "1", "--no-tracking", "--out", str(tmp_path / "run")]
+    models = tmp_path / "models.toml"  # one thread: tests run beside others
+    models.write_text(
+        '[smollm2-135m]\ngguf = "smollm2-135m"\ncontext = 2048\nthreads = 1\nsampling = { max_tokens = 48 }\n'
+    )
+    command = ["demo", "--real", "--examples", "1", "--no-tracking", "--models", str(models), "--out"]
+    command.append(str(tmp_path / "run"))
     try:
         assert main(command) == 0
         assert "fusion of 3" in capsys.readouterr().out
