@@ -18,8 +18,7 @@ from dspy_fusion.experiments.analyses.likelihoods import HuggingFaceLikelihood
 from dspy_fusion.experiments.own_tasks.adapters import spoken
 from dspy_fusion.experiments.statistics.intervals import paired_difference
 from dspy_fusion.experiments.tasks import load_task
-from dspy_fusion.optimizers import AggregationFineTuning
-from dspy_fusion.optimizers.finetuning import Lora, SampledProposals, Training
+from dspy_fusion.optimizers.finetuning import AggregationFineTuning, Lora, SampledProposals, Training
 from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
 from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
 from dspy_fusion.programs import Fusion, PlainAdapter, Vote

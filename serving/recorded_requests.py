@@ -55,9 +55,6 @@ class RequestRecording:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._answers
-
     def answer(self, key: str, *, logprobs: bool) -> dict[str, Any] | None:
         """The answer of a request, or None; one without log-probabilities is none where they are asked for."""
         kept = self._answers.get(key)
@@ -225,7 +222,7 @@ class AsyncRecordedEngine(RecordedEngine):
         yield
 
     async def aclose(self) -> None:
-        """Leaves the model to whoever made it."""
+        """As :meth:`RecordedEngine.close`."""
 
 
 def request_key(name: str, request: Request) -> str:

@@ -46,7 +46,7 @@ def test_a_request_that_was_not_recorded_is_an_error_that_programs_cannot_hide(
     lm = recorded_lm(recording, name="aft")
     with (
         dspy.context(adapter=PlainAdapter(), lm=lm),
-        pytest.raises(NotRecorded, match=r"has no answer of aft to a req"),
+        pytest.raises(dspy.LMUnexpectedError, match="has no answer of aft to a request that ends"),
     ):
         solve(worksheet=SHEET)
     with pytest.raises(QuorumNotMet):
