@@ -64,13 +64,14 @@ def run_seed(options: argparse.Namespace, seed: int, log: Callable[[str], None])
     examples = training_set(out, options.rows)
     later = training_set(out, options.further_rows, "further")
     few = asked[: options.grid_sheets]
-    _keep(out / "scores-base.json", lambda: _measure(recipe.base, asked, drawn, out, 0), log)
+    measure = partial(_measure, asked=asked, drawn=drawn, out=out, quick=options.quick)
+    _keep(out / "scores-base.json", lambda: measure(recipe.base, seed=0), log)
     for name in _arms(options):
         began = time.process_time()
         rows = later if ARMS[name].further else examples
         model = train_arm(name, out, recipe, rows, seed=seed, log=lambda line: log(f"seed {seed}, {line}"))
         log(f"seed {seed}, {name}: trained, {time.process_time() - began:.0f} s of CPU now")
-        _keep(scores_path(out, seed, name), partial(_measure, model, asked, drawn, out, seed), log)
+        _keep(scores_path(out, seed, name), partial(measure, model, seed=seed), log)
         if name == GRID_ARM:
             _keep(out / f"grid-{seed}.json", partial(measure_grid, model, few, _bank(out, seed), seed), log)
     if GRID_ARM not in _arms(options):
@@ -79,8 +80,10 @@ def run_seed(options: argparse.Namespace, seed: int, log: Callable[[str], None])
     _keep(out / f"pools-{seed}.json", lambda: measure_pools(mine, fusor=recipe.stronger, seed=seed), log)
 
 
-def _measure(model: str | Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], out: Path, seed: int) -> Scores:
-    return measure_arm(model, asked, drawn, _bank(out, seed), seed)
+def _measure(
+    model: str | Path, *, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], out: Path, seed: int, quick: bool
+) -> Scores:
+    return measure_arm(model, asked, drawn, _bank(out, seed), seed, quick=quick)
 
 
 def _bank(out: Path, seed: int) -> CandidateBank:
@@ -109,6 +112,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--plain-share", type=float, default=0.3, help="rows without proposals in the arms that show proposals"
     )
     parser.add_argument("--arms", default=",".join(ARMS), help="which, separated by commas (default: all)")
+    parser.add_argument("--quick", action="store_true", help="measure alone and with the teachers' proposals, at 0")
     parser.add_argument("--tables", action="store_true", help="only print the tables of what is in --out")
     parser.add_argument("--out", type=Path, default=Path("runs/aft-miniature"))
     return parser.parse_args(arguments)

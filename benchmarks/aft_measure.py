@@ -32,13 +32,25 @@ _THREADS = 16
 
 
 def measure_arm(
-    model: str | Path, asked: Sequence[Sheet], drawn: Sequence[Sequence[str]], bank: CandidateBank, seed: int
+    model: str | Path,
+    asked: Sequence[Sheet],
+    drawn: Sequence[Sequence[str]],
+    bank: CandidateBank,
+    seed: int,
+    *,
+    quick: bool = False,
 ) -> Scores:
     """An arm alone and aggregating its own five proposals, as in the paper at 0.7 and at 0;
-    and aggregating the teachers' (``drawn``).
+    and aggregating the teachers' (``drawn``). With ``quick``, alone and aggregating the teachers', at 0.
     """
     lm = _lm(model)
     found = {}
+    if quick:
+        alone = worksheet_program(width=1, depth=0, temperature=0.0, lms=[lm], bank=bank, seed=100 * seed)
+        return {
+            "alone at 0.0": _scores(alone, asked),
+            "aggregating the teachers at 0": _shares(asked, _fused(model, asked, drawn)),
+        }
     for temperature in (0.7, 0.0):
         options: dict[str, Any] = {"lms": [lm], "bank": bank, "seed": 100 * seed}
         found[f"alone at {temperature}"] = _scores(

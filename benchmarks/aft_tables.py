@@ -29,10 +29,11 @@ _MEASURES = (
 def print_tables(folder: Path, seeds: int, names: Sequence[str] = tuple(ARMS)) -> None:
     """Prints the arms, the claims about them and, where they were measured, the grid and the pools."""
     arms = {name: _read([scores_path(folder, seed, name) for seed in range(seeds)]) for name in names}
-    first = next(iter(arms.values()))[_MEASURES[0]]
+    measures = [name for name in _MEASURES if name in next(iter(arms.values()))]
+    first = next(iter(arms.values()))[measures[0]]
     print(f"\nshare of parts right, {first.shape[0]} seeds x {first.shape[1]} sheets, [95 %] over seeds and sheets")
     base = _read([folder / "scores-base.json"])
-    for measure in _MEASURES:
+    for measure in measures:
         print(f"\n{measure}")
         for name, found in {"the base": base, **arms}.items():
             print(f"  {name:20}{_interval(found[measure])}   seeds {_seeds(found[measure])}")
@@ -74,7 +75,7 @@ def _further(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]
     """What going on from the first arm adds, by whatever is learned."""
     names = [name for name in arms if ARMS[name].further]
     first = arms[FIRST]
-    measures = (_MEASURES[1], _MEASURES[4], _MEASURES[0])
+    measures = [name for name in (_MEASURES[1], _MEASURES[4], _MEASURES[0], _MEASURES[2]) if name in first]
     return [
         (f"(g) {name} over {FIRST}, {measure}", arms[name][measure], first[measure])
         for measure in measures

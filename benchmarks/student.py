@@ -12,8 +12,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dspy
+from dspy.signatures.signature import make_signature
 
 from dspy_fusion.experiments.__main__ import main as command
 from dspy_fusion.experiments.statistics.intervals import Scores, mean_interval, paired_difference
@@ -36,7 +38,7 @@ def main() -> None:
     """Synthesizes, trains and measures what is missing, then prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--base", default="sft", help="the embedded model that the students begin with")
+    parser.add_argument("--base", default="plus", help="the embedded model that the students begin with")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--sheets", type=int, default=200, help="that students are measured on")
     parser.add_argument("--out", type=Path, default=Path("runs/student"))
@@ -74,11 +76,11 @@ def _kept(path: Path, model: str, asked: Sequence[Sheet], seeds: int, first: int
     """The scores of a model alone at temperature 0, which are the same for every seed."""
     if not path.exists():
         lm = embedded_lm(model, temperature=0.0, max_tokens=ANSWER_TOKENS)
-        solve = dspy.Predict(dspy.Signature("worksheet -> answers", TASK_INSTRUCTIONS))
+        solve = dspy.Predict(make_signature("worksheet -> answers", TASK_INSTRUCTIONS))
         with dspy.context(lm=lm, adapter=PlainAdapter(), disable_history=True):
             questions = [question_text(sheet) for sheet in asked]
             examples = [dspy.Example(worksheet=text).with_inputs("worksheet") for text in questions]
-            answers = solve.batch(examples, disable_progress_bar=True)
+            answers: Any = solve.batch(examples, disable_progress_bar=True)
         shares = [share_right({"worksheet": text}, answer) for text, answer in zip(questions, answers, strict=True)]
         path.write_text(json.dumps(shares))
     shares = json.loads(path.read_text())

@@ -92,17 +92,17 @@ def prepare_finetuning(
         raise ConfigurationError(f"[program] {strategy.program!r} has no fusor; take fusion or propose_aggregate")
     lms = {name: models.lm(name) for name in (*model_names((strategy,)), *pools_of_own(comparison))}
     task = graded_task(config, metric_judge(config, models, lms))
-    checkpoint = checkpoint_of(config, folder)
+    held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
+    examples, notes = ([], ()) if rows else apart_from(held_out, _examples(config, task), asked_text)
+    checkpoint = checkpoint_of(config, folder)  # which takes the folder, so all that was typed is read by now
     bank = CandidateBank(config.bank or RunFolder(folder).bank_url)
     program = build(strategy, Site(task, task.instructions, lms, bank, config.seed, own=own))
-    held_out = list(task.examples(config.held_out_split, config.held_out)) if config.held_out else []
     shared: dict[str, Any] = {"output": folder, "server": server, "serve": serve_of(config, models)}
     training = replace(config.training, seed=config.training.seed or config.seed)
     if rows:
         rows, notes = apart_from(held_out, list(rows), lambda row: row.asked)
         student = RowFineTuning(checkpoint, rows, training=training, **shared)
         return FineTuning(config, task, program, [], held_out, base, student, notes, server)
-    examples, notes = apart_from(held_out, _examples(config, task), asked_text)
     optimizer = AggregationFineTuning(
         checkpoint,
         proposals=_given(config, models, task, examples)

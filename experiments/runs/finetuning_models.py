@@ -15,6 +15,7 @@ from dspy_fusion.serving.catalogue.model_entry import Price
 from dspy_fusion.serving.checkpoints.model_server import ModelServer
 from dspy_fusion.serving.embedded.embedded_model import load_model
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+from dspy_fusion.serving.model_sampling import LocalSampling
 
 from .finetuning_config import FineTuningConfig
 from .judge_models import Models
@@ -43,6 +44,9 @@ def server_of(config: FineTuningConfig) -> ModelServer | None:
     if not config.server:
         return None
     template = config.training.template_text if config.server == "transformers" else config.training.chat_template
+    sampling: LocalSampling = {"max_tokens": config.answer_tokens}
+    if config.stop:
+        sampling["stop"] = list(config.stop)
     return ModelServer(
         config.server,
         merged=config.merged,
@@ -51,8 +55,7 @@ def server_of(config: FineTuningConfig) -> ModelServer | None:
         context=config.training.max_length or 0,
         chat_template=template,
         device=config.training.device,
-        max_tokens=config.answer_tokens,
-        **({"stop": list(config.stop)} if config.stop else {}),
+        **sampling,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Any
 
 import dspy
 
@@ -16,7 +16,6 @@ from dspy_fusion.programs.calls.attempts import Attempt
 from dspy_fusion.programs.calls.drawing import Batch, Steps
 from dspy_fusion.programs.errors import ConfigurationError, FusorFailed
 from dspy_fusion.programs.fusing_program import FusingProgram
-from dspy_fusion.programs.options import SamplingOptions
 from dspy_fusion.programs.pools.candidates import Candidate, Pool, PooledPrediction
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer, as_scorer
@@ -119,14 +118,8 @@ class Preferences:
 class _Fused(SamplingProgram):
     """Draws several aggregations of the same proposals and has them scored."""
 
-    def __init__(
-        self,
-        fusing: FusingProgram,
-        shown: Sequence[Candidate],
-        preferences: Preferences,
-        **options: Unpack[SamplingOptions],
-    ) -> None:
-        super().__init__(fusing.program, signature=fusing.signature, **options)
+    def __init__(self, fusing: FusingProgram, shown: Sequence[Candidate], preferences: Preferences) -> None:
+        super().__init__(fusing.program, signature=fusing.signature)
         self.fusing, self.shown, self.preferences = fusing, shown, preferences
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
@@ -19,6 +20,7 @@ from dspy_fusion.programs.tasks.signatures import plain
 from ..tuning.objective import example_digest
 from .aggregation_preferences import Preferences
 from .aggregation_rows import present_adapter
+from .objectives import Method
 from .proposals import Proposal, as_candidate, is_blank, scores_of
 
 
@@ -82,6 +84,30 @@ class Rewards:
             return None
         read = {name: plain(fields.get(name)) for name in task.output_fields}
         return None if any(is_blank(value) for value in read.values()) else read
+
+
+@dataclass(frozen=True)
+class HowToLearn:
+    """How rows are learned.
+
+    Attributes:
+        method: by heart, as one answer preferred to another, or by rewards.
+        preferences: the numbers of the last two.
+        rewards: of what the model draws, for the last.
+    """
+
+    method: Method = "sft"
+    preferences: Preferences | None = None
+    rewards: Rewards | None = None
+
+    @property
+    def draws(self) -> int:
+        """How many answers to each row are drawn while it is learned; 1 where none are."""
+        return self.preferences.draws if self.method == "grpo" and self.preferences is not None else 1
+
+    def beta(self, usual: float) -> float:
+        """The preferences' own, or the usual one."""
+        return usual if self.preferences is None or self.preferences.beta is None else self.preferences.beta
 
 
 def pass_at_rewards(scores: Sequence[float], k: int) -> list[float]:

@@ -91,7 +91,8 @@ class Training:
     eos_token: str = ""
     """The token that ends an answer, where the template ends it with another one than the tokenizer says."""
     group_by_length: bool = False
-    """Put rows of about the same length into one batch: less padding, a less random order."""
+    """Put rows of about the same length into one batch: less padding, a less random order. Not for preferences and
+    rewards."""
     checkpoint_every: int = 50
     """Steps between checkpoints; the last two are kept."""
     log_every: int = 10

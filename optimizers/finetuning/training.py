@@ -9,7 +9,6 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ from trl.trainer.sft_config import SFTConfig
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
-from .aggregation_preferences import Preferences
 from .base_model import BaseModel
 from .files.output_folder import mark, mark_whole, remove
-from .objectives import Method
-from .rewards import Rewards
+from .files.training_row import TrainingRow
+from .rewards import HowToLearn, Rewards
 from .settings import Lora, Training
 from .training_steps import Curve, Log, newest_checkpoint, trainer_class
 from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_written
@@ -35,30 +33,6 @@ from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_w
 CURVE = "curve.jsonl"
 POINTS = 10
 """A training of fewer steps than ``log_every`` times this has a point more often."""
-
-
-@dataclass(frozen=True)
-class HowToLearn:
-    """How rows are learned.
-
-    Attributes:
-        method: by heart, as one answer preferred to another, or by rewards.
-        preferences: the numbers of the last two.
-        rewards: of what the model draws, for the last.
-    """
-
-    method: Method = "sft"
-    preferences: Preferences | None = None
-    rewards: Rewards | None = None
-
-    @property
-    def draws(self) -> int:
-        """How many answers to each row are drawn while it is learned; 1 where none are."""
-        return self.preferences.draws if self.method == "grpo" and self.preferences is not None else 1
-
-    def beta(self, usual: float) -> float:
-        """The preferences' own, or the usual one."""
-        return usual if self.preferences is None or self.preferences.beta is None else self.preferences.beta
 
 
 def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log, how: HowToLearn) -> int:
@@ -108,9 +82,14 @@ def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log:
     is_lora, on_cpu = training.lora is not None, base.device == "cpu"
     model = load_weights(base.name, dtype=torch.float32 if on_cpu or not is_lora else "auto")
     data = _rows(rows, folder)
+    steps = training.steps(len(data), how.draws)
+    room = _room(base, data) if how.method == "grpo" else 0
+    arguments = _arguments(folder, training, steps, how, room, on_cpu=on_cpu)
+    if processes() == 1 and arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # or transformers would put the model on all that it sees
     trainer = trainer_class(how.method)(
         model=model,
-        args=_arguments(folder, training, training.steps(len(data), how.draws), how, on_cpu=on_cpu),
+        args=arguments,
         train_dataset=data,
         processing_class=base.tokenizer,
         peft_config=adapter_config(training.lora),
@@ -119,6 +98,11 @@ def _trainer(base: BaseModel, rows: Path, folder: Path, training: Training, log:
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
+
+
+def _room(base: BaseModel, data: datasets.Dataset) -> int:
+    """Tokens that the model's context leaves for an answer to the longest prompt."""
+    return base.context - max(base.tokens(TrainingRow(tuple(row["prompt"]), "")) for row in data)  # type: ignore[call-overload]
 
 
 def _rewarding(rewards: Rewards) -> Any:
@@ -139,7 +123,7 @@ def _rows(path: Path, folder: Path) -> datasets.Dataset:
         raise RecordError(f"cannot prepare the rows of {path}: {' '.join(str(cause).split())[:200]}") from error
 
 
-def _arguments(folder: Path, training: Training, steps: int, how: HowToLearn, *, on_cpu: bool) -> Any:
+def _arguments(folder: Path, training: Training, steps: int, how: HowToLearn, room: int, *, on_cpu: bool) -> Any:
     shared: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"),
         "learning_rate": training.learning_rate,
@@ -164,14 +148,15 @@ def _arguments(folder: Path, training: Training, steps: int, how: HowToLearn, *,
             **shared,
             num_generations=wanted.draws,
             temperature=wanted.temperature,
-            max_completion_length=wanted.answer_tokens,
+            max_completion_length=max(1, min(wanted.answer_tokens, room)),
             beta=how.beta(0.0),
         )
-    sampling = "group_by_length" if training.group_by_length else "random"
-    shared |= {"max_length": None, "train_sampling_strategy": sampling}  # rows were measured; TRL would cut them
+    shared["max_length"] = None  # rows were measured; TRL would cut them
     if how.method == "dpo":
         return DPOConfig(**shared, beta=how.beta(0.1), precompute_ref_log_probs=training.lora is None)
-    return SFTConfig(**shared, completion_only_loss=True, eos_token=training.eos_token or None)
+    sampling = "group_by_length" if training.group_by_length else "random"  # which TRL has for this method alone
+    eos = training.eos_token or None
+    return SFTConfig(**shared, completion_only_loss=True, eos_token=eos, train_sampling_strategy=sampling)
 
 
 def is_first() -> bool:

@@ -20,7 +20,7 @@ from .files.output_folder import check_free, claim, fingerprint
 from .files.training_row import TrainingRow
 from .fitting import Fitter
 from .objectives import Method
-from .rewards import Rewards
+from .rewards import HowToLearn, Rewards
 from .settings import Training, check_installed
 from .training_progress import FineTuningProgress, FineTuningReport
 
@@ -132,7 +132,7 @@ class TrainingFolder:
 
     def _learn(self, base: BaseModel, source: RowSource) -> int:
         from .base_model import together
-        from .training import HowToLearn, train
+        from .training import train
         from .training_process import train_in_processes
 
         shared = (self.output / ROWS, self.output, self.training, self._log)

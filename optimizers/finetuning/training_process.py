@@ -100,7 +100,8 @@ def _followed(command: list[str], count: int, log: Log) -> int:
 def main() -> None:
     """One of the processes."""
     from .base_model import load_base
-    from .training import HowToLearn, train
+    from .rewards import HowToLearn
+    from .training import train
 
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     threading.Thread(target=_end_with, args=(job["owner"],), daemon=True).start()

@@ -94,7 +94,8 @@ def vllm_lm(
     which = CheckpointOptions(base, laid_over, context, chat_template=chat_template)
     options = VllmOptions(which, tuple(arguments), ready_within, command)
     options.check()
-    server, gathering = shared_server(options), Gathering()
+    server: Any = shared_server(options)  # which does what the engines ask of llama.cpp's
+    gathering = Gathering()
     engines: dict[str, Any] = {
         "engine": VllmEngine(server, gathering),
         "async_engine": AsyncVllmEngine(server, gathering),

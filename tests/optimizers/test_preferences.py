@@ -50,7 +50,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_dpo_prefers_the_best_aggregation_of_a_pool_to_the_worst(base: Path, tmp_path: Path) -> None:
     lm = ScriptedLM(one_in_three)
     wanted = Preferences(right, lm=lm, draws=3)
-    tuner = fine_tuning(base, tmp_path, objective="dpo", preferences=wanted)
+    tuner = fine_tuning(base, tmp_path, objective="dpo", preferences=wanted, group_by_length=True)
     report = tuner.compile(program(), trainset=EXAMPLES).finetuning_report
     assert (report.rows, report.unpaired) == (len(EXAMPLES) - 1, 1)
     assert "1 examples were left out: no aggregation of theirs is better than another" in report.notes
@@ -62,7 +62,7 @@ def test_dpo_prefers_the_best_aggregation_of_a_pool_to_the_worst(base: Path, tmp
     assert next(row.rejected for row in read_training_rows(tmp_path / "rows.jsonl")).startswith("wrong")
     points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert points[-1]["rewards/margins"] > points[0]["rewards/margins"]
-    again = fine_tuning(base, tmp_path, objective="dpo", preferences=wanted).compile(program(), trainset=EXAMPLES)
+    again = tuner.compile(program(), trainset=EXAMPLES)
     assert again.finetuning_report == report
     assert len(lm.requests) == 3 * len(EXAMPLES)
 

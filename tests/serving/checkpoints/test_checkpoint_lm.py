@@ -117,7 +117,7 @@ def test_spoilt_folders_are_named(folder: Path, tmp_path: Path, spoil: Any, mess
     shutil.copytree(folder, own)
     spoil(own)
     with pytest.raises(Exception, match=message) as caught:
-        ask(checkpoint_lm(own, num_retries=0), SHEETS[0])
+        ask(checkpoint_lm(own), SHEETS[0])
     assert len(str(caught.value).splitlines()) == 1
 
 
