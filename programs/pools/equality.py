@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -25,6 +26,7 @@ from ..tasks.signatures import plain
 from .folding import folded_text
 
 _LONGEST = 5000  # digits that a decimal may have to be compared with other kinds of numbers
+_WRITTEN_SCALAR = re.compile(r"0|-?[1-9]\d{0,15}|[Tt]rue|[Ff]alse")
 _CALL_KEYS = frozenset({"id", "type", "index", "name", "args", "arguments"})
 
 
@@ -61,7 +63,8 @@ def normalized(value: Any, annotation: Any = None) -> Hashable:
     any order, lists and tuples in the same one (a list equals a tuple). Models, dataclasses and named tuples are equal
     where their class and fields are; aware datetimes where they are the same instant; enum members, paths and bytes
     where they are the same. DSPy's ``Choice``, ``Score`` and ``Noul`` are equal by their value, whatever their
-    confidence; tool calls by names and arguments in their order, without ids, with arguments as JSON text or as data.
+    confidence; tool calls by names and arguments in their order, without ids, with arguments as JSON text or as data
+    (where a whole number or a truth value may be text, too).
 
     Args:
         value: of a field.
@@ -170,12 +173,18 @@ def _call(name: str, arguments: Any) -> Hashable:
 
 
 def _as_data(arguments: Any) -> Any:
-    """Arguments with those of their values that are a JSON object or list as text read."""
+    """Arguments with those of their values read that are a JSON object or list as text, or a whole number or a truth
+    value: tools read ``"2"`` and ``2`` alike, and models write either. ``"007"`` and ``"1.0"`` stay texts.
+    """
+    if isinstance(arguments, list):
+        return [_as_data(part) for part in arguments]
     if isinstance(arguments, str):
+        if _WRITTEN_SCALAR.fullmatch(arguments):
+            return read_json(arguments.lower())
         if not arguments.lstrip().startswith(("{", "[")):
             return arguments
         try:
-            return read_json(arguments)
+            return _as_data(read_json(arguments))
         except ValueError:
             return arguments
     return {name: _as_data(part) for name, part in arguments.items()} if isinstance(arguments, Mapping) else arguments

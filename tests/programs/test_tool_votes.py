@@ -11,6 +11,7 @@ from conftest import ScriptedLM
 from dspy.lm15 import Message, ToolCallPart
 
 from dspy_fusion.programs import Fusion, Vote
+from dspy_fusion.programs.pools.equality import normalized
 
 
 class Calling(dspy.Signature):
@@ -36,6 +37,28 @@ def test_calls_are_one_by_name_and_arguments() -> None:
         prediction = Vote(dspy.Predict(Calling), n=3)(question="q")
     assert prediction.calls.tool_calls[0].args == {"city": "Rome", "days": 2}
     assert prediction.pool.agreement["calls"] == 2 / 3
+
+
+def called(**arguments: Any) -> dspy.ToolCalls:
+    return dspy.ToolCalls.from_dict_list([{"name": "weather", "args": arguments}])
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ({"days": 2}, {"days": "2"}, True),
+        ({"days": 2}, {"days": 2.0}, True),
+        ({"on": True}, {"on": "true"}, True),
+        ({"on": True}, {"on": 1}, False),
+        ({"zip": "007"}, {"zip": 7}, False),
+        ({"version": "1.0"}, {"version": "1"}, False),
+        ({"at": {"days": ["1", 2]}}, {"at": '{"days": [1, "2"]}'}, True),
+        ({"days": 2}, {"days": 3}, False),
+        ({"city": "Rome"}, {"town": "Rome"}, False),
+    ],
+)
+def test_arguments_are_compared_by_what_a_tool_reads(left: Any, right: Any, same: bool) -> None:
+    assert (normalized(called(**left)) == normalized(called(**right))) == same
 
 
 def test_a_gate_spares_the_fusor_where_calls_agree() -> None:
