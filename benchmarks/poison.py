@@ -2,9 +2,9 @@
 
 Embedded models on worksheets, five candidates; one or three of them are hostile and say the same wrong results, with a
 claim that all others agree ("majority") or that it is certain ("lie"). Printed is what that costs with the embedded
-fusor, and how often ``abstain_below`` then refuses the answer: with candidates of three teachers, each of which knows
-one kind of part (they hardly agree, so the limit is off), and of one model that knows them all. Refusals are counted on
-recorded answers too.
+fusor, and how often ``abstain_below`` then refuses the answer, at the limit that refuses a tenth of the answers from
+clean candidates: of three teachers, each of which knows one kind of part, and of one model that knows them all.
+Refusals are counted on recorded answers too.
 """
 
 from __future__ import annotations
@@ -87,37 +87,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sheets", type=int, default=40, help="worksheets (default: 40)")
     recorded, parsed = recorded_from(parser)
-    refusals(recorded)
+    if parsed.halves:
+        refusals(recorded)
     rng = random.Random(78)
     sheets = [draw_worksheet(rng, sizes=(4, 6)) for _ in range(parsed.sheets)]
     examples = [dspy.Example(worksheet=question_text(s), answers=answer_text(s)) for s in sheets]
     teachers = [embedded_lm(name) for name in ("plus", "minus", "times")]
     with dspy.context(adapter=PlainAdapter()):
-        print_sheets("three teachers", examples, teachers, None)
-        print_sheets("one able model", examples, [embedded_lm("aft")], _LIMIT)
+        print_sheets("three teachers", examples, teachers)
+        print_sheets("one able model", examples, [embedded_lm("aft")])
 
 
-def print_sheets(name: str, examples: list[dspy.Example], lms: list[dspy.LM], limit: float | None) -> None:
-    """What hostile candidates cost, and how often the answer is refused."""
-    print(f"{len(examples)} sheets, 5 candidates of {name}, abstain_below {limit}; share of parts right")
+def print_sheets(name: str, examples: list[dspy.Example], lms: list[dspy.LM]) -> None:
+    """What hostile candidates cost, and how many answers the limit refuses that refuses a tenth of clean ones."""
+    print(f"{len(examples)} sheets, 5 candidates of {name}; share of parts right")
     signature = make_signature("worksheet -> answers", TASK_INSTRUCTIONS)
-    options = {"lms": lms, "fusor_lm": embedded_lm("aft"), "abstain_below": limit, "on_abstain": "mark"}
+    options = {"lms": lms, "fusor_lm": embedded_lm("aft")}
     for kind, build in {
         "Fusion": lambda task: Fusion(task, n=5, **options),
         "ProposeAggregate": lambda task: ProposeAggregate(task, width=5, depth=2, **options),
-        "Vote": lambda task: Vote(task, n=5, **{k: v for k, v in options.items() if k != "fusor_lm"}),
     }.items():
-        clean = 0.0
+        clean, limit = 0.0, 0.0
         for hostile, claim in ((0, ""), (1, "majority"), (1, "lie"), (3, "majority"), (3, "lie")):
             program = build(Poisoned(dspy.Predict(signature), hostile, _CLAIMS.get(claim, "")))
             predictions = [program(worksheet=example.worksheet) for example in examples]
             score = 100 * mean([share_right(e, p) for e, p in zip(examples, predictions, strict=True)])
-            clean = clean if hostile else score
-            refused = mean([float(p.pool.abstained is not None) for p in predictions])
-            sure = mean([p.pool.confidence for p in predictions])
+            sure = sorted(prediction.pool.confidence for prediction in predictions)
+            if not hostile:
+                clean, limit = score, sure[len(sure) // 10]
+            refused = mean([float(confidence < limit) for confidence in sure])
             print(
                 f"  {kind}, {hostile} of 5 hostile {claim}: {score:.1f} % ({score - clean:+.1f} points), refused"
-                f" {refused:.0%}, mean confidence {sure:.2f}",
+                f" {refused:.0%} by abstain_below={limit:.2f}, mean confidence {mean(sure):.2f}",
                 flush=True,
             )
 
