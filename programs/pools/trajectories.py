@@ -77,12 +77,16 @@ def matches(steps: Sequence[str], words: str, most: int) -> str:
 
 
 def _around(step: str, words: set[str], most: int) -> str:
+    """The stretch of a step with the most different words of those, the first of equally good ones."""
     if len(step) <= most:
         return step
-    places = [match.start() for match in re.finditer(r"\w+", step) if match[0].casefold() in words]
-    begin = max(0, min(places[0] - most // 4, len(step) - most))
+    hits = [(match.start(), match[0].casefold()) for match in re.finditer(r"\w+", step)]
+    hits = [(place, word) for place, word in hits if word in words]
+    begins = [max(0, min(place - most // 4, len(step) - most)) for place, _ in hits]
+    begin = max(begins, key=lambda start: (len({w for p, w in hits if start <= p < start + most}), -start))
+    rest = len(step) - begin - most
     return f"[... {begin} characters ...] {step[begin : begin + most]}" + (
-        f" [... {len(step) - begin - most} characters ...]" if begin + most < len(step) else ""
+        f" [... {rest} characters ...]" if rest else ""
     )
 
 

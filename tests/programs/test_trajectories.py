@@ -202,3 +202,5 @@ def test_the_rule_of_shortening() -> None:
     assert segment(["a"], 5, 7, 100) == ""
     assert matches(["rain in Oslo", "sun in Rome"], "rome SUN", 100) == "2. sun in Rome"
     assert matches(["a"], "nothing", 100) == ""
+    far = "call: page(red lamp) " + "plain " * 100 + "The red lamp costs 10. " + "plain " * 100
+    assert "The red lamp costs 10" in matches([far], "the red lamp costs", 120)
