@@ -1,8 +1,9 @@
 """What a study saves and finds, on the embedded models: ``python -m benchmarks.tuning``.
 
 Per seed: one study; its trials again with nothing but DSPy's request cache; random search, and MIPROv2 on instructions
-alone, each with as many requests. Requests are counted at the engine, which remembers its answers (one seed, one text),
-so no arm waits for another's work and every arm counts all of its own.
+alone, each with as many requests; and tuning with one candidate, then widening the pool. With ``--width 1`` the program
+begins with one candidate, so that there is room. Requests are counted at the engine, which remembers its answers (one
+seed, one text), so no arm waits for another's work and every arm counts all of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import io
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +29,16 @@ import optuna
 from dspy_fusion.experiments.tasks.worksheets import WORKSHEETS, examples
 from dspy_fusion.optimizers import Budget, Interval, OptunaTuner, SearchSpace, TrialReport
 from dspy_fusion.optimizers.bootstrap import of_mean
-from dspy_fusion.optimizers.tuning.racing import looks
-from dspy_fusion.optimizers.tuning.search_space import INSTRUCTION
 from dspy_fusion.programs import ProposeAggregate
 
 from .counted import CountedModels, library_writer
 from .tuner_overhead import tuner_milliseconds
+from .tuning_floor import floor
 
 TUNED = ("width", "depth", "temperature", "aggregation_temperature")
 FIXED = ("fusor_temperature", "shuffle")
-_ARMS = ("cache", "random", "mipro")
+_ARMS = ("cache", "random", "mipro", "scale")
+_WIDTHS = (1, 3, 5, 8)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def main() -> None:
     logging.getLogger("dspy").setLevel(logging.ERROR)
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f} before the run")
     results = []
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         results.append(_seed(options, seed))
         print(
             f"seed {seed}: requests {results[-1].requests}, held-out scores {_rounded(results[-1].scores)}", flush=True
@@ -77,6 +78,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=["plus", "minus", "times"], help="the pool")
     parser.add_argument("--fusor", default="aft")
+    parser.add_argument("--width", type=int, default=3, help="of the program as it is")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument(
         "--tolerance", type=float, default=0.02, help="see OptunaTuner; 100 examples tell means apart to about 0.024"
     )
@@ -92,7 +95,7 @@ def _seed(options: argparse.Namespace, seed: int) -> SeedResult:
         used, scores, joint = {}, {"as it was": arms.held_out_score(arms.program())}, arms.study("joint")
         used["study"], report = joint.tuning_report.spent.calls, joint.tuning_report
         used["afresh"] = sum(_calls(trial) for trial in report.trials) * options.examples
-        used["floor"] = _floor(report.trials, options.examples)
+        used["floor"] = floor(report.trials, options.examples)
         scores["study"] = arms.held_out_score(joint)
         if "cache" in options.arms:
             used["cache alone"] = arms.cached(report.trials)
@@ -105,6 +108,8 @@ def _seed(options: argparse.Namespace, seed: int) -> SeedResult:
                 random.tuning_report.spent.calls,
                 arms.held_out_score(random),
             )
+        if "scale" in options.arms:
+            used["at one, then wider"], scores["at one, then wider"] = arms.widened()
         if "mipro" in options.arms:
             alone = arms.study("instructions", exclude=(*FIXED, *TUNED), trials=8)
             used["study of instructions"], scores["study of instructions"] = (
@@ -125,12 +130,12 @@ class Arms:
         self.scored_on, self.held_out = drawn[seed * options.examples :], examples("test", options.held_out)
 
     def program(self, *, cache: bool = False) -> ProposeAggregate:
-        """The program as it is: width 3, depth 1."""
+        """The program as it is: depth 1."""
         lms = [self.models.lm(name, cache=cache) for name in self.options.models]
         task, fusor = WORKSHEETS.program(WORKSHEETS.instructions), self.models.lm(self.options.fusor, cache=cache)
-        return ProposeAggregate(task, width=3, depth=1, lms=lms, fusor_lm=fusor, temperature=1.0)
+        return ProposeAggregate(task, width=self.options.width, depth=1, lms=lms, fusor_lm=fusor, temperature=1.0)
 
-    def study(self, name: str, **changes: Any) -> Any:
+    def study(self, name: str, student: dspy.Module | None = None, **changes: Any) -> Any:
         """The program that a study on this seed's examples returns."""
         url = f"sqlite:///{self.folder / name}.db"
         given = {
@@ -141,7 +146,7 @@ class Arms:
         }
         given |= {"tolerance": self.options.tolerance, **changes}
         return OptunaTuner(WORKSHEETS.metric, storage=url, **given).compile(
-            self.program(), valset=self.scored_on, testset=[]
+            student or self.program(), valset=self.scored_on, testset=[]
         )
 
     def held_out_score(self, program: dspy.Module) -> float:
@@ -158,6 +163,22 @@ class Arms:
         for trial in trials:
             self._evaluate(space.apply(program, trial.setting), self.scored_on)
         return self.models.take_count()
+
+    def widened(self) -> tuple[int, float]:
+        """Tunes everything with one candidate, and then takes the width that does best on the same examples; requests,
+        and the score held out.
+        """
+        narrow = self.program()
+        narrow.width.value = 1
+        tuned = self.study("narrow", exclude=(*FIXED, "width"), student=narrow)
+        self.models.take_count()
+        programs = {}
+        for width in _WIDTHS:
+            wider = tuned.deepcopy()
+            wider.width.value = width
+            programs[self._evaluate(wider, self.scored_on), -width] = wider
+        used = tuned.tuning_report.spent.calls + self.models.take_count()
+        return used, self.held_out_score(programs[max(programs)])
 
     def mipro(self) -> dspy.Module:
         """MIPROv2 over the library's instructions, which is all that its proposing model knows."""
@@ -196,40 +217,18 @@ def _calls(trial: TrialReport) -> int:
     return trial.setting["width"] * trial.setting["depth"] + 1
 
 
-def _floor(trials: Sequence[TrialReport], examples: int) -> int:
-    """The requests that no study of these trials can do without: the program as it is on all examples,
-    every other on the first look.
-
-    Candidates of one temperature are shared by all trials, and aggregations by those trials that agree in all that
-    comes before them.
-    """
-    needed = {call for example in range(examples) for call in _distinct(trials[0].setting, example)}
-    needed |= {
-        call for trial in trials for example in range(looks(examples)[0]) for call in _distinct(trial.setting, example)
-    }
-    return len(needed)
-
-
-def _distinct(setting: Mapping[str, Any], example: int) -> Iterator[tuple[Any, ...]]:
-    """What tells one request from another, for every request that a setting makes on an example."""
-    width, depth = setting["width"], setting["depth"]
-    above: tuple[Any, ...] = (example, setting["temperature"])
-    yield from ((*above, place) for place in range(width if depth else 1))
-    above = (*above, width, *(value for name, value in setting.items() if name.startswith(INSTRUCTION)))
-    for _ in range(depth - 1):
-        above = (*above, setting["aggregation_temperature"])
-        yield from ((*above, "layer", place) for place in range(width))
-    if depth:
-        yield (*above, "last")
-
-
 def _show(results: list[SeedResult]) -> None:
     for one, other in (("study", "afresh"), ("floor", "afresh"), ("study", "cache alone"), ("cache alone", "afresh")):
         if one not in results[0].requests or other not in results[0].requests:
             continue
         ratios = of_mean([100 * result.requests[one] / result.requests[other] for result in results])
         print(f"requests of the {one} relative to {other}: {_interval(ratios)} %")
-    for ours, other in (("study", "as it was"), ("study", "random search"), ("study of instructions", "MIPROv2")):
+    for ours, other in (
+        ("study", "as it was"),
+        ("study", "random search"),
+        ("study", "at one, then wider"),
+        ("study of instructions", "MIPROv2"),
+    ):
         if ours not in results[0].scores or other not in results[0].scores:
             continue
         gain = of_mean([100 * (result.scores[ours] - result.scores[other]) for result in results])

@@ -2,7 +2,8 @@
 
 Every arm has the same examples, at most so many trials and so many requests. Trials are raced, told to Optuna and
 counted as the tuner does, in memory and without models, so a study takes a fraction of a second. The surfaces are in
-``benchmarks/surfaces.py``. MIPROv2 and GEPA are not among the arms.
+``benchmarks/surfaces.py``. MIPROv2 and GEPA, each with a grid over the numbers, run on DSPy's real LM layer, with a
+scripted model (``benchmarks/surface_contenders.py``); a study of theirs takes minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optuna
@@ -22,8 +23,12 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import TrialState
 
 from dspy_fusion.optimizers.tuning.racing import Race, looks
+from dspy_fusion.optimizers.tuning.scores.study_store import Outcome
 from dspy_fusion.optimizers.tuning.search.coordinate_sampler import CoordinateSampler
-from dspy_fusion.optimizers.tuning.study_store import Outcome
+from dspy_fusion.optimizers.tuning.search.estimates import estimates
+from dspy_fusion.optimizers.tuning.search.next_point import RACED
+from dspy_fusion.optimizers.tuning.search.past_trials import DROPPED, STEP
+from dspy_fusion.optimizers.tuning.search.trial_model import expected_values
 
 from .surfaces import INSTRUCTION, LEVELS, Surface, families
 
@@ -41,19 +46,34 @@ class Study:
     whole: list[tuple[dict[str, Any], list[Outcome]]] = field(default_factory=list)
     tried: list[dict[str, Any]] = field(default_factory=list)
     requests: int = 0
+    told: dict[int, np.ndarray] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
     _pools: dict[float, np.ndarray] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
     _known: dict[str, list[Outcome]] = field(default_factory=dict)
 
-    def race(self, setting: dict[str, Any]) -> tuple[list[Outcome], float | None]:
-        """The outcomes of a setting, and by how much it falls short where it is raced out."""
+    def race(
+        self, setting: dict[str, Any], *, leader: int | None = None, share: float = 1.0
+    ) -> tuple[list[Outcome], float | None]:
+        """The outcomes of a setting, and by how much it falls short where it is raced out.
+
+        Args:
+            setting: the point.
+            leader: the place of the incumbent among the whole ones; by default the one with the highest mean.
+            share: of the race's error, with which it is dropped.
+        """
         scores, calls = self.surface.scores(setting, EXAMPLES, self.seed), setting["width"] * setting["depth"] + 1.0
         outcomes = [Outcome(str(i), float(score), cost=calls) for i, score in enumerate(scores)]
         self.tried.append(setting)
         behind = None
         length = EXAMPLES
-        if self.whole and self.error:
-            race = Race([o for _, o in self.whole], error=self.error, by_cost=self.by_cost)
+        if self.whole and self.error * share:
+            place = max(range(len(self.whole)), key=lambda i: _mean(self.whole[i][1])) if leader is None else leader
+            setting_of, rows = self.whole[place]
+            luck = _mean(rows) - self.expected.get(_key(setting_of), _mean(rows))
+            race = Race(
+                [o for _, o in self.whole], error=self.error * share, by_cost=self.by_cost, leader=leader, luck=luck
+            )
             for length in looks(EXAMPLES):
                 if (behind := race.shortfall(outcomes[:length])) is not None:
                     break
@@ -63,8 +83,15 @@ class Study:
         return outcomes[:length], behind
 
     def chosen(self) -> dict[str, Any]:
-        """The cheapest of the best."""
+        """The best: by what is expected of it where the search says so, else by its mean, the cheapest first."""
+        if self.expected:
+            return max(self.whole, key=lambda pair: self.expected[_key(pair[0])])[0]
         return max(self.whole, key=lambda pair: (_mean(pair[1]), -pair[1][0].cost))[0]
+
+    def leader(self) -> int | None:
+        """The place of the whole one of which most is expected."""
+        worth = [self.expected.get(_key(setting), -1.0) for setting, _ in self.whole]
+        return int(np.argmax(worth)) if self.expected else None
 
     def loses_the_best(self) -> bool:
         """Whether the truly best of the settings tried was raced out."""
@@ -93,22 +120,38 @@ def sampled(make: Callable[[Surface, int], optuna.samplers.BaseSampler], objecti
         optuna_study.enqueue_trial(study.surface.begin)
         space = distributions(study.surface)
         while len(study.tried) < trials and study.requests < requests:
+            if isinstance(optuna_study.sampler, CoordinateSampler):
+                _look(study, optuna_study, space)
             trial = optuna_study.ask(space)
             setting = {name: round(v, 6) if isinstance(v, float) else v for name, v in trial.params.items()}
-            outcomes, behind = study.race(setting)
+            share = RACED.get(trial.user_attrs.get(STEP, ""), 1.0)
+            outcomes, behind = study.race(setting, leader=study.leader(), share=share)
+            study.told[trial.number] = np.array([outcome.score for outcome in outcomes])
             values = [_mean(outcomes), outcomes[0].cost][:objectives]
-            trial.set_user_attr("share", len(outcomes) / EXAMPLES)
             if behind is None:
                 optuna_study.tell(trial, values)
                 continue
-            trial.set_constraint("dropped", behind)
+            trial.set_constraint(DROPPED, behind)
             if objectives > 1:
                 optuna_study.tell(trial, values)
             else:
                 trial.report(values[0], len(outcomes))
                 optuna_study.tell(trial, state=TrialState.PRUNED)
+        if isinstance(optuna_study.sampler, CoordinateSampler):
+            _look(study, optuna_study, space)
 
     return search
+
+
+def _look(study: Study, optuna_study: optuna.Study, space: Mapping[str, BaseDistribution]) -> None:
+    """What trials are worth, told to the sampler, the races and the choice, as the tuner does it."""
+    known = dict(zip(study.told, estimates(list(study.told.values())), strict=True))
+    cast("CoordinateSampler", optuna_study.sampler).known = known
+    trials = optuna_study.get_trials(deepcopy=False)
+    expected = expected_values(optuna_study, trials, space, (INSTRUCTION,), known)
+    settings = {trial.number: {k: round(v, 6) if isinstance(v, float) else v for k, v in trial.params.items()}
+                for trial in trials}  # fmt: skip
+    study.expected = {_key(settings[number]): value for number, value in expected.items()}
 
 
 def one_at_a_time(study: Study, trials: int, requests: int) -> None:
@@ -157,7 +200,9 @@ def structured(**options: Any) -> Callable[[Surface, int], optuna.samplers.BaseS
 
     def make(surface: Surface, seed: int) -> optuna.samplers.BaseSampler:
         space = distributions(surface)
-        return CoordinateSampler(start=surface.begin, space=space, unordered=(INSTRUCTION,), seed=seed, **options)
+        return CoordinateSampler(
+            **{"start": surface.begin, "space": space, "unordered": (INSTRUCTION,), "seed": seed, **options}
+        )
 
     return make
 
@@ -168,8 +213,8 @@ def random(surface: Surface, seed: int) -> optuna.samplers.BaseSampler:
 
 
 ARMS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
-    "the tuner": (sampled(structured()), {}),
-    "the tuner, racing error .1": (sampled(structured()), {"error": 0.1}),
+    "the tuner": (sampled(structured()), {"error": 0.02}),
+    "the tuner, racing error .2": (sampled(structured()), {}),
     "one at a time": (one_at_a_time, {}),
     "random, raced": (sampled(random), {}),
     "TPE, raced": (sampled(tpe), {}),
@@ -178,10 +223,13 @@ ARMS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
 }
 
 
+DSPYS = ("MIPROv2, then a grid", "GEPA, then a grid")
+
+
 def run(arm: str, family: int, seed: int, trials: int, requests: int) -> dict[str, Any]:
     """One study: its true quality, its regret against the optimum, and what it took."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search, options = ARMS[arm]
+    search, options = ARMS[arm] if arm in ARMS else (_contender(arm), {"error": 0.0})
     surface, began = families(seed)[family], time.process_time()
     study = Study(surface, seed, **options)
     search(study, trials, requests)
@@ -197,6 +245,12 @@ def run(arm: str, family: int, seed: int, trials: int, requests: int) -> dict[st
         "trials": len(study.tried),
         "seconds": time.process_time() - began,
     }
+
+
+def _contender(arm: str) -> Callable[..., None]:
+    from .surface_contenders import contender  # which uses this file's Study
+
+    return contender(arm.partition(",")[0])
 
 
 def show(arm: str, rows: list[dict[str, Any]]) -> None:
@@ -217,7 +271,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=40, help="at most")
     parser.add_argument("--requests", type=int, default=15_000, help="of each study, at most")
-    parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--arms", nargs="*", choices=[*ARMS, *DSPYS], default=list(ARMS))
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.workers) as pool:
@@ -233,6 +287,10 @@ def _regret(rows: list[dict[str, Any]]) -> str:
 
 def _mean_of(rows: list[dict[str, Any]], name: str) -> float:
     return float(np.mean([row[name] for row in rows]))
+
+
+def _key(setting: Mapping[str, Any]) -> str:
+    return repr(sorted(setting.items()))
 
 
 def _mean(outcomes: list[Outcome]) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         compare as compare,
         diagnose as diagnose,
         genai_scorer as genai_scorer,
+        tune as tune,
     )
     from .optimizers import (
         Budget as Budget,
@@ -157,7 +158,14 @@ else:
                 "panel_agreement",
                 "task_signature",
             ),
-            ".experiments": ("ComparisonResult", "DiagnosisResult", "compare", "diagnose", "genai_scorer"),
+            ".experiments": (
+                "ComparisonResult",
+                "DiagnosisResult",
+                "compare",
+                "diagnose",
+                "genai_scorer",
+                "tune",
+            ),
             ".optimizers": (
                 "Budget",
                 "BudgetSpent",

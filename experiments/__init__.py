@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .workflows.diagnosis_result import DiagnosisResult as DiagnosisResult
     from .workflows.own_comparison import compare as compare
     from .workflows.own_diagnosis import diagnose as diagnose
+    from .workflows.own_tuning import tune as tune
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -30,5 +31,6 @@ else:
             ".workflows.diagnosis_result": ("DiagnosisResult",),
             ".workflows.own_comparison": ("compare",),
             ".workflows.own_diagnosis": ("diagnose",),
+            ".workflows.own_tuning": ("tune",),
         },
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-_RESAMPLES = 2000
+_RESAMPLES, _NORMAL, _TWO_SIDED = 2000, 2000, 1.959964
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,15 @@ class Interval:
 def of_mean(values: Sequence[float], *, seed: int = 0) -> Interval:
     """The mean of one value per example with its 95 % percentile bootstrap interval.
 
-    With a single example the interval is as wide as nothing is known: [-inf, inf].
+    With a single example the interval is as wide as nothing is known: [-inf, inf]. Of more than 2,000 it is the normal
+    one, from which the bootstrap's then differs by less than it differs from itself under another seed.
     """
     data = np.asarray(values, dtype=float)
     if len(data) < 2:
         return Interval(float(data.mean()) if len(data) else float("nan"), float("-inf"), float("inf"), len(data))
+    if len(data) > _NORMAL:
+        reach = _TWO_SIDED * float(data.std(ddof=1)) / math.sqrt(len(data))
+        return Interval(float(data.mean()), float(data.mean()) - reach, float(data.mean()) + reach, len(data))
     means = resampled((len(data),), _RESAMPLES, seed) @ data / len(data)  # (resamples,)
     return Interval(float(data.mean()), *quantiles(means), len(data))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import dspy
 
@@ -17,7 +17,8 @@ from .pools.candidates import Pool, PooledPrediction
 from .pools.clusters import clusters
 from .pools.confidence import Calibration
 from .pools.selection import is_exact, votable_fields
-from .tasks.hyperparameters import Hyperparameter
+from .tasks.adapter_names import ADAPTER, adapter_choice
+from .tasks.hyperparameters import Hyperparameter, with_later_parts
 
 
 class Concluding:
@@ -34,6 +35,11 @@ class Concluding:
     loose: bool
     abstain_below: Hyperparameter | None
     on_abstain: Literal["raise", "mark"]
+
+    def load_state(self, state: Any, **options: Any) -> None:
+        """Loads a state; one from before programs had an adapter of their own leaves it to the settings."""
+        later = with_later_parts(cast("dspy.Module", self), {ADAPTER: adapter_choice(None).dump_state()})
+        cast("Any", super()).load_state({**later, **state}, **options)
 
     def set_abstention(self, abstain_below: float | None, on_abstain: Literal["raise", "mark"]) -> None:
         """Takes over the options; raises ``ConfigurationError`` where they are none."""

@@ -17,13 +17,15 @@ from .errors import ConfigurationError, FusorFailed
 from .gate import Gate
 from .options import SamplingOptions
 from .overflow import middle_out
-from .pools.candidates import Candidate, Pool, Usage
+from .pools.candidates import Candidate, Pool
 from .pools.selection import fallback, shown_order
 from .redaction import redacting
 from .sampling_program import SamplingProgram, leave_trace, optional_temperature, value_of
-from .tasks.hyperparameters import Hyperparameter
+from .tasks.adapter_names import adapter_named
+from .tasks.hyperparameters import Hyperparameter, with_later_parts
 from .tasks.own_fields import free_name
 from .tasks.own_predict import OwnPredict
+from .tasks.plain_adapter import PlainAdapter
 from .tasks.signatures import candidate_text, comparing, fusor_signature, input_digest, signature_of
 from .tasks.task_text import fusor_inputs, takes_input
 from .tasks.trained_fusor import TrainedFusor
@@ -105,19 +107,23 @@ class FusingProgram(SamplingProgram):
         """Loads a state; one from before fusors could compare is of a program that does not.
 
         Raises:
-            ConfigurationError: it names a trained model that is not behind the fusor, or the saved fields of a fusor or
-                a judge are others than this program's.
+            ConfigurationError: its trained model is not behind the fusor, or its fusor or judge has other fields.
         """
         later = {"compare": {"value": False}, "trained": TrainedFusor().dump_state()}
-        super().load_state({**later, **state}, **options)
+        super().load_state({**with_later_parts(self, later), **state}, **options)
         self.trained.check(self.fusor_lm)
 
     def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
         """A model that was trained to do everything proposes too, where no other was given."""
         model = self.trained.model
         if model is None or not model.everything:
-            return self.lms, None
+            return super().proposers()
         return self.lms or [lm for lm in [self.fusor_lm] if lm is not None], self.trained.adapter
+
+    @property
+    def writer_adapter(self) -> dspy.Adapter | None:
+        """How the fusor is asked: as it was trained, else by ``adapter``, else (None) as the settings have it."""
+        return self.trained.adapter or adapter_named(self.adapter.value)
 
     def named_predictors(self) -> list[tuple[str, dspy.Predict]]:
         """As every module; to DSPy's stream listeners those whose tokens are streamed, which are the fusor's."""
@@ -163,7 +169,7 @@ class FusingProgram(SamplingProgram):
             value_of(temperature),
             self.seed,
             streams=streams,
-            adapter=self.trained.adapter,
+            adapter=self.writer_adapter,
             asked=self.fusor_asked(task),
             beside=free_name(task, "comparison"),
         )
@@ -199,10 +205,11 @@ class FusingProgram(SamplingProgram):
         if not isinstance(self.fusor, OwnPredict):
             return None
         own = signature_of(self.fusor)
+        is_plain = isinstance(self.writer_adapter or dspy.settings.adapter, PlainAdapter)  # which would leave it out
+        compares = self.compare.value and not is_plain
         if task is not self.signature:
-            return fusor_signature(task, own.instructions, compare=self.compare.value)
-        asked = comparing(own, task, self.compare.value)
-        return None if asked is own else asked
+            return fusor_signature(task, own.instructions, compare=compares)
+        return None if (asked := comparing(own, task, compares)) is own else asked
 
     def order(
         self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], place: int, subset: int | None = None
@@ -251,8 +258,3 @@ class FusingProgram(SamplingProgram):
         if isinstance(dspy.settings.usage_tracker, Meter):
             dspy.settings.usage_tracker.fell_back()
         return self.take(best, replace(pool, chosen=best.index, fallback=reason))
-
-
-def usage_of(candidates: Sequence[Candidate]) -> Usage:
-    """What candidates cost together."""
-    return Usage.total(candidate.usage for candidate in candidates)

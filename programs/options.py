@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import dspy
 
+from .tasks.adapter_names import AdapterName
+
 if TYPE_CHECKING:
     from .banks.bank import CandidateBank
 
@@ -36,6 +38,9 @@ class SamplingOptions(TypedDict, total=False):
             always.
         on_abstain: what happens below it: ``"raise"`` (the default) raises ``Abstained``, which carries the answer;
             ``"mark"`` returns the answer with the reason in ``pool.abstained``.
+        adapter: how candidates and the fusor are asked: ``"chat"``, ``"json"``, ``"xml"`` or ``"plain"``, which is
+            saved with the program and can be tuned; None (the default) leaves it to ``dspy.settings``. A fusor that was
+            trained is asked as it was trained.
     """
 
     lms: Sequence[dspy.BaseLM] | None
@@ -48,6 +53,7 @@ class SamplingOptions(TypedDict, total=False):
     bank: CandidateBank | None
     abstain_below: float | None
     on_abstain: Literal["raise", "mark"]
+    adapter: AdapterName | None
 
 
 class FusingOptions(SamplingOptions, total=False):

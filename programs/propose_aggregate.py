@@ -9,10 +9,10 @@ import dspy
 
 from .calls.drawing import Steps
 from .errors import ConfigurationError
-from .fusing_program import FusingProgram, usage_of
+from .fusing_program import FusingProgram
 from .options import FusingOptions
 from .overflow import fused
-from .pools.candidates import Candidate, Pool, Usage
+from .pools.candidates import Candidate, Pool, Usage, usage_of
 from .sampling_program import leave_trace, optional_temperature
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.instructions import AGGREGATE

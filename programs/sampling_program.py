@@ -23,6 +23,7 @@ from .rounds import Drawn, drawn_in_rounds, taken_over
 from .saving.self_describing import SelfDescribing
 from .scorers.scorer import Scorer, Scores, check_scored, scored
 from .stopping import Stopping
+from .tasks.adapter_names import AdapterName, adapter_choice, adapter_named
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.open_tasks import closed_task, output_names, program_task, thawed
 from .tasks.task_text import task_text
@@ -39,7 +40,6 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         program: the task program: any ``dspy.Module`` that returns a ``dspy.Prediction``.
 
     The other options are described in :class:`SamplingOptions`.
-
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         bank: CandidateBank | None = None,
         abstain_below: float | None = None,
         on_abstain: Literal["raise", "mark"] = "raise",
+        adapter: AdapterName | None = None,
     ) -> None:
         super().__init__()
         self.signature, self.loose = program_task(program, signature)
@@ -68,6 +69,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         self.deadline_seconds = _positive("deadline_seconds", deadline_seconds)
         self.max_concurrency = None if max_concurrency is None else _at_least_one("max_concurrency", max_concurrency)
         self.bank = bank
+        self.adapter = adapter_choice(adapter)
         self.stopping: Stopping | None = None
         self.set_abstention(abstain_below, on_abstain)
 
@@ -83,9 +85,9 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
 
     def _check_named(self, args: Sequence[Any]) -> None:
         if args:
-            call = ", ".join(f"{name}=..." for name in self.signature.input_fields)
+            call, kind = ", ".join(f"{name}=..." for name in self.signature.input_fields), type(self).__name__
             raise ConfigurationError(
-                f"{type(self).__name__} takes its inputs by name, but got {len(args)} without; write program({call})"
+                f"{kind} takes its inputs by name, but got {len(args)} without; write program({call})"
             )
 
     @abstractmethod
@@ -94,7 +96,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
 
     def proposers(self) -> tuple[Sequence[dspy.BaseLM] | None, dspy.Adapter | None]:
         """The models that take turns, and the adapter that writes their prompts; None leaves either to the settings."""
-        return self.lms, None
+        return self.lms, adapter_named(self.adapter.value)
 
     def task_text(self) -> str:
         """What the task asks for, in its own words: the task program's instructions as they are now."""
@@ -106,9 +108,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         return ""
 
     def attempts(self, inputs: Mapping[str, Any], count: int, *, logprobs: bool = False) -> list[Attempt]:
-        """What would be called for the first ``count`` candidates of an input,
-        with the keys under which a bank keeps them.
-        """
+        """What would be called for the first ``count`` candidates of an input, with their keys in a bank."""
         lms, adapter = self.proposers()
         if lms and (calibration := self.calibration) is not None:
             lms = calibration.turns(lms)

@@ -40,6 +40,7 @@ HEAVY = {
     "mlflow": {
         "experiments/own_tasks/genai_scorers.py",
         "experiments/runs/logged_models.py",
+        "experiments/records/prompt_versions.py",
         "experiments/runs/run_traces.py",
         "experiments/runs/run_writer.py",
         "experiments/runs/tracking.py",

@@ -98,10 +98,17 @@ def as_told(message: Mapping[str, Any]) -> Told:
 
 
 def trial_told(trial: Mapping[str, Any], instructions: Mapping[str, str]) -> Told:
-    """What MLflow is told of a trial, given its report as plain data and the instructions by predictor."""
-    values = {"cost": trial["cost"], "scored": float(trial["scored"])}
+    """What MLflow is told of a trial, given its report as plain data and the instructions by predictor.
+
+    One that was raced out has ended as it should; what it scored on its few examples has other names, so that nobody
+    sorts it among whole ones.
+    """
+    begin = "partial_" if trial["state"] == "dropped" else ""
+    values = {f"{begin}cost": trial["cost"], "scored": float(trial["scored"])}
+    values |= {f"{begin}{name}": value for name, value in trial.get("values", {}).items()}
     if quality := trial["quality"]:
-        values |= {"quality": quality["mean"], "quality_low": quality["low"], "quality_high": quality["high"]}
+        names = (f"{begin}quality", f"{begin}quality_low", f"{begin}quality_high")
+        values |= dict(zip(names, (quality["mean"], quality["low"], quality["high"]), strict=True))
     return Told(
         run=f"trial {trial['number']}",
         parameters=dict(trial["setting"]),
@@ -109,7 +116,8 @@ def trial_told(trial: Mapping[str, Any], instructions: Mapping[str, str]) -> Tol
         step=trial["number"],
         tags={"dspy_fusion.trial": str(trial["number"]), "state": trial["state"], "cause": trial["cause"]},
         texts={f"instructions/{path}.txt": text for path, text in instructions.items()},
-        status={"whole": "FINISHED", "dropped": "KILLED", "failed": "FAILED"}[trial["state"]],
+        prompts=dict(instructions),
+        status="FAILED" if trial["state"] == "failed" else "FINISHED",
     )
 
 

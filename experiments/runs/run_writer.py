@@ -21,6 +21,7 @@ from dspy_fusion.programs.json_text import read_json
 
 from ..presentation.text_table import slug
 from ..records.outbox import Outbox, Told, as_told
+from ..records.prompt_versions import link_prompts
 from .logged_models import log_model
 from .run_file import write_whole
 from .run_folder import RunFolder
@@ -163,8 +164,7 @@ class MlflowWriter:
                 client.log_artifacts(self._run_id, str(path), path.name)
             elif path.exists():
                 client.log_artifact(self._run_id, str(path))
-        for name, text in told.prompts.items():
-            self._register(client, name, text)
+        link_prompts(client, self._run_id, self.place.experiment, told.prompts)
 
     def _tell_child(self, client: MlflowClient, told: Told) -> None:
         run_id, status = self._below.get(told.run, ("", "RUNNING"))
@@ -174,6 +174,7 @@ class MlflowWriter:
         run_id = run_id or client.create_run(self._experiment, run_name=told.run, tags=tags).info.run_id
         _log(client, run_id, told.parameters, told)
         self._further(client, run_id, told.run, told)
+        link_prompts(client, run_id, self.place.experiment, told.prompts)
         client.set_terminated(run_id, told.status or "FINISHED")
         self._below[told.run] = (run_id, told.status or "FINISHED")
         self.children += 1
@@ -184,12 +185,6 @@ class MlflowWriter:
             log_traces(self.place.uri, self._experiment, run_id, told.traces)
         if told.model and (self.place.folder / told.model).is_dir():
             log_model(client, self._experiment, run_id, slug(name), self.place.folder / told.model, told.metrics)
-
-    def _register(self, client: MlflowClient, name: str, text: str) -> None:
-        name = re.sub(r"[^\w.-]", "-", f"{self.place.experiment}-{name}")
-        latest = client.load_prompt(f"prompts:/{name}@latest", allow_missing=True)
-        if latest is None or latest.template != text:
-            client.register_prompt(name, text, tags={RUN: self.place.tag, "run_id": self._run_id})
 
 
 def _log(client: MlflowClient, run_id: str, parameters: Mapping[str, Any], told: Told) -> None:

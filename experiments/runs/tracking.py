@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,3 +53,19 @@ def reason(error: Exception) -> str:
 def without_password(text: str) -> str:
     """The text with user names and passwords taken out of the URIs in it."""
     return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+
+
+@contextmanager
+def active(uri: str, run_id: str) -> Iterator[None]:
+    """A block in which an MLflow run is the active one, so that what autologging records belongs to it; a run of the
+    user's own that was active is so again afterwards.
+    """
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    try:
+        mlflow.set_tracking_uri(uri)
+        with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+            yield
+    finally:
+        mlflow.set_tracking_uri(before)

@@ -66,7 +66,7 @@ class TuningConfig(RunConfig):
     """How many new instructions to ask for at the beginning."""
     reflect_every: int = 10
     """After how many trials to rewrite the best instruction in view of its failures; 0 for never."""
-    racing_error: float = 0.2
+    racing_error: float = 0.02
     """Chance of dropping a trial that would have turned out just good enough; 0 drops none."""
     storage: str = ""
     """SQLAlchemy URL of the study, such as ``postgresql://...`` for several machines;

@@ -13,9 +13,9 @@ from dspy.signatures.signature import make_signature
 
 from dspy_fusion.programs.calls.drawing import Steps
 from dspy_fusion.programs.errors import ScorerError
-from dspy_fusion.programs.fusing_program import FusingProgram, usage_of
+from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.options import FusingOptions
-from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage
+from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage, usage_of
 from dspy_fusion.programs.pools.selection import best_scored, fallback
 from dspy_fusion.programs.scorers.scorer import Scorer, Scores, as_scorer, check_scored
 from dspy_fusion.programs.tasks.instructions import FUSE

@@ -20,7 +20,8 @@ from ..runs.run_folder import RunFolder, read_run
 from ..runs.run_writer import MlflowWriter, Place
 from ..runs.tracking import reason, without_password
 from ..runs.tuning_folder import TuningFolder, read_study
-from .tuning_workflow import study_place, study_told
+from .study_tracking import study_told
+from .tuning_workflow import study_place
 
 
 def sync(path: Path, *, tracking_uri: str | None, console: Console) -> int:
@@ -75,4 +76,5 @@ def _end(place: Place) -> None:
             for told in (*tracked_strategies(run, views), tracked(run, views)):
                 place.outbox.put(asdict(told))
     elif study.report.exists():
-        place.outbox.put(asdict(study_told(TuningReport.load(study.report), study)))
+        for told in study_told(TuningReport.load(study.report), study):
+            place.outbox.put(asdict(told))

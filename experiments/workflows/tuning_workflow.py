@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dspy_fusion.serving.catalogue.models import load_models
 
 from ..presentation.progress import ProgressView
 from ..presentation.text_table import slug
-from ..records.outbox import Outbox, Told, as_told, parameters_of, trial_told
+from ..records.outbox import Outbox, Told, parameters_of
 from ..reports.importance import importances
 from ..reports.tuning_plots import draw_tuning_plots
 from ..reports.tuning_tables import UNITS, show_report
@@ -34,6 +34,7 @@ from ..runs.tuning import Tuning, prepare_tuning
 from ..runs.tuning_config import TuningConfig, parse_tuning_config
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_study
 from .comparison_workflow import warner
+from .study_tracking import complete, study_told
 from .study_workers import further_workers, run_study
 
 
@@ -69,7 +70,7 @@ def tune(
         tuned = run_study(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
     with writing(path), dspy.context(adapter=tuning.task.adapter()):
-        _complete(Outbox(folder.outbox), report)
+        complete(Outbox(folder.outbox), report)
         report.save(folder.report)
         tuned.save(folder.program)
         adapter = tuning.task.adapter()
@@ -79,7 +80,9 @@ def tune(
         )
     show_report(report, tuning.program, tuned, console, unit=UNITS[config.price])
     with writing(path):
-        run_id = tracker.finish(replace(study_told(report, TuningFolder(path)), model=saved.get("tuned", "")))
+        for told in study_told(report, TuningFolder(path), model=saved.get("tuned", "")):
+            tracker.tell(told)
+        run_id = tracker.finish()
     _show_files(folder, [plot.png for plot in plots], without_password(uri) if run_id else "", console)
     return 0
 
@@ -107,43 +110,11 @@ class _TuningProgress(ProgressView):
         )
 
 
-def _complete(outbox: Outbox, report: TuningReport) -> None:
-    """Adds trials that ended but were not told of, because their worker was killed in between."""
-    told = {as_told(message).run for message in outbox.messages()}
-    for trial in report.trials:
-        if f"trial {trial.number}" not in told:
-            places = {path: int(trial.setting.get(f"instruction:{path}", 0)) for path in report.instructions}
-            texts = {path: report.instructions[path][at][0] for path, at in places.items()}
-            outbox.put(asdict(trial_told(asdict(trial), texts)))
-
-
 def study_place(folder: TuningFolder, uri: str) -> Place:
     """Where a study is tracked: the same MLflow run from every machine that works on it."""
     about = read_study(folder)
     key = f"{about['study']} in {without_password(_storage(_config(about), folder))}"
     return Place(uri, about["experiment"], folder.path, hashlib.sha256(key.encode()).hexdigest()[:16])
-
-
-def study_told(report: TuningReport, folder: TuningFolder) -> Told:
-    """What MLflow is told of a study when it ends."""
-    values = {"cost_before": report.cost_before, "cost_after": report.cost_after, "spent_cost": report.spent_cost}
-    values |= {
-        "calls_spent": float(report.spent.calls),
-        "calls_replayed": float(report.replayed.calls),
-        "trials": float(len(report.trials)),
-    }
-    for name in ("baseline", "before", "after", "gain"):
-        interval = getattr(report, name)
-        if interval is not None:
-            values |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return Told(
-        metrics=values,
-        step=len(report.trials),
-        tags={"verdict": report.verdict},
-        files=[path.name for path in (folder.report, folder.program, folder.about, folder.plots)],
-        prompts=dict(report.chosen_instructions),
-        status="FINISHED",
-    )
 
 
 def _stable(config: TuningConfig) -> dict[str, Any]:

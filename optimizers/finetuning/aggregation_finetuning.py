@@ -22,7 +22,7 @@ from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.redaction import redacting
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
-from ..tuning.objective import example_digest
+from ..tuning.scores.objective import example_digest
 from .aggregation_preferences import Preferences
 from .aggregation_rows import RowWriter, fusing_program, present_adapter
 from .files.output_folder import check_free

@@ -15,7 +15,7 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.pools.candidates import Candidate
 
-from ..tuning.objective import example_digest
+from ..tuning.scores.objective import example_digest
 from .aggregation_rows import RowWriter
 from .files.training_row import TrainingRow
 from .gathering import Gathering

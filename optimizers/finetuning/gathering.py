@@ -17,7 +17,7 @@ from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.pools.candidates import Candidate
 from dspy_fusion.programs.tasks.trained_fusor import adapter_state
 
-from ..tuning.objective import example_digest
+from ..tuning.scores.objective import example_digest
 from .aggregation_preferences import Preferences
 from .aggregation_rows import present_adapter
 from .files.collected import Collected, Failures

@@ -17,7 +17,7 @@ from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.scorers.scorer import as_scorer
 from dspy_fusion.programs.tasks.signatures import plain
 
-from ..tuning.objective import example_digest
+from ..tuning.scores.objective import example_digest
 from .aggregation_preferences import Preferences
 from .aggregation_rows import present_adapter
 from .objectives import Method

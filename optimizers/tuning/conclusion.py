@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dspy
 
 from .. import bootstrap as intervals
 from ..bootstrap import Interval
-from .budget import BudgetSpent
-from .constraints import Constraint, meets, misses
+from .constraints import Constraint, Means, meets, misses
 from .instruction_proposals import InstructionProposer
 from .report_text import enough_examples
+from .scores.budget import BudgetSpent
+from .scores.scored import means_of
+from .scores.study_store import Outcome
 from .search_space import SearchSpace, setting_digest
 from .study import DIGEST
-from .study_store import Outcome
 from .tuning_report import TrialReport, TuningReport
 from .tuning_run import TuningRun
+
+_ALIKE = 1e-3  # expected differences in quality up to this count as none, so that cost decides
 
 
 def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
@@ -27,20 +32,24 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         storage: its URL, as it may be shown.
         tolerance: how much quality may be given up for a lower cost.
     """
-    reports = run.reports()
+    expected = run.of_trials.expected(run.study, run.study.look(), run.space)
+    reports = [replace(report, expected=expected.get(report.number)) for report in run.reports()]
     known = run.of_trials.outcomes(setting_digest(run.program))
-    baseline, cost = intervals.of_mean([outcome.score for outcome in known]), _mean_cost(known)
+    baseline, as_it_was = intervals.of_mean([outcome.score for outcome in known]), means_of(known)
     limits = run.constraints
-    best = choose(reports, baseline.mean, cost, tolerance, limits)
+    digest, digests = setting_digest(run.program), {t.number: t.user_attrs.get(DIGEST) for t in run.study.look()}
+    own = [report for report in reports if digests[report.number] == digest and report.state == "whole"]
+    worth = own[0].worth if own else baseline.mean
+    others = [report for report in reports if digests[report.number] != digest]
+    best = choose(others, as_it_was, tolerance, limits, second=run.second, worth=worth)
     made = run.space.apply(run.program, best.setting) if best else run.program.deepcopy()
     after = _after(run, made) if best else None
     gain = _gain(after, run.before)
-    cost_before, cost_after = (
-        _mean_cost(run.before or known),
-        _mean_cost(after) if after else (best.cost if best else cost),
-    )
-    holds = gain is None or gain.mean > 0 or (gain.mean >= -tolerance and cost_after < cost_before)
-    keeps = best is not None and (holds or not meets(limits, baseline.mean, cost))
+    means_before = means_of(run.before or known)
+    means_after = means_of(after) if after else (best.means if best else as_it_was)
+    is_cheaper = means_after.get(run.second, math.inf) < means_before.get(run.second, math.inf)
+    holds = gain is None or gain.mean > 0 or (gain.mean >= -tolerance and is_cheaper)
+    keeps = best is not None and (holds or not meets(limits, as_it_was))
     totals = run.store.totals()
     report = TuningReport(
         study=run.store.study,
@@ -48,26 +57,31 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         trials=tuple(reports),
         chosen=best.number if best and keeps else None,
         baseline=baseline,
-        pareto=pareto(reports),
+        pareto=pareto(reports, run.second),
         before=_interval(run.before),
         after=_interval(after),
         gain=gain,
-        cost_before=cost_before,
-        cost_after=cost_after,
+        cost_before=means_before["cost"],
+        cost_after=means_after["cost"],
         instructions={path: tuple(run.store.texts(path)) for path in run.space.instructions},
         spent=totals.spent,
         replayed=totals.replayed,
         spent_cost=totals.cost,
-        verdict=_unmet(reports, baseline.mean, cost, limits) or _verdict(best, keeps, gain),
+        verdict=_unmet(reports, as_it_was, limits) or _verdict(best, keeps, gain),
         notes=(
             *run.notes,
             *_untaken(run.space),
+            *run.space.notes,
+            *_constant(reports, baseline),
             *_fallbacks(reports),
             *_complaints(run.writer.proposer),
             *_too_few(gain),
         ),
         start=run.space.read(run.program),
         alike=_alike(run, reports),
+        second=run.second,
+        values_before={name: value for name, value in means_before.items() if name not in ("quality", "cost")},
+        values_after={name: value for name, value in means_after.items() if name not in ("quality", "cost")},
     )
     result = made if keeps else run.program.deepcopy()
     setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
@@ -76,28 +90,34 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
 
 def choose(
     reports: Sequence[TrialReport],
-    quality: float,
-    cost: float,
+    baseline: Means,
     tolerance: float,
     constraints: Sequence[Constraint] = (),
+    *,
+    second: str = "cost",
+    worth: float | None = None,
 ) -> TrialReport | None:
-    """The cheapest whole trial within ``tolerance`` of the best that meets the constraints,
-    or None where that is the baseline of this quality and cost, or nothing.
+    """The cheapest whole trial within ``tolerance`` of the best that meets the constraints, or None where that is the
+    baseline of these means, or nothing; ``second`` is what is to be cheap, and ``worth`` what is expected of the
+    baseline where that is not its mean.
     """
-    whole = [r for r in reports if r.state == "whole" and r.quality and meets(constraints, r.quality.mean, r.cost)]
-    quality = quality if meets(constraints, quality, cost) else float("-inf")
-    top = max([quality, *(r.quality.mean for r in whole if r.quality)])
-    near = [r for r in whole if r.quality and r.quality.mean >= top - tolerance]
-    best = min(near, key=lambda r: (r.cost, -(r.quality.mean if r.quality else 0.0), r.number), default=None)
-    if best is None or best.quality is None:
+    whole = [r for r in reports if r.state == "whole" and r.quality and meets(constraints, r.means)]
+    quality = baseline["quality"] if worth is None else worth
+    quality = quality if meets(constraints, baseline) else float("-inf")
+    least = max([quality, *(r.worth for r in whole)]) - max(tolerance, _ALIKE)
+    near = [r for r in whole if r.worth >= least]
+    best = min(near, key=lambda r: (r.means.get(second, math.inf), -r.worth, r.number), default=None)
+    if best is None:
         return None
-    as_good = quality >= top - tolerance
-    return None if as_good and (cost, -quality) <= (best.cost, -best.quality.mean) else best
+    before, after = (baseline.get(second, math.inf), -quality), (best.means.get(second, math.inf), -best.worth)
+    return None if quality >= least and before <= after else best
 
 
-def pareto(reports: Sequence[TrialReport]) -> tuple[int, ...]:
-    """The numbers of the whole trials that no other beats in quality and cost."""
-    whole = [(r.number, r.quality.mean, r.cost) for r in reports if r.state == "whole" and r.quality]
+def pareto(reports: Sequence[TrialReport], second: str = "cost") -> tuple[int, ...]:
+    """The numbers of the whole trials that no other beats in quality and cost, or what else is the second objective."""
+    whole = [
+        (r.number, r.quality.mean, r.means.get(second, math.inf)) for r in reports if r.state == "whole" and r.quality
+    ]
     return tuple(
         number
         for number, quality, cost in whole
@@ -123,10 +143,6 @@ def _interval(outcomes: Sequence[Outcome] | None) -> Interval | None:
     return intervals.of_mean([outcome.score for outcome in outcomes]) if outcomes else None
 
 
-def _mean_cost(outcomes: Sequence[Outcome]) -> float:
-    return sum(outcome.cost for outcome in outcomes) / max(1, len(outcomes))
-
-
 def _verdict(best: TrialReport | None, keeps: bool, gain: Interval | None) -> str:
     if best is None:
         return "nothing beat the baseline: the program is returned as it was"
@@ -139,12 +155,10 @@ def _verdict(best: TrialReport | None, keeps: bool, gain: Interval | None) -> st
     return f"no clear difference on unseen examples ({gain}); the best trial is returned"
 
 
-def _unmet(
-    reports: Sequence[TrialReport], quality: float, cost: float, constraints: Sequence[Constraint]
-) -> str | None:
-    whole = [(f"trial {r.number}", r.quality.mean, r.cost) for r in reports if r.state == "whole" and r.quality]
-    programs = [("the program as it was", quality, cost), *whole]
-    if any(meets(constraints, quality, cost) for _, quality, cost in programs):
+def _unmet(reports: Sequence[TrialReport], baseline: Means, constraints: Sequence[Constraint]) -> str | None:
+    whole = [(f"trial {r.number}", r.means) for r in reports if r.state == "whole" and r.quality]
+    programs = [("the program as it was", baseline), *whole]
+    if any(meets(constraints, means) for _, means in programs):
         return None
     return f"nothing meets the constraints ({misses(constraints, programs)}): the program is returned as it was"
 
@@ -153,7 +167,7 @@ def _alike(run: TuningRun, reports: Sequence[TrialReport]) -> int | None:
     """The cheapest whole trial that is not told apart from the best."""
     whole = sorted((r for r in reports if r.state == "whole" and r.quality), key=lambda report: report.cost)
     digests = {trial.number: trial.user_attrs[DIGEST] for trial in run.study.look() if DIGEST in trial.user_attrs}
-    scores = {r.number: [outcome.score for outcome in run.of_trials.outcomes(digests[r.number])] for r in whole}
+    scores = {r.number: run.of_trials.scored(digests[r.number])["quality"] for r in whole}
     best = max(whole, key=lambda report: (report.quality.mean if report.quality else 0.0, -report.cost), default=None)
     if best is None:
         return None
@@ -169,6 +183,17 @@ def _too_few(gain: Interval | None) -> list[str]:
     return [
         f"{gain.n} held-out examples are too few to tell a difference of {gain.mean:+.3f} from none; about {wanted:,}"
         " would do"
+    ]
+
+
+def _constant(reports: Sequence[TrialReport], baseline: Interval) -> list[str]:
+    """Where every whole trial scored alike there was nothing to search for but the cost."""
+    whole = {round(r.quality.mean, 9) for r in reports if r.state == "whole" and r.quality}
+    if not whole or whole != {round(baseline.mean, 9)}:
+        return []
+    return [
+        f"the program as it was and every whole trial scored the same, {baseline.mean:.3f}, so quality told nothing"
+        " apart: look at the metric, or give harder examples"
     ]
 
 

@@ -12,6 +12,7 @@ from dspy_fusion.programs import ConfigurationError, Hyperparameter
 from dspy_fusion.programs.calls.refused_options import refuses
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.sampling_program import SamplingProgram
+from dspy_fusion.programs.tasks.adapter_names import ADAPTER, is_askable, name_in_force
 
 Kind = Literal["int", "float", "choice", "instruction", "demos"]
 
@@ -69,7 +70,7 @@ class Dimension:
     def nearest(self, value: Any) -> Any:
         """The searched value that is nearest to another."""
         if self.kind == "choice":
-            return value
+            return value if value in self.choices else self.choices[0]
         bounded = min(max(value, self.low), self.high)
         if self.kind == "float" and self.step:
             bounded = min(self.high, self.low + round((bounded - self.low) / self.step) * self.step)
@@ -80,6 +81,30 @@ class Dimension:
         """The values of a number from the lowest to the highest, of a float without a step 21 of them."""
         step = self.step or ((self.high - self.low) / 20 if self.kind == "float" else 1)
         return [round(self.low + place * step, 6) for place in range(int((self.high - self.low) / step + 1e-6) + 1)]
+
+
+def adapter_dimensions(
+    program: dspy.Module, paths: Iterable[str], names: Sequence[str]
+) -> tuple[list[Dimension], list[str]]:
+    """The adapters that each program in a program may be asked by, and why some are not searched.
+
+    Args:
+        program: what is tuned.
+        paths: of adapters that are free to be tuned.
+        names: of the adapters to choose from, beside the one in force, which comes first.
+    """
+    dimensions, left_out = [], []
+    for prefix, part in program.named_sub_modules(SamplingProgram):
+        path = ".".join(text for text in (prefix.removeprefix("self").lstrip("."), ADAPTER) if text)
+        if path not in paths or not isinstance(part, SamplingProgram):
+            continue
+        called = [part.program, *([part.fusor] if isinstance(part, FusingProgram) else [])]
+        fitting = [name for name in names if all(is_askable(module, name) for module in called)]
+        choices = tuple(dict.fromkeys((part.adapter.value or name_in_force(), *fitting)))
+        left_out += [f"{path}={name} was not searched: a predictor has several output fields, which plain text cannot"
+                     " hold" for name in names if name not in choices]  # fmt: skip
+        dimensions += [Dimension(path, "choice", choices=choices)] if len(choices) > 1 else []
+    return dimensions, left_out
 
 
 def taken(program: dspy.Module, dimensions: Iterable[Dimension]) -> list[Dimension]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from dspy_fusion.programs import ConfigurationError
 
-from .budget import Budget
+from .scores.budget import Budget
 
 Auto = Literal["light", "medium", "heavy"]
 
@@ -28,17 +28,17 @@ class Effort:
     trials: int = 40
     proposals: int = 4
     reflect_every: int = 10
-    racing_error: float = 0.2
+    racing_error: float = 0.02
     holdout: float = 1 / 3
     budget: Budget = field(default_factory=Budget)
 
 
 EFFORTS: dict[Auto, Effort] = {
     # To see within minutes whether anything is to be gained: few trials, dropped readily, most examples to score on.
-    "light": Effort(12, proposals=2, reflect_every=6, racing_error=0.3, holdout=0.25, budget=Budget(calls=5_000)),
-    "medium": Effort(40, proposals=4, reflect_every=10, racing_error=0.2, holdout=1 / 3, budget=Budget(calls=25_000)),
+    "light": Effort(12, proposals=2, reflect_every=6, racing_error=0.05, holdout=0.25, budget=Budget(calls=5_000)),
+    "medium": Effort(40, proposals=4, reflect_every=10, racing_error=0.02, holdout=1 / 3, budget=Budget(calls=25_000)),
     # For a result to publish: little is dropped, and the gain is measured on as many examples as were tuned on.
-    "heavy": Effort(120, proposals=8, reflect_every=12, racing_error=0.1, holdout=0.5, budget=Budget(calls=125_000)),
+    "heavy": Effort(120, proposals=8, reflect_every=12, racing_error=0.01, holdout=0.5, budget=Budget(calls=125_000)),
 }
 """What each place of the dial sets, where an option is not given itself."""
 

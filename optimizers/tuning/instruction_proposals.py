@@ -8,7 +8,7 @@ of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -18,7 +18,7 @@ from dspy_fusion.programs.redaction import redacting
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
-from .study_store import Outcome
+from .scores.study_store import Outcome
 
 logger = redacting(logging.getLogger(__name__))
 _LONGEST = 4000  # characters of an instruction; longer ones are a model that ran on
@@ -91,6 +91,12 @@ class InstructionProposer:
         self.propose, self.rewrite = dspy.Predict(GroundedProposal), dspy.Predict(ReflectiveRewrite)
         self.propose_task, self.rewrite_task = dspy.Predict(TaskProposal), dspy.Predict(TaskRewrite)
         self.failures: list[str] = []
+        self.program: dspy.Module | None = None
+        self.path = ""
+
+    def attend(self, program: dspy.Module, path: str) -> None:
+        """Hears which predictor of which program the next instructions are for."""
+        self.program, self.path = program, path
 
     def grounded(
         self,
@@ -136,17 +142,25 @@ class InstructionProposer:
     def _ask(self, predictor: dspy.Predict, output: str, inputs: Mapping[str, Any], place: int) -> list[str]:
         lm = self.lm or dspy.settings.lm
         config = {"temperature": self.temperature, "rollout_id": place + 1, "seed": self.seed + place}
+        with dspy.context(adapter=dspy.ChatAdapter()):  # not the task's, which may know its own fields only
+            return self.checked(lambda: str(predictor(**inputs, lm=lm, config=config)[output] or ""))
+
+    def checked(self, propose: Callable[[], str | Sequence[str]]) -> list[str]:
+        """The texts that a call proposes, without those that are too short or too long; where it fails none.
+
+        What was wrong is kept in ``failures``, which the report counts: a model that cannot propose must not end a
+        study.
+        """
         try:
-            with dspy.context(adapter=dspy.ChatAdapter()):  # not the task's, which may know its own fields only
-                text = str(predictor(**inputs, lm=lm, config=config)[output] or "").strip()
-        except Exception as error:  # noqa: BLE001 (a model that cannot propose must not end a study; the report says so)
+            said = propose()
+        except Exception as error:  # noqa: BLE001 (see above)
             self.failures.append(describe(error))
             logger.warning("no instruction proposed: %s", self.failures[-1])
             return []
-        if not 10 <= len(text) <= _LONGEST:
-            self.failures.append(f"a proposal of {len(text)} characters was not taken")
-            return []
-        return [text]
+        texts = [text.strip() for text in ([said] if isinstance(said, str) else said)]
+        wrong = [text for text in texts if not 10 <= len(text) <= _LONGEST]
+        self.failures += [f"a proposal of {len(text)} characters was not taken" for text in wrong]
+        return [text for text in texts if text not in wrong]
 
 
 def describe_task(program: dspy.Module, path: str) -> str:
@@ -182,6 +196,12 @@ def _shown_example(example: dspy.Example) -> str:
 
 
 def _shown_failure(example: dspy.Example, outcome: Outcome) -> str:
-    candidates = "\n".join(f"candidate {i}: {text[:400]}" for i, text in enumerate(outcome.candidates, 1))
+    scores = [*outcome.candidate_scores, *(None for _ in outcome.candidates)]
+    candidates = "\n".join(
+        f"candidate {i}{'' if score is None else f' (by itself it scores {score:.2f})'}: {text[:400]}"
+        for i, (text, score) in enumerate(zip(outcome.candidates, scores, strict=False), 1)
+    )
     judged = f"score {outcome.score:.2f}. {outcome.feedback}".strip()
-    return f"{_shown_example(example)}\n{candidates}\nfinal answer: {outcome.answer[:600]}\njudgement: {judged}"
+    lost = [score for score in outcome.candidate_scores if score is not None and score > outcome.score]
+    told = "\na better candidate was there and was lost" if lost else ""
+    return f"{_shown_example(example)}\n{candidates}\nfinal answer: {outcome.answer[:600]}\njudgement: {judged}{told}"

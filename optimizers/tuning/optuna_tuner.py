@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dspy
 import optuna
@@ -14,33 +13,21 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from dspy_fusion.programs import CandidateBank, RecordError, Usage
-from dspy_fusion.programs.banks.databases import cause, patiently, with_driver, without_password
+from dspy_fusion.programs.banks.databases import cause, without_password
+from dspy_fusion.programs.tasks.adapter_names import AdapterName
 from dspy_fusion.programs.visible_options import VisibleOptions, refuse_unknown
 
-from .budget import Budget, Ledger, Price, tokens
 from .conclusion import conclude
 from .constraints import read_constraints
 from .effort import Auto, chosen_effort
 from .instruction_proposals import InstructionProposer
-from .metric import Metric
-from .objective import Objective, example_digest
-from .prompt_writing import PromptWriter
-from .sampler_check import check_sampler, quiet_optuna
-from .search.coordinate_sampler import CoordinateSampler
-from .search_space import setting_digest
-from .study import distributions, open_study
-from .study_begun import Begun, study_name
-from .study_store import StudyStore
-from .tuner_arguments import (
-    bank_url,
-    check_given,
-    check_options,
-    space_of,
-    split,
-    storage_url,
-)
+from .run_setup import set_up
+from .sampler_check import quiet_optuna
+from .scores.budget import Budget, Price, tokens
+from .scores.metric import Measure, Metric
+from .shown_progress import shown
+from .tuner_arguments import check_given, check_options, split, storage_url
 from .tuning_report import Progress
-from .tuning_run import TuningRun
 
 
 class OptunaTuner(VisibleOptions, Teleprompter):
@@ -60,14 +47,23 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         study: the study's name; by default one that is the same for the same program, space and examples.
         instructions: texts to choose from; see :meth:`SearchSpace.of`.
         demos: per predictor path, demo sets to choose from beside the program's own.
+        demo_sets: how many further sets ``dspy.BootstrapFewShot`` makes for each fusor out of ``compile``'s trainset,
+            which then has to be given beside the valset: pools whose fused answer was right.
         proposer: a model, or an :class:`InstructionProposer`, that writes new instructions; None searches the given
             ones alone.
         proposals: how many grounded instructions to ask for at the beginning, per fusor.
         reflect_every: after how many trials to rewrite the best instruction in view of its failures; 0 for never.
-        objectives: ``("quality", "cost")``, or ``("quality",)`` to search for quality alone.
+        objectives: ``("quality", "cost")``, ``("quality",)`` to search for quality alone, or quality and the name of
+            another measure of which less is better (return the negative of one of which more is). Quality is what is
+            searched; the second objective breaks ties within the tolerance, and makes the Pareto front.
         tolerance: how much quality to give up for a lower cost: of the trials within it of the best, the cheapest is
             chosen, and one that costs less is raced on while it may be within it. At 0, cost only breaks ties.
-        constraints: what a returned program meets on the trials' examples: ``"quality >= 0.8"``, ``"cost <= 500"``.
+        constraints: what a returned program meets on average over the trials' examples, such as ``"quality >= 0.8 and
+            cost <= 500"`` or ``"refusals <= 0.02"``. Where nothing tried meets them, the program is returned as it was,
+            and the verdict says by how much each was missed.
+        measures: further measures by name, each a function ``(example, prediction, usage) -> number``; ``usage`` is an
+            :class:`AnswerUsage`. Names in objectives and constraints that are none of these are values that the metric
+            returns beside its ``score``.
         price: what an answer costs; by default its tokens.
         budget: hard limits; ``Budget()`` for none.
         sampler: any Optuna sampler; by default a :class:`CoordinateSampler` with this seed.
@@ -76,13 +72,18 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         bank: where every answer of a model is kept; by default a bank beside the storage.
         tune_task: whether the task programs' own instructions are tuned too; it takes ``instructions`` for their paths
             or a proposer.
+        adapters: ways of asking the models to choose from, beside the one in force: ``"chat"``, ``"json"``, ``"xml"``
+            and ``"plain"``; the tuned program keeps its own. None is tried by default, since each has its candidates
+            drawn anew.
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
         failure_score: of an example on which a program fails or the metric raises.
         max_errors: on which share of the examples a metric may raise before the trial counts as failed, in [0, 1).
         seed: of the sampler and of the examples' order.
-        on_progress: called after each trial.
+        on_progress: called after each trial, which is also told in a line of the log
+            ``dspy_fusion.optimizers.tuning``, at level INFO.
+        display_progress: whether a bar is shown, as ``dspy.Evaluate`` has it.
 
     ============= ======= ======== =======
     ``auto``      light   medium   heavy
@@ -90,7 +91,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
     trials        12      40       120
     proposals     2       4        8
     reflect_every 6       10       12
-    racing_error  0.3     0.2      0.1
+    racing_error  0.05    0.02     0.01
     holdout       1/4     1/3      1/2
     budget, calls 5,000   25,000   125,000
     ============= ======= ======== =======
@@ -113,18 +114,21 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         study: str | None = None,
         instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         demos: Mapping[str, Sequence[Sequence[Any]]] | None = None,
+        demo_sets: int = 0,
         proposer: dspy.BaseLM | InstructionProposer | None = None,
         proposals: int | None = None,
         reflect_every: int | None = None,
-        objectives: tuple[Literal["quality", "cost"], ...] = ("quality", "cost"),
+        objectives: tuple[str, ...] = ("quality", "cost"),
         tolerance: float = 0.0,
-        constraints: Sequence[str] = (),
+        constraints: str | Sequence[str] = (),
+        measures: Mapping[str, Measure] | None = None,
         price: Price = tokens,
         budget: Budget | None = None,
         sampler: optuna.samplers.BaseSampler | None = None,
         racing_error: float | None = None,
         bank: CandidateBank | None = None,
         tune_task: bool = False,
+        adapters: Sequence[AdapterName] = (),
         exclude: Sequence[str] = (),
         holdout: float | None = None,
         num_threads: int = 8,
@@ -132,6 +136,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         max_errors: float = 0.05,
         seed: int = 0,
         on_progress: Callable[[Progress], None] | None = None,
+        display_progress: bool = False,
     ) -> None:
         super().__init__()
         effort, self.effort = chosen_effort(
@@ -151,6 +156,8 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             sampler=sampler,
             max_errors=max_errors,
             instructions=instructions,
+            measures=measures,
+            adapters=adapters,
         )
         self.metric, self.auto, self.trials, self.study = metric, auto, effort.trials, study
         self.storage, self.max_errors = storage_url(storage), max_errors
@@ -161,7 +168,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         self.sampler, self.racing_error, self.bank = sampler, effort.racing_error, bank
         self.tune_task, self.exclude, self.holdout = tune_task, exclude, effort.holdout
         self.num_threads, self.failure_score, self.seed = num_threads, failure_score, seed
-        self.constraints, self.on_progress = read_constraints(constraints), on_progress or (lambda progress: None)
+        self.constraints, self.measures, self.adapters = read_constraints(constraints), measures, tuple(adapters)
+        self.on_progress, self.display_progress = on_progress or (lambda progress: None), display_progress
+        self.demo_sets = demo_sets
 
     @quiet_optuna()
     def compile(
@@ -179,7 +188,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
 
         Args:
             student: any module that contains programs of this library.
-            trainset: used as ``valset`` where none is given.
+            trainset: used as ``valset`` where none is given; beside one, ``demo_sets`` are made of it.
             teacher: not used; part of DSPy's interface.
             valset: the examples that trials are scored on.
             testset: examples for the final comparison, which no trial sees; by default a share of the valset is kept
@@ -193,9 +202,12 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         examples, unseen = list(valset or trainset or ()), None if testset is None else list(testset)
         check_given(student, [*examples, *(unseen or ())])
         scored_on, held_out = split(examples, unseen, holdout=self.holdout, seed=self.seed)
-        run = self._run(student, scored_on, held_out)
+        train = list(trainset or ()) if valset else []
+        check_given(student, train)
+        run = set_up(self, student, scored_on, held_out, train)
         try:
-            run.run()
+            with shown(self.trials, self.on_progress, has_bar=self.display_progress) as run.on_progress:
+                run.run()
             run.ledger.set_aside(Usage(), 0.0)
             with run.store.workers.at_work(), run.store.workers.turn():
                 return conclude(run, storage=without_password(self.storage), tolerance=self.tolerance)
@@ -207,54 +219,3 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         finally:
             run.objective.close()
             run.store.close()
-
-    def _run(
-        self, student: dspy.Module, scored_on: Sequence[dspy.Example], held_out: Sequence[dspy.Example]
-    ) -> TuningRun:
-        space = space_of(student, self.instructions, self.demos, self.tune_task, self.exclude, self.proposer is None)
-        check_sampler(self.sampler, space, ["maximize", "minimize"][: len(self.objectives)])
-        url, name = with_driver(self.storage), self.study or study_name(student, space, scored_on)
-        begun = Begun(space.describe(), setting_digest(student), tuple(map(example_digest, scored_on)))
-        store = StudyStore(url, name)
-        study = open_study(url, name, begun=begun, objectives=len(self.objectives))
-        ledger = Ledger(self.budget, (totals := store.totals()).spent, totals.cost)
-        objective = Objective(
-            self.metric,
-            price=self.price,
-            store=store,
-            bank=self.bank or patiently(lambda: CandidateBank(bank_url(url))),
-            ledger=ledger,
-            num_threads=self.num_threads,
-            failure_score=self.failure_score,
-            max_errors=int(self.max_errors * len(scored_on)),
-        )
-        return TuningRun(
-            program=student,
-            space=space,
-            study=study,
-            store=store,
-            objective=objective,
-            ledger=ledger,
-            writer=PromptWriter(student, store, self.proposer, scored_on, self.proposals, self.price),
-            examples=scored_on,
-            held_out=held_out,
-            trials=self.trials,
-            sampler=self._sampler,
-            racing_error=self.racing_error,
-            tolerance=self.tolerance,
-            reflect_every=self.reflect_every,
-            on_progress=self.on_progress,
-            constraints=self.constraints,
-            notes=[self.effort] if self.effort else [],
-        )
-
-    def _sampler(self, place: str, run: TuningRun) -> optuna.samplers.BaseSampler:
-        """Not one for the whole run, so that a killed run goes on with the very trials that it would have had."""
-        return self.sampler or CoordinateSampler(
-            start=run.space.read(run.program),
-            space=distributions(run.space),
-            unordered=run.space.unordered,
-            trials=self.trials,
-            examples=len(run.examples),
-            seed=int(hashlib.sha256(f"{self.seed} {place}".encode()).hexdigest()[:8], 16),
-        )

@@ -5,7 +5,7 @@ and what writing them took.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -14,13 +14,13 @@ import dspy
 from dspy_fusion.programs import Usage
 from dspy_fusion.programs.calls.metering import Meter
 
-from .budget import Price, Spend, priced
 from .instruction_proposals import InstructionProposer, describe_pool, describe_task
+from .scores.budget import Price, Spend, priced
+from .scores.study_store import Outcome, StudyStore
 from .search_space import INSTRUCTION, SearchSpace, Setting, shows_candidates
-from .study_store import Outcome, StudyStore
 
 OWN, LIBRARY, GROUNDED, REFLECTED = "own", "given", "grounded", "reflected"
-_WORST = 4  # examples that a reflection looks at
+_WORST, _LOOKED_AT = 4, 12  # examples that a reflection is shown, and among which they are chosen
 _ACCOUNT = "proposals"  # under which their usage is kept
 
 
@@ -57,21 +57,36 @@ class PromptWriter:
         return replace(space, instructions=texts)
 
     def rewrite(
-        self, space: SearchSpace, setting: Setting, outcomes: Sequence[Outcome], number: int
+        self,
+        space: SearchSpace,
+        setting: Setting,
+        outcomes: Sequence[Outcome],
+        number: int,
+        seen: Callable[[dspy.Example, Outcome], Outcome] = lambda example, outcome: outcome,
     ) -> list[tuple[str, str]]:
         """Rewrites a trial's instructions in view of its worst results, for the ``number``-th time;
         returns them as (dimension, text).
 
         What was written that time already, by a worker that was killed then, is not written again.
+
+        Args:
+            space: with the texts as they are.
+            setting: of the trial.
+            outcomes: of the trial, in the examples' order.
+            number: how many rewrites there were before, and one.
+            seen: looks at an outcome's candidates one by one; results in which a better candidate was there and was
+                lost are shown first.
         """
         if self.proposer is None:
             return []
-        worst = sorted(zip(self.examples, outcomes, strict=True), key=lambda pair: pair[1].score)[:_WORST]
         found, origin = [], f"{REFLECTED}, round {number}"
+        worst: list[tuple[dspy.Example, Outcome]] = []
         for path, texts in space.instructions.items():
             fresh = [text for text, kept in self.store.texts(path) if kept == origin]
             if not fresh:
-                with self._accounted():
+                worst = worst or self._worst(outcomes, seen)
+                self.proposer.attend(self.program, path)
+                with self.accounted():
                     fresh = self.proposer.reflective(
                         texts[setting.get(INSTRUCTION + path, 0)], worst, number, fuses=self._fuses(path)
                     )
@@ -79,13 +94,21 @@ class PromptWriter:
             found += [(INSTRUCTION + path, text) for text in fresh]
         return found
 
+    def _worst(
+        self, outcomes: Sequence[Outcome], seen: Callable[[dspy.Example, Outcome], Outcome]
+    ) -> list[tuple[dspy.Example, Outcome]]:
+        pairs = sorted(zip(self.examples, outcomes, strict=True), key=lambda pair: pair[1].score)[:_LOOKED_AT]
+        known = [(example, seen(example, outcome)) for example, outcome in pairs]
+        return sorted(known, key=lambda pair: (pair[1].score, -_lost(pair[1])))[:_WORST]
+
     def _propose(self, path: str, baseline: Sequence[Outcome]) -> None:
         known = self.store.texts(path)
         wanted = self.proposals - sum(origin == GROUNDED for _, origin in known)
         if self.proposer is None or wanted < 1:
             return
         task, pool, tried = describe_task(self.program, path), describe_pool(baseline), [text for text, _ in known]
-        with self._accounted():
+        self.proposer.attend(self.program, path)
+        with self.accounted():
             fresh = self.proposer.grounded(task, self.examples, pool, tried, wanted, fuses=self._fuses(path))
         self.store.add_texts(path, fresh, GROUNDED)
 
@@ -93,7 +116,7 @@ class PromptWriter:
         return shows_candidates(dict(self.program.named_predictors())[path], path)
 
     @contextmanager
-    def _accounted(self) -> Iterator[None]:
+    def accounted(self) -> Iterator[None]:
         """Keeps what the block's calls took, so that it counts against the budget."""
         meter, started = Meter(limited=False), time.monotonic()
         with dspy.context(
@@ -104,3 +127,8 @@ class PromptWriter:
         cost = priced(self.price, Spend(meter.spent, time.monotonic() - started, sum(meter.gpu_seconds.values())))
         entry = f"{time.time_ns():x}-{self.store.workers.name}"[:64]
         self.store.keep(_ACCOUNT, Outcome(entry, 0.0, usage=spent, spent=spent, spent_cost=cost))
+
+
+def _lost(outcome: Outcome) -> float:
+    """By how much the best candidate is better than what was made of them."""
+    return max([score - outcome.score for score in outcome.candidate_scores if score is not None], default=0.0)

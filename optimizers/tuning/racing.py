@@ -17,10 +17,11 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from .study_store import Outcome
+from .scores.scored import Scored, mean_of, means_of
+from .scores.study_store import Outcome
 
 FIRST_LOOK, GROWTH = 6, 1.3
-_EQUAL_COST = 1.02  # up to this ratio of their mean costs, a rival counts as no dearer
+_EQUAL_COST = 0.02  # up to this share more than a trial's mean cost, a rival counts as no dearer
 _DRAWN = 2_000_000  # numbers drawn to find the level of a test
 _LEAST, _NOTHING = 6, 1e-9
 
@@ -43,16 +44,31 @@ class Race:
             by just what is wanted; in [0, 1), 0 to drop none.
         tolerance: by how much a trial has to be better than a rival that costs no more, and may be worse than one that
             costs more.
+        leader: the place of the rival that counts as the best where cost does not; by default the one with the highest
+            mean, which is often the luckiest.
+        luck: by how much the leader's mean is thought to be above what it is worth; a trial may be worse by that.
+        second: what is called cost here: ``cost``, or a further measure of which less is better.
         by_cost: whether cost counts. Without a tolerance, rivals that cost more are then no hindrance: every trade-off
             is of interest.
     """
 
     def __init__(
-        self, rivals: Sequence[Sequence[Outcome]], *, error: float, tolerance: float = 0.0, by_cost: bool = False
+        self,
+        rivals: Sequence[Scored | Sequence[Outcome]],
+        *,
+        error: float,
+        tolerance: float = 0.0,
+        by_cost: bool = False,
+        second: str = "cost",
+        leader: int | None = None,
+        luck: float = 0.0,
     ) -> None:
-        self.error, self.tolerance, self.by_cost = error, tolerance, by_cost
-        self._scores = np.array([[outcome.score for outcome in rival] for rival in rivals])  # (rivals, examples)
-        self._costs = np.array([[outcome.cost for outcome in rival] for rival in rivals])
+        self.luck = max(0.0, luck)
+        self.error, self.tolerance, self.by_cost, self.second = error, tolerance, by_cost, second
+        rows = [rival if isinstance(rival, Scored) else Scored.of(rival) for rival in rivals]
+        self._scores = np.array([row["quality"] for row in rows])  # (rivals, examples)
+        self._leader = int(self._scores.mean(axis=1).argmax()) if leader is None else leader
+        self._costs = np.array([row[second] for row in rows])
 
     def shortfall(self, outcomes: Sequence[Outcome]) -> float | None:
         """By how much a trial with these outcomes on the first examples will miss what a rival demands;
@@ -61,7 +77,7 @@ class Race:
         Where several rivals are out of reach, it is the largest of their shortfalls.
         """
         trial, common = np.array([outcome.score for outcome in outcomes]), self._scores.mean(axis=0)
-        demands = self._demands(len(outcomes), means(outcomes)[1])
+        demands = self._demands(len(outcomes), means_of(outcomes).get(self.second, math.nan))
         missed = (shortfall(trial, rival, common=common, error=self.error, margin=margin) for rival, margin in demands)
         return max((miss for miss in missed if miss is not None), default=None)
 
@@ -70,18 +86,12 @@ class Race:
         the best alone.
         """
         if not self.by_cost:
-            yield self._scores[self._scores.mean(axis=1).argmax()], self.tolerance
+            yield self._scores[self._leader], self.tolerance - self.luck
             return
-        dearer = self._costs[:, :n].mean(axis=1) > cost * _EQUAL_COST
+        dearer = np.array([mean_of(row) for row in self._costs[:, :n]]) > cost + _EQUAL_COST * abs(cost)
         for rival, is_dearer in zip(self._scores, dearer, strict=True):
             if self.tolerance or not is_dearer:
                 yield rival, -self.tolerance if is_dearer else self.tolerance
-
-
-def means(outcomes: Sequence[Outcome]) -> tuple[float, float]:
-    """Mean score and mean cost; zeros where there are no outcomes."""
-    count = max(1, len(outcomes))
-    return sum(outcome.score for outcome in outcomes) / count, sum(outcome.cost for outcome in outcomes) / count
 
 
 def shortfall(

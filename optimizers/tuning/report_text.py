@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from .tuning_report import TuningReport
 
 RULE = (
-    "rule: of the trials scored on all examples, the cheapest within the tolerance of the best is taken; its program is"
-    " returned if on held-out examples it is better, or cheaper and worse by no more than the tolerance, and else the"
-    " program as it was"
+    "rule: of the trials scored on all examples, the cheapest within the tolerance of the best is taken, each by what"
+    " is expected of it in view of all trials and not by its own luck; its program is returned if on held-out examples"
+    " it is better, or cheaper and worse by no more than the tolerance, and else the program as it was"
 )
 _INSTRUCTION = "instruction:"
 
@@ -38,20 +38,25 @@ def enough_examples(gain: Interval) -> int | None:
     return math.ceil(gain.n * ((gain.high - gain.low) / 2 / abs(gain.mean)) ** 2)
 
 
-def _scores(report: TuningReport) -> list[tuple[str, str, str, str]]:
-    rows = [("", "score", "95 % interval", "cost")]
+def _scores(report: TuningReport) -> list[tuple[str, ...]]:
+    names = list(report.values_before)
+    before = {"cost": report.cost_before, **report.values_before}
+    after = {"cost": report.cost_after, **report.values_after}
+    rows = [("", "score", "95 % interval", "cost", *names)]
     if report.before is None:
-        return [*rows, _row("before, on the trials' examples", report.baseline, report.cost_before)]
-    rows.append(_row(f"before, {report.before.n} held-out examples", report.before, report.cost_before))
+        return [*rows, _row("before, on the trials' examples", report.baseline, before)]
+    rows.append(_row(f"before, {report.before.n} held-out examples", report.before, before))
     if report.after is not None:
-        rows.append(_row("after", report.after, report.cost_after))
+        rows.append(_row("after", report.after, after))
     if report.gain is not None:
-        rows.append(_row("gain", report.gain, report.cost_after - report.cost_before))
+        gained = {name: after.get(name, math.nan) - value for name, value in before.items()}
+        rows.append(_row("gain", report.gain, gained))
     return rows
 
 
-def _row(name: str, interval: Interval, cost: float) -> tuple[str, str, str, str]:
-    return name, f"{interval.mean:.3f}", f"[{interval.low:.3f}, {interval.high:.3f}]", f"{cost:,.4g}"
+def _row(name: str, interval: Interval, values: Mapping[str, float]) -> tuple[str, ...]:
+    numbers = (f"{value:,.4g}" for value in values.values())
+    return name, f"{interval.mean:.3f}", f"[{interval.low:.3f}, {interval.high:.3f}]", *numbers
 
 
 def _changes(report: TuningReport) -> Iterator[str]:

@@ -18,10 +18,11 @@ from typing import Any
 import dspy
 
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
+from dspy_fusion.programs.tasks.adapter_names import ADAPTER
 from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
-from .dimensions import Dimension, Suggests, taken
+from .dimensions import Dimension, Suggests, adapter_dimensions, taken
 
 INSTRUCTION, DEMOS = "instruction:", "demos:"
 Setting = Mapping[str, Any]
@@ -37,12 +38,14 @@ class SearchSpace:
         instructions: per predictor path, the texts; place 0 is the program's own.
         demos: per predictor path, the demo sets; place 0 is the program's own.
         untaken: temperatures of which the models take less than what would be searched, or nothing, as they would be.
+        notes: what of the space was left out, and why.
     """
 
     dimensions: tuple[Dimension, ...]
     instructions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     demos: Mapping[str, tuple[tuple[Any, ...], ...]] = field(default_factory=dict)
     untaken: tuple[Dimension, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -52,6 +55,7 @@ class SearchSpace:
         instructions: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         tune_task: bool = False,
         exclude: Sequence[str] = (),
+        adapters: Sequence[str] = (),
     ) -> SearchSpace:
         """Reads the space off a program.
 
@@ -62,6 +66,7 @@ class SearchSpace:
             tune_task: whether the task programs' own predictors are tuned too: over the given instructions of their
                 paths, and what a proposing model adds to them.
             exclude: paths of parameters that are to stay as they are; a path also excludes what lies below it.
+            adapters: how the models may be asked beside the way in force: ``chat``, ``json``, ``xml``, ``plain``.
 
         Raises:
             ConfigurationError: nothing can be tuned, or a path is unknown.
@@ -69,7 +74,12 @@ class SearchSpace:
         parameters = dict(program.named_parameters())
         _check_paths(parameters, exclude, instructions)
         free = {path: part for path, part in parameters.items() if not _excluded(path, exclude)}
-        numbers = [Dimension.of(path, part) for path, part in free.items() if isinstance(part, Hyperparameter)]
+        numbers = [
+            Dimension.of(path, part)
+            for path, part in free.items()
+            if isinstance(part, Hyperparameter) and part.name != ADAPTER
+        ]
+        ways, notes = adapter_dimensions(program, free, adapters) if adapters else ([], [])
         texts = {
             path: _texts(path, part, instructions, tune_task)
             for path, part in free.items()
@@ -81,12 +91,12 @@ class SearchSpace:
             if len(found) > 1 or (found and (tune_task or shows_candidates(free[path], path)))
         }
         prompts = [Dimension(INSTRUCTION + path, "instruction") for path in texts]
-        if not numbers and not prompts:
+        if not numbers and not prompts and not ways:
             raise ConfigurationError(
                 f"{type(program).__name__} has nothing to tune: no hyperparameter and no fusor, aggregator or judge; "
                 "wrap your module in Fusion, ProposeAggregate, BestOfN or Vote first"
             )
-        space = cls((*numbers, *prompts), texts).taken_by(program)
+        space = cls((*numbers, *ways, *prompts), texts, notes=tuple(notes)).taken_by(program)
         if not space.dimensions:
             names = ", ".join(dimension.name for dimension in space.untaken)
             raise ConfigurationError(f"nothing can be tuned: the models of the program take no temperature ({names})")

@@ -21,10 +21,10 @@ from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import cause, listen, patiently, without_password
 
 from .dimensions import Dimension
+from .scores.workers import Workers
 from .search.past_trials import CAUSE, DROPPED, STEP
 from .search_space import SearchSpace, setting_digest
 from .study_begun import Begun, check_begun
-from .workers import Workers
 
 WORKER, DIGEST = "worker", "program"
 _CONTINUES = "continues"
@@ -73,20 +73,20 @@ class TunedStudy(optuna.Study):
             return False
 
 
-def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedStudy:
+def open_study(url: str, name: str, *, begun: Begun, objectives: Sequence[str]) -> TunedStudy:
     """Opens or continues a study.
 
     Args:
         url: of the storage.
         name: of the study.
         begun: what it is a study of; one that was begun with something else is refused.
-        objectives: 1 for quality alone, 2 for quality and cost.
+        objectives: ``quality``, and perhaps what is to be small beside it.
 
     Raises:
         ConfigurationError: the storage cannot be opened, or the study is of another space, program, examples or number
             of objectives.
     """
-    directions: list[Any] = ["maximize", "minimize"][:objectives]
+    directions: list[Any] = ["maximize", "minimize"][: len(objectives)]
     try:
         storage = patiently(lambda: _storage(url))
         patiently(
@@ -99,9 +99,9 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedSt
             " new file"
         ) from error
     found = [direction.name.lower() for direction in study.directions]
-    if len(found) != objectives:
+    if len(found) != len(objectives):
         raise ConfigurationError(
-            f"the study {name!r} has {len(found)} objectives, but {objectives} are wanted; give study= a new name"
+            f"the study {name!r} has {len(found)} objectives, but {len(objectives)} are wanted; give study= a new name"
         )
     if found != directions:
         raise ConfigurationError(
@@ -113,7 +113,7 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: int) -> TunedSt
             warnings.simplefilter(
                 "ignore"
             )  # Optuna calls it experimental; without it, optuna-dashboard numbers the objectives
-            study.set_metric_names(["quality", "cost"][:objectives])
+            study.set_metric_names(list(objectives))
     return study
 
 
@@ -178,33 +178,34 @@ def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def tell_whole(
-    study: TunedStudy, trial: FrozenTrial, quality: float, cost: float, limits: Mapping[str, float] | None = None
+    study: TunedStudy, trial: FrozenTrial, values: Sequence[float], limits: Mapping[str, float] | None = None
 ) -> bool:
     """Ends a trial that was scored on all examples, with how far it is beyond each limit; False where another worker
     took it for dead and has ended it.
     """
-    values = [quality, cost][: len(study.directions)]
-    return study.end(
-        trial, create_trial(state=TrialState.COMPLETE, values=values, constraints=dict(limits) if limits else None)
+    ended = create_trial(
+        state=TrialState.COMPLETE,
+        values=list(values)[: len(study.directions)],
+        constraints=dict(limits) if limits else None,
     )
+    return study.end(trial, ended)
 
 
-def tell_dropped(
-    study: TunedStudy, trial: FrozenTrial, quality: float, cost: float, scored: int, shortfall: float
-) -> bool:
+def tell_dropped(study: TunedStudy, trial: FrozenTrial, values: Sequence[float], scored: int, shortfall: float) -> bool:
     """Ends a trial that was dropped after ``scored`` examples; False as in :func:`tell_whole`.
 
     It counts as infeasible, the more so the larger its ``shortfall``: so it teaches the sampler and is never the best.
     """
     marks, constraints = {DROPPED: scored}, {DROPPED: shortfall}
     if len(study.directions) > 1:
-        ended = create_trial(
-            state=TrialState.COMPLETE, values=[quality, cost], user_attrs=marks, constraints=constraints
-        )
+        ended = create_trial(state=TrialState.COMPLETE, values=list(values), user_attrs=marks, constraints=constraints)
     else:
-        steps = {scored: quality}
         ended = create_trial(
-            state=TrialState.PRUNED, value=quality, intermediate_values=steps, user_attrs=marks, constraints=constraints
+            state=TrialState.PRUNED,
+            value=values[0],
+            intermediate_values={scored: values[0]},
+            user_attrs=marks,
+            constraints=constraints,
         )
     return study.end(trial, ended)
 

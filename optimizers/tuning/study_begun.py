@@ -13,7 +13,7 @@ import optuna
 
 from dspy_fusion.programs import ConfigurationError
 
-from .objective import example_digest
+from .scores.objective import example_digest
 from .search_space import SearchSpace, setting_digest
 
 BEGUN = "dspy_fusion_begun"
@@ -27,11 +27,13 @@ class Begun:
         space: the dimensions, as :meth:`SearchSpace.describe` gives them.
         program: digest of the program as it is.
         examples: digests of the examples that trials are scored on.
+        measured: names of the measures that objectives and constraints use beside quality and cost.
     """
 
     space: Mapping[str, Any]
     program: str
     examples: tuple[str, ...]
+    measured: tuple[str, ...] = ()
 
 
 def check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
@@ -43,8 +45,13 @@ def check_begun(study: optuna.Study, name: str, begun: Begun) -> None:
         raise ConfigurationError(
             f"the study {name!r} has trials that this library did not make; give study= a new name"
         )
+    lacking = [] if theirs is None else [part for part in begun.measured if part not in theirs.get("measured", [])]
     if theirs is None:
-        study.set_user_attr(BEGUN, ours)
+        study.set_user_attr(BEGUN, {**ours, "measured": sorted(begun.measured)})
+    elif lacking:
+        raise ConfigurationError(
+            f"the study {name!r} was begun without {lacking[0]}, so its trials do not have it; give study= a new name"
+        )
     elif theirs["space"] != ours["space"]:
         changed = _differences(theirs["space"], ours["space"])
         raise ConfigurationError(f"the study {name!r} was begun with another space: {changed}; give study= a new name")

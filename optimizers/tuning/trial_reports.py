@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 import dspy
+import numpy as np
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from .. import bootstrap as intervals
-from .objective import Objective
-from .racing import means
-from .search_space import INSTRUCTION
-from .study import CAUSE, DIGEST, DROPPED
-from .study_store import Outcome
+from .scores.objective import Objective
+from .scores.scored import Scored
+from .scores.study_store import Outcome
+from .search.estimates import Estimate, estimates
+from .search.trial_model import expected_values
+from .search_space import INSTRUCTION, SearchSpace
+from .study import CAUSE, DIGEST, DROPPED, distributions, finished
 from .tuning_report import Progress, TrialReport
 
 
@@ -29,26 +33,50 @@ class TrialReports:
 
     objective: Objective
     examples: Sequence[dspy.Example]
-    _whole: dict[str, list[Outcome]] = field(default_factory=dict)
+    _whole: dict[str, Scored] = field(default_factory=dict)
     _reports: dict[int, TrialReport] = field(default_factory=dict)
+    _scores: dict[int, np.ndarray] = field(default_factory=dict)
 
     def outcomes(self, digest: str) -> list[Outcome]:
         """What is known of a program on the trials' examples, in their order, up to the first that is missing."""
+        return self._in_order(self.objective.known(digest))
+
+    def scored(self, digest: str) -> Scored:
+        """The same without texts."""
         if digest in self._whole:
             return self._whole[digest]
-        found = self._in_order(self.objective.known(digest))
-        if len(found) == len(self.examples):
-            self._whole[digest] = found  # so it never changes
-        return found
+        rows = Scored.of(self.outcomes(digest))
+        if len(rows) == len(self.examples):
+            self._whole[digest] = rows  # so it never changes
+        return rows
 
     def look(self, digest: str) -> list[Outcome]:
-        """The same, with what other workers have added by now."""
+        """What is known of a program, with what other workers have added by now."""
         return self._in_order(self.objective.look(digest))
 
-    def complete(self, digests: Iterable[str]) -> list[list[Outcome]]:
-        """The outcomes of those of these programs that were scored on every example."""
-        rows = [self.outcomes(digest) for digest in sorted(digests)]
-        return [outcomes for outcomes in rows if len(outcomes) == len(self.examples)]
+    def complete(self, digests: Iterable[str]) -> list[Scored]:
+        """What those of these programs scored that were scored on every example, in the order of their digests."""
+        rows = [self.scored(digest) for digest in sorted(digests)]
+        return [row for row in rows if len(row) == len(self.examples)]
+
+    def estimates(self, trials: Sequence[FrozenTrial]) -> dict[int, Estimate]:
+        """What finished trials would have scored on all examples, by their numbers."""
+        known = [trial for trial in trials if DIGEST in trial.user_attrs and trial.state != TrialState.FAIL]
+        scores = {trial.number: self._scores_of(trial) for trial in known}
+        scores = {number: row for number, row in scores.items() if len(row)}
+        return dict(zip(scores, estimates(list(scores.values())), strict=True))
+
+    def expected(self, study: optuna.Study, trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[int, float]:
+        """What whole trials are worth in view of all trials, by their numbers."""
+        known = self.estimates(finished(trials))
+        return expected_values(study, trials, distributions(space), space.unordered, known)
+
+    def _scores_of(self, trial: FrozenTrial) -> np.ndarray:
+        """Its scores, of a dropped trial those it was dropped with."""
+        if trial.number not in self._scores:
+            rows = self.scored(trial.user_attrs[DIGEST])["quality"][: trial.user_attrs.get(DROPPED)]
+            self._scores[trial.number] = rows
+        return self._scores[trial.number]
 
     def of(self, trial: FrozenTrial) -> TrialReport:
         """What there is to say of a finished trial."""
@@ -89,10 +117,15 @@ class TrialReports:
         if trial.state == TrialState.FAIL:
             return TrialReport(trial.number, "failed", setting, None, 0.0, 0, str(trial.user_attrs[CAUSE]))
         scored = trial.user_attrs.get(DROPPED)
-        outcomes = self.outcomes(trial.user_attrs[DIGEST])[:scored]
-        quality = intervals.of_mean([outcome.score for outcome in outcomes])
-        state = "whole" if scored is None else "dropped"
-        fallbacks = sum(outcome.fell_back for outcome in outcomes)
+        rows = self.scored(trial.user_attrs[DIGEST]).first(scored)
+        values = {name: value for name, value in rows.means.items() if name not in ("quality", "cost")}
         return TrialReport(
-            trial.number, state, setting, quality, means(outcomes)[1], len(outcomes), fallbacks=fallbacks
+            trial.number,
+            "whole" if scored is None else "dropped",
+            setting,
+            intervals.of_mean(rows["quality"]),
+            rows.means["cost"],
+            len(rows),
+            fallbacks=int(rows.fell_back.sum()),
+            values=values,
         )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import dspy
 import optuna
 
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import without_password
+from dspy_fusion.programs.tasks.adapter_names import AdapterName
 
 from .effort import Effort
-from .objective import example_digest
+from .scores.objective import example_digest
 from .search_space import SearchSpace, shows_candidates
 
 
@@ -27,6 +28,8 @@ def check_options(
     sampler: object,
     max_errors: float,
     instructions: object,
+    measures: object = None,
+    adapters: object = (),
 ) -> None:
     """What the tuner is made with."""
     check_texts(instructions)
@@ -34,10 +37,8 @@ def check_options(
         raise ConfigurationError(f"max_errors must be a share in [0, 1), but got max_errors={max_errors!r}")
     if effort.trials < 1:
         raise ConfigurationError(f"trials must be at least 1, but got trials={effort.trials!r}")
-    if objectives not in (("quality", "cost"), ("quality",)):
-        raise ConfigurationError(
-            f"objectives must be ('quality', 'cost') or ('quality',), but got objectives={objectives!r}"
-        )
+    check_measures(measures, objectives)
+    check_adapters(adapters)
     if tolerance < 0:
         raise ConfigurationError(f"tolerance must be at least 0, but got tolerance={tolerance!r}")
     if not 0 <= effort.racing_error < 1 or not 0 <= effort.holdout < 1:
@@ -50,6 +51,37 @@ def check_options(
         raise ConfigurationError(
             f"sampler must be an Optuna sampler such as TPESampler(seed=0), but got sampler={sampler!r}"
         )
+
+
+def check_measures(measures: object, objectives: object) -> None:
+    """Further measures, and the objectives that may name one."""
+    measures = {} if measures is None else measures
+    if not isinstance(measures, Mapping):
+        raise ConfigurationError(f'measures must be a table such as {{"length": f}}, but got {_shown(measures)}')
+    for name, measure in measures.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in ("quality", "cost", "score", "feedback"):
+            raise ConfigurationError(f"a measure's name must be a word of its own, such as 'length', but got {name!r}")
+        if not callable(measure):
+            raise ConfigurationError(
+                f"the measure {name!r} must be a function (example, prediction, usage) -> number, but got"
+                f" {_shown(measure)}"
+            )
+    is_known = isinstance(objectives, tuple) and objectives[:1] == ("quality",) and len(objectives) <= 2
+    second = objectives[1] if is_known and len(objectives) == 2 else "cost"
+    if not is_known or not isinstance(second, str) or not second.isidentifier() or second == "quality":
+        raise ConfigurationError(
+            "objectives must be ('quality',), ('quality', 'cost') or 'quality' and the name of a measure of which less"
+            f" is better, but got objectives={objectives!r}"
+        )
+
+
+def check_adapters(adapters: object) -> None:
+    """Ways of asking models to choose from."""
+    known = get_args(AdapterName)
+    wrong = adapters if isinstance(adapters, str) or not isinstance(adapters, Sequence) else None
+    wrong = next((name for name in adapters if name not in known), None) if wrong is None else wrong  # type: ignore
+    if wrong is not None:
+        raise ConfigurationError(f"adapters must be a list of {', '.join(known)}, but got {_shown(wrong)}")
 
 
 def check_given(student: Any, examples: Sequence[Any]) -> None:
@@ -74,11 +106,12 @@ def space_of(
     tune_task: bool,
     exclude: Sequence[str],
     given_alone: bool,
+    adapters: Sequence[str] = (),
 ) -> SearchSpace:
     """The space of a program, with its own texts checked like the given ones; where a task is to be tuned on
     ``given_alone``, without a proposing model, it must have texts to choose from.
     """
-    space = SearchSpace.of(student, instructions=instructions, tune_task=tune_task, exclude=exclude)
+    space = SearchSpace.of(student, instructions=instructions, tune_task=tune_task, exclude=exclude, adapters=adapters)
     parts = dict(student.named_predictors())
     own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path], path)}
     if tune_task and given_alone and all(len(texts) < 2 for texts in own.values()):
@@ -93,6 +126,17 @@ def space_of(
             raise ConfigurationError(f"demos names {path!r}, which is no predictor of the program")
         space = space.with_demos(path, sets)
     return space
+
+
+def check_trainset(train: Sequence[dspy.Example], scored: Sequence[dspy.Example]) -> None:
+    """Whether there are examples to make demos of that no trial and no final comparison is scored on."""
+    if not train:
+        raise ConfigurationError("demo_sets are made of a trainset; give compile() one beside the valset")
+    if both := len({example_digest(example) for example in train} & {example_digest(example) for example in scored}):
+        raise ConfigurationError(
+            f"{both} example(s) of the trainset are in the valset or testset too, whose answers demos would give away;"
+            " take them out of one of them"
+        )
 
 
 def split(

@@ -33,6 +33,9 @@ class TrialReport:
             it.
         cause: why it failed.
         fallbacks: on how many of the scored examples a fusor failed and a candidate was taken instead.
+        values: means of further measures, by name.
+        expected: what a whole trial is worth in view of all trials: its own mean, drawn towards what its neighbours let
+            expect; None where that is not known.
     """
 
     number: int
@@ -43,6 +46,19 @@ class TrialReport:
     scored: int
     cause: str = ""
     fallbacks: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    expected: float | None = field(default=None, compare=False)  # changes with every other trial
+
+    @property
+    def worth(self) -> float:
+        """By which whole trials are compared: what is expected of it, or else its own mean."""
+        return self.means["quality"] if self.expected is None else self.expected
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Quality, cost and further measures; without a quality where it failed."""
+        quality = {} if self.quality is None else {"quality": self.quality.mean}
+        return {**quality, "cost": self.cost, **self.values}
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,9 @@ class TuningReport:
         start: the point at which the program stood.
         alike: number of the cheapest whole trial that a paired comparison does not tell from the best one, by 95 %;
             None without one that is cheaper.
+        second: what broke ties: ``cost``, or the measure that is the second objective.
+        values_before: means of further measures, of the baseline on the held-out examples, or else on the trials'.
+        values_after: those of the best trial's program.
     """
 
     study: str
@@ -118,6 +137,9 @@ class TuningReport:
     notes: tuple[str, ...] = ()
     start: Mapping[str, Any] = field(default_factory=dict)
     alike: int | None = None
+    second: str = "cost"
+    values_before: Mapping[str, float] = field(default_factory=dict)
+    values_after: Mapping[str, float] = field(default_factory=dict)
     version: int = field(default=VERSION)
 
     def __str__(self) -> str:

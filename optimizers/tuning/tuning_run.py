@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from optuna.trial import FrozenTrial
 
 from dspy_fusion.programs import ConfigurationError, Usage
 
-from .budget import BudgetSpent, Ledger
 from .constraints import Constraint
-from .metric import MetricError
-from .objective import Objective
 from .prompt_writing import PromptWriter
-from .racing import Race, looks, means
+from .scores.budget import BudgetSpent, Ledger
+from .scores.metric import MetricError
+from .scores.objective import Objective
+from .scores.study_store import Outcome, StudyStore
+from .scores.workers import POLL_SECONDS
 from .search_space import SearchSpace, setting_digest
 from .study import (
     DIGEST,
@@ -26,16 +28,13 @@ from .study import (
     finished,
     give_back,
     take_up_leftovers,
-    tell_dropped,
     tell_failed,
-    tell_whole,
     under_way,
     whole,
 )
-from .study_store import Outcome, StudyStore
 from .trial_reports import TrialReports
+from .trial_scoring import scored_trial
 from .tuning_report import Progress, TrialReport
-from .workers import POLL_SECONDS
 
 _HELD_OUT, _LEAST_HELD_OUT, _ROUNDS = "held-out ", 2, "reflections"
 
@@ -61,8 +60,11 @@ class TuningRun:
         reflect_every: after how many trials to reflect; 0 for never.
         on_progress: called after each trial.
         constraints: what a program that is returned has to meet.
+        objectives: ``quality`` and what breaks ties, lower being better.
         before: the program as it is on the held-out examples, once that is known.
         notes: what the reader of the report should know.
+        ended: whole trials, when the present one began.
+        expected: what is expected of trials in view of all of them, by their numbers, when the present one began.
     """
 
     program: dspy.Module
@@ -79,15 +81,22 @@ class TuningRun:
     racing_error: float
     tolerance: float
     reflect_every: int
-    on_progress: Callable[[Progress], None]
+    on_progress: Callable[[Progress], None] = lambda progress: None
     constraints: Sequence[Constraint] = ()
+    objectives: Sequence[str] = ("quality", "cost")
     before: list[Outcome] | None = None
     notes: list[str] = field(default_factory=list)
-    _ended: list[FrozenTrial] = field(default_factory=list)  # whole trials, when the present one began
+    ended: list[FrozenTrial] = field(default_factory=list)
+    expected: dict[int, float] = field(default_factory=dict)
     _twinless: int = -1  # a trial beside which no other was under way when it began
 
     def __post_init__(self) -> None:
         self.of_trials = TrialReports(self.objective, self.examples)
+
+    @property
+    def second(self) -> str:
+        """What breaks ties: the second objective, or else the cost."""
+        return self.objectives[1] if len(self.objectives) > 1 else "cost"
 
     def run(self) -> None:
         """Runs trials until the study has as many as it is to have, or the budget is used up."""
@@ -176,7 +185,8 @@ class TuningRun:
             with self.store.workers.turn():
                 trials = self._take_up()
                 done, others = len(finished(trials)), len(under_way(trials))
-                self._ended = whole(trials)
+                self.ended = whole(trials)
+                self.expected = self.of_trials.expected(self.study, trials, self.space)
                 if self._is_over(done):
                     return None
                 if done + others < self.trials:
@@ -198,7 +208,7 @@ class TuningRun:
     def _try(self, trial: FrozenTrial, program: dspy.Module) -> None:
         try:
             self._await_twin(trial)
-            told = self._race(trial, program)
+            told = scored_trial(self, trial, program)
         except (MetricError, ConfigurationError) as failure:
             told = tell_failed(self.study, trial, " ".join(str(failure).split())[:1000])
         except BaseException:
@@ -222,31 +232,20 @@ class TuningRun:
             with self.store.workers.turn():
                 self._take_up()
 
-    def _race(self, trial: FrozenTrial, program: dspy.Module) -> bool:
-        digest, by_cost = trial.user_attrs[DIGEST], len(self.study.directions) > 1 and self.tolerance > 0
-        rivals = self.of_trials.complete({setting_digest(self.program), *(t.user_attrs[DIGEST] for t in self._ended)})
-        tolerance = self.tolerance if by_cost else 0.0
-        race = Race(rivals, error=self.racing_error, tolerance=tolerance, by_cost=by_cost)
-        known = self.of_trials.look(digest)
-        outcomes, behind = known, None
-        for length in looks(len(self.examples)) if len(known) < len(self.examples) else ():
-            outcomes = self.objective.outcomes(program, digest, self.examples[:length], keep=False)
-            if (behind := race.shortfall(outcomes)) is not None:
-                break
-        self.objective.keep(digest)
-        if behind is None:
-            limits = {str(limit): limit.missed(*means(outcomes)) for limit in self.constraints}
-            return tell_whole(self.study, trial, *means(outcomes), limits)
-        return tell_dropped(self.study, trial, *means(outcomes), scored=len(outcomes), shortfall=behind)
-
     def _reflect(self, done: int) -> bool:
         """Every few trials, rewrites the best trial's instructions in view of its worst results, and queues that."""
         rounds = done // self.reflect_every if self.reflect_every and self.writer.proposer else 0
-        if not rounds or not self._ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
+        if not rounds or not self.ended or rounds <= self.study.user_attrs.get(_ROUNDS, 0):
             return False
-        best = max(self._ended, key=lambda trial: means(self.of_trials.outcomes(trial.user_attrs[DIGEST]))[0])
+        best = max(self.ended, key=lambda trial: self.expected.get(trial.number, -math.inf))
+        now = self.writer.current(self.space)
+        made = now.apply(self.program, self.of_trials.of(best).setting)
         found = self.writer.rewrite(
-            self.writer.current(self.space), best.params, self.of_trials.outcomes(best.user_attrs[DIGEST]), rounds
+            now,
+            best.params,
+            self.of_trials.outcomes(best.user_attrs[DIGEST]),
+            rounds,
+            lambda example, outcome: self.objective.with_candidate_scores(made, example, outcome),
         )
         self.objective.match()  # what writing took
         texts = self.writer.current(self.space).instructions

@@ -164,3 +164,8 @@ class PooledPrediction(dspy.Prediction):
         made = cls(**outputs)
         object.__setattr__(made, "pool", pool)
         return made
+
+
+def usage_of(candidates: Iterable[Candidate]) -> Usage:
+    """What candidates cost together."""
+    return Usage.total(candidate.usage for candidate in candidates)

@@ -29,7 +29,11 @@ from ..tasks.trained_fusor import TrainedFusor
 KEY = "dspy_fusion"
 _OF_PREDICT = ("signature", "demos", "fields", "config", "lm", "traces", "train")
 _BESIDE = (KEY, "metadata")  # what a file holds beside the state; DSPy's metadata are versions
-_LATER: dict[str, Any] = {"compare": {"value": False}, "trained": TrainedFusor().dump_state()}
+_LATER: dict[str, Any] = {
+    "adapter": {"value": None},
+    "compare": {"value": False},
+    "trained": TrainedFusor().dump_state(),
+}
 _LARGEST = 256 << 20  # bytes
 _MOST_CALLS = 1000  # that a file may have one answer take, by its n, width or depth
 

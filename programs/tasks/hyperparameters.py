@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dspy
 from dspy.predict.parameter import Parameter
 
 from ..errors import ConfigurationError
 
-Value = int | float | bool | str
+Value = int | float | bool | str | None
 
 
 class Hyperparameter(Parameter):
@@ -106,3 +107,9 @@ class Hyperparameter(Parameter):
             raise ConfigurationError(f"{self.name} must be at least {self.low}, but got {self.name}={value!r}")
         if self.high is not None and value > self.high:
             raise ConfigurationError(f"{self.name} must be at most {self.high}, but got {self.name}={value!r}")
+
+
+def with_later_parts(program: dspy.Module, states: Mapping[str, Any]) -> dict[str, Any]:
+    """The states of parts that files of earlier versions lack, by their paths in a program, which may hold others."""
+    names = [name for name, _ in program.named_parameters()]
+    return {name: states[last] for name in names if (last := name.rpartition(".")[2]) in states}

@@ -146,7 +146,7 @@ class ServedProgram:
             return None
         if program.signature.output_fields[name].annotation is not str:
             return None
-        read = reader_for(self.adapter, name)
+        read = reader_for(program.writer_adapter or self.adapter, name)
         predictors = program.fusor.predictors()
         writers = [p for p in predictors if name in signature_of(p).output_fields]
         return (

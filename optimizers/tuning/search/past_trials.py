@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from .estimates import Estimate
+
 STEP, DROPPED, CAUSE = "step", "dropped", "cause"
 Point = dict[str, Any]
-_LEVELS, _SHARE = 16, 0.2  # values of a number without a grid; what a trial counts that ended early, one knows not when
+_LEVELS = 16  # values of a number without a grid
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,21 @@ class Row:
         point: a value per dimension.
         value: of the first objective, higher is better; None while it is not known.
         is_whole: whether it was scored to the end and meets every constraint.
-        share: of a whole trial's examples on which it was scored.
+        error: standard error of the value, or None where it is not known.
         tie: breaks ties, higher is better.
         step: of the search that proposed it, or an empty text.
+        is_dropped: whether it was dropped before its end.
+        beyond: by how much it is beyond each constraint, by the constraint's name; 0 or less where it meets it.
     """
 
     point: Point
     value: float | None
     is_whole: bool
-    share: float
+    error: float | None
     tie: float
     step: str
+    is_dropped: bool = False
+    beyond: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -44,30 +50,50 @@ class Row:
         return (-math.inf if self.value is None else self.value), self.tie
 
 
-def rows_of(study: optuna.Study, trials: Sequence[FrozenTrial], space: Mapping[str, Any], examples: int) -> list[Row]:
-    """The trials that have a point of the space; one whose worker died is none, its point is queued again."""
+def rows_of(
+    study: optuna.Study,
+    trials: Sequence[FrozenTrial],
+    space: Mapping[str, Any],
+    known: Mapping[int, Estimate] | None = None,
+) -> list[Row]:
+    """The trials that have a point of the space; one whose worker died is none, its point is queued again.
+
+    Args:
+        study: whose directions count.
+        trials: in order.
+        space: names of the dimensions.
+        known: by the numbers of trials, what they are worth and how sure that is; of others their own value is taken.
+    """
     rows, best = [], -math.inf
     for trial in trials:
         if not set(space) <= set(trial.params) or (trial.state == TrialState.FAIL and CAUSE not in trial.user_attrs):
             continue
-        row = _row(study, trial, space, examples, best)
-        best = max(best, row.value or -math.inf) if row.is_whole else best
+        row = _row(study, trial, space, (known or {}).get(trial.number), best)
+        best = max(best, -math.inf if row.value is None else row.value) if row.is_whole else best
         rows.append(row)
     return rows
 
 
-def _row(study: optuna.Study, trial: FrozenTrial, space: Mapping[str, Any], examples: int, best: float) -> Row:
+def _row(study: optuna.Study, trial: FrozenTrial, space: Mapping[str, Any], known: Estimate | None, best: float) -> Row:
     signs = [1.0 if direction == StudyDirection.MAXIMIZE else -1.0 for direction in study.directions]
     values = [sign * value for sign, value in zip(signs, trial.values or (), strict=False)]
     is_whole = bool(values) and trial.state == TrialState.COMPLETE and all(c <= 0 for c in trial.constraints.values())
     value, short = (values[0] if values else None), trial.constraints.get(DROPPED)
     if short is not None and math.isfinite(best):
         value = best - short  # its own mean is of the first examples, which may be harder or easier than all
-    scored = trial.user_attrs.get(DROPPED)
-    share = 1.0 if is_whole else _SHARE if scored is None else min(1.0, int(scored) / max(1, examples))
-    tie = values[1] if len(values) > 1 else 0.0
+    if value is not None and known is not None:
+        value = known.value
     point = {name: trial.params[name] for name in space}
-    return Row(point, value, is_whole, share, tie, str(trial.user_attrs.get(STEP, "")))
+    return Row(
+        {name: round(value, 9) if isinstance(value, float) else value for name, value in point.items()},
+        value,
+        is_whole,
+        None if known is None else known.error,
+        values[1] if len(values) > 1 else 0.0,
+        str(trial.user_attrs.get(STEP, "")),
+        short is not None or trial.state == TrialState.PRUNED,
+        {name: value for name, value in trial.constraints.items() if name != DROPPED},
+    )
 
 
 def grid(part: BaseDistribution) -> list[Any]:

@@ -1,86 +1,149 @@
-"""A Gaussian process over a few dozen trials: what their neighbours would probably be worth.
+"""A Gaussian process over trials: what a point is probably worth, given what its neighbours were worth.
 
-Numbers are alike the nearer they are, values without an order are alike or not; each dimension has an effect of its own
-(additive kernels, Duvenaud et al. 2011) beside one of all together. Its scales are chosen by the likelihood among a
-seeded few. Numpy alone; Optuna's GPSampler needs torch and knows neither unordered values nor the error of a trial.
+Numbers are alike the nearer they are, values without an order are alike or not; each dimension has an effect of its
+own, each two have one together, and so have all (additive kernels, Duvenaud et al. 2011). How far likeness reaches and
+how much each kind of effect counts is not fixed but averaged over: a seeded Metropolis chain walks over such scales by
+their posterior. The error of each trial is known, from how many examples it was scored on. Numpy alone; Optuna's
+GPSampler needs torch and knows neither unordered values nor the error of a trial.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_DRAWS, _JITTER = 24, 1e-8
+_DRAWS, _STEPS, _KEPT = 16, 36, 4  # of the chain: beginnings, steps, and states that predict
+_MOST = 100  # trials; of more, the better half of these and a seeded choice of the others
+_JITTER, _LEAST_SCALE = 1e-6, 0.03
+_LENGTH, _UNORDERED_LENGTH, _LENGTH_SPREAD = -0.2, 0.0, 0.6  # of logarithms, as all that follow
+_KINDS = np.array([-0.5, -1.5, -2.0])  # variance of effects of one dimension, of two, of all
+_KIND_SPREADS = np.array([0.7, 0.8, 0.8])
+_ERROR_SPREAD = 0.8  # where errors are not known
 
 
 @dataclass(frozen=True)
-class _Scales:
-    lengths: np.ndarray  # per dimension, of 1, the whole range
-    alone: float  # variance of each dimension's own effect
-    together: float  # variance of the effect of all together
-    noise: float  # variance of a whole trial's value
+class _State:
+    logs: np.ndarray
+    factor: np.ndarray
+    weights: np.ndarray
 
 
 class Surrogate:
     """A posterior over values of points.
 
     Args:
-        points: (trials, dimensions), each number in [0, 1]; of an unordered dimension, a number a value.
+        points: (trials, dimensions), each the place of a value in its dimension's grid.
         values: of the trials, higher is better.
-        shares: which share of the examples each trial was scored on, in (0, 1]: the less, the less its value is worth.
+        errors: standard errors of the values; None where they are not known.
+        grids: per dimension, where its values lie in [0, 1].
         unordered: which dimensions have no order.
-        seed: of the scales that are compared.
+        seed: of the chain, and of which trials are used where there are very many.
     """
 
     def __init__(
-        self, points: np.ndarray, values: np.ndarray, shares: np.ndarray, unordered: np.ndarray, seed: int
+        self,
+        points: np.ndarray,
+        values: np.ndarray,
+        errors: np.ndarray | None,
+        grids: Sequence[np.ndarray],
+        unordered: np.ndarray,
+        seed: int,
     ) -> None:
-        self._points, self._unordered = points, unordered
-        self._mean, self._scale = float(np.average(values, weights=shares)), max(float(values.std()), 1e-3)
-        targets = (values - self._mean) / self._scale
         rng = np.random.default_rng(seed)
-        tried = [_drawn(rng, points.shape[1], unordered, 0.04 / self._scale) for _ in range(_DRAWS)]
-        fits = [self._fit(scales, targets, shares) for scales in tried]
-        best = int(np.argmax([fit[0] for fit in fits]))
-        self._scales, (_, self._factor, self._weights) = tried[best], fits[best]
+        chosen = _fewer(values, rng)
+        self._points, values = points[chosen], values[chosen]
+        self._knows_errors = errors is not None
+        guess = np.full(len(values), 0.3 * max(float(values.std()), 1e-6))
+        self._variances = np.maximum(guess if errors is None else errors[chosen], 1e-6) ** 2
+        self._apart = [(grid[:, None] - grid[None, :]) ** 2 for grid in grids]
+        self._unordered = unordered
+        self._mean = float(np.average(values, weights=1 / self._variances))
+        true = max(float(values.var()) - float(self._variances.mean()), 0.0)
+        self._scale, self._targets = max(math.sqrt(true), _LEAST_SCALE), values - self._mean
+        self._states = self._chain(rng)
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the true values at points."""
-        across = self._kernel(points, self._points, self._scales)
-        solved = np.linalg.solve(self._factor, across.T)
-        prior = self._scales.alone * points.shape[1] + self._scales.together
-        spread = np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), 1e-12))
-        return self._mean + self._scale * (across @ self._weights), self._scale * spread
+        """Mean and standard deviation of the true values at points, (states of the chain, points) each."""
+        parts = [self._predicted(state, points) for state in self._states]
+        return np.array([mean for mean, _ in parts]), np.array([spread for _, spread in parts])
 
-    def _fit(self, scales: _Scales, targets: np.ndarray, shares: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def mean(self, points: np.ndarray) -> np.ndarray:
+        """What is expected at points."""
+        return self.predict(points)[0].mean(axis=0)
+
+    def _predicted(self, state: _State, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        across = self._kernel(state.logs, points, self._points)
+        solved = np.linalg.solve(state.factor, across.T)
+        width, (one, two, every) = len(self._apart), np.exp(state.logs[-4:-1])
+        prior = self._scale**2 * (one * width + two * (width - 1) + every)
+        spread = np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), 1e-10))
+        return self._mean + across @ state.weights, spread
+
+    def _chain(self, rng: np.random.Generator) -> list[_State]:
+        width = len(self._apart)
+        middle = np.concatenate([np.where(self._unordered, _UNORDERED_LENGTH, _LENGTH), _KINDS, [0.0]])
+        error_spread = 0.0 if self._knows_errors else _ERROR_SPREAD
+        spreads = np.concatenate([np.full(width, _LENGTH_SPREAD), _KIND_SPREADS, [error_spread]])
+        drawn = [middle + spreads * rng.standard_normal(len(middle)) for _ in range(_DRAWS)]
+        level, logs = max(((self._fit(logs)[0], place) for place, logs in enumerate(drawn)))
+        logs, walked = drawn[logs], []
+        level += _prior(logs, middle, spreads)
+        for _ in range(_STEPS):
+            moves = rng.normal(0, 0.35, len(logs)) * (rng.random(len(logs)) < 0.3) * (spreads > 0)
+            other = logs + moves
+            reached = self._fit(other)[0] + _prior(other, middle, spreads)
+            if math.log(rng.random() + 1e-300) < reached - level:
+                level, logs = reached, other
+            walked.append(logs)
+        kept = [walked[int(place)] for place in np.linspace(_STEPS // 3, _STEPS - 1, _KEPT)]
+        return [_State(logs, *self._fit(logs)[1:]) for logs in kept]
+
+    def _fit(self, logs: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Log likelihood, Cholesky factor and weights under these scales."""
-        kernel = self._kernel(self._points, self._points, scales) + np.diag(scales.noise / shares + _JITTER)
-        factor = np.linalg.cholesky(kernel)
-        half = np.linalg.solve(factor, targets)
+        errors = self._variances * math.exp(2 * logs[-1]) + _JITTER
+        factor = np.linalg.cholesky(self._kernel(logs, self._points, self._points) + np.diag(errors))
+        half = np.linalg.solve(factor, self._targets)
         likelihood = -0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
         return likelihood, factor, np.linalg.solve(factor.T, half)
 
-    def _kernel(self, one: np.ndarray, other: np.ndarray, scales: _Scales) -> np.ndarray:
-        apart = one[:, None, :] - other[None, :, :]
-        alike = -0.5 * (apart / scales.lengths) ** 2
-        alike = np.where(self._unordered, np.where(apart == 0, 0.0, -1 / scales.lengths), alike)
-        return scales.alone * np.exp(alike).sum(axis=2) + scales.together * np.exp(alike.sum(axis=2))
+    def _kernel(self, logs: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        parts = []
+        for place, apart in enumerate(self._apart):
+            length = math.exp(logs[place])
+            if self._unordered[place]:
+                table = np.where(np.eye(len(apart), dtype=bool), 1.0, 0.5 * math.exp(-1 / length))
+            else:
+                table = np.exp(-0.5 * apart / length**2)
+            parts.append(table[np.ix_(one[:, place], other[:, place])])
+        total, squares, product = sum(parts), sum(part * part for part in parts), np.prod(parts, axis=0)
+        alone, pairs, every = np.exp(logs[-4:-1])
+        return self._scale**2 * (alone * total + pairs * (total * total - squares) / len(parts) + every * product)
 
 
-def _drawn(rng: np.random.Generator, width: int, unordered: np.ndarray, noise: float) -> _Scales:
-    lengths = np.exp(rng.uniform(np.log(0.25), np.log(2.0), width))
-    lengths = np.where(unordered, np.exp(rng.uniform(np.log(0.3), np.log(1.5), width)), lengths)
-    return _Scales(
-        lengths, float(np.exp(rng.uniform(-3, 0.3))), float(np.exp(rng.uniform(-3, 0.3))),
-        float((noise * np.exp(rng.uniform(-0.7, 0.5))) ** 2),
-    )  # fmt: skip
-
-
-def improvement(mean: np.ndarray, spread: np.ndarray, best: float) -> np.ndarray:
-    """Expected improvement on the best (Mockus 1975)."""
-    z = (mean - best) / spread
+def improvement(means: np.ndarray, spreads: np.ndarray, best: float) -> np.ndarray:
+    """Expected improvement on the best (Mockus 1975), averaged over (states, points)."""
+    z = (means - best) / spreads
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    below = 0.5 * (1 + np.array([math.erf(x / math.sqrt(2)) for x in z]))
-    return spread * (z * below + density)
+    return (spreads * (z * below(z) + density)).mean(axis=0)
+
+
+def below(values: np.ndarray) -> np.ndarray:
+    """The chance that a standard normal number is below each value."""
+    return 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(values / math.sqrt(2)))
+
+
+def _prior(logs: np.ndarray, middle: np.ndarray, spreads: np.ndarray) -> float:
+    free = spreads > 0
+    return -0.5 * float((((logs - middle)[free] / spreads[free]) ** 2).sum())
+
+
+def _fewer(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The places of the trials that are used, in order."""
+    if len(values) <= _MOST:
+        return np.arange(len(values))
+    order = np.argsort(-values, kind="stable")
+    others = rng.choice(order[_MOST // 2 :], _MOST - _MOST // 2, replace=False)
+    return np.sort(np.concatenate([order[: _MOST // 2], others]))

@@ -97,7 +97,7 @@ def test_trials_are_runs_below_the_run(place: Place) -> None:
     run_id = tracker.finish(Told(metrics={"gain_low": 0.4}, prompts=CAREFUL, status="FINISHED"))
     parent, below = runs(place)
     assert (parent.info.run_id, parent.info.status, parent.data.metrics["gain_low"]) == (run_id, "FINISHED", 0.4)
-    assert [below[f"trial {n}"].info.status for n in range(3)] == ["FINISHED", "KILLED", "FAILED"]
+    assert [below[f"trial {n}"].info.status for n in range(3)] == ["FINISHED", "FINISHED", "FAILED"]
     whole, failed = below["trial 0"], below["trial 2"]
     assert (whole.data.params["n"], whole.data.metrics["quality_high"]) == ("2", 0.6)
     assert (whole.data.params["instruction_fusor"], whole.data.tags["dspy_fusion.trial"]) == ("1", "0")
@@ -109,6 +109,20 @@ def test_trials_are_runs_below_the_run(place: Place) -> None:
     prompt = client.load_prompt("prompts:/e-fusor@latest")
     assert prompt is not None
     assert (prompt.template, prompt.version) == ("Be careful.", 1)
+    dropped = below["trial 1"].data
+    assert "quality" not in dropped.metrics
+    assert dropped.metrics["partial_quality"] <= dropped.metrics["partial_quality_high"]
+    for run in (parent, whole, failed):
+        assert json.loads(run.data.tags["mlflow.linkedPrompts"]) == [{"name": "e-fusor", "version": "1"}]
+
+
+def test_each_text_is_one_version_of_a_prompt_whichever_trial_it_is_of(place: Place) -> None:
+    tracker = Tracker(place, pytest.fail)
+    for number, text in enumerate(["Be careful.", "Be bold.", "Be careful."]):
+        tracker.tell(Told(run=f"trial {number}", prompts={"fusor": text}, status="FINISHED"))
+    tracker.finish(Told(status="FINISHED"))
+    links = [json.loads(run.data.tags["mlflow.linkedPrompts"])[0]["version"] for run in runs(place)[1].values()]
+    assert sorted(links) == ["1", "1", "2"]
 
 
 def test_what_an_older_study_left_in_its_outbox_is_told_too(place: Place) -> None:
@@ -126,7 +140,7 @@ def test_a_trial_that_was_begun_or_told_is_not_written_twice(place: Place) -> No
     connect(place.uri).update_run(runs(place)[1]["trial 1"].info.run_id, status="RUNNING")
     RunFolder(place.folder).tracking.unlink()
     assert MlflowWriter(place).write() == parent
-    assert runs(place)[1]["trial 1"].info.status == "KILLED"
+    assert runs(place)[1]["trial 1"].info.status == "FINISHED"
     again = MlflowWriter(place)
     assert again.write() == parent
     assert again.written == 0

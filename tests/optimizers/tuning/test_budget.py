@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dspy_fusion.optimizers import Budget, BudgetSpent, Spend, calls, dollars, gpu_seconds, tokens
-from dspy_fusion.optimizers.tuning.budget import Ledger
+from dspy_fusion.optimizers.tuning.scores.budget import Ledger
 from dspy_fusion.programs import ConfigurationError, Usage
 
 SPEND = Spend({"small": Usage(3, 3000, 600), "large": Usage(1, 1000, 400)}, seconds=2.0, gpu_seconds=0.5)

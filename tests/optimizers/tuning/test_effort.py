@@ -45,12 +45,12 @@ def test_more_effort_is_more_of_everything() -> None:
 def test_an_option_that_is_given_goes_before_the_dial() -> None:
     params = OptunaTuner(exact, auto="heavy", trials=3, reflect_every=0, holdout=0.0, budget=Budget()).get_params()
     assert (params["trials"], params["reflect_every"], params["holdout"], params["budget"]) == (3, 0, 0.0, Budget())
-    assert (params["proposals"], params["racing_error"]) == (8, 0.1)
+    assert (params["proposals"], params["racing_error"]) == (8, 0.01)
 
 
 def test_without_the_dial_there_is_no_budget() -> None:
     params = OptunaTuner(exact).get_params()
-    assert [params[name] for name in DIALLED] == [40, 4, 10, 0.2, 1 / 3, Budget()]
+    assert [params[name] for name in DIALLED] == [40, 4, 10, 0.02, 1 / 3, Budget()]
 
 
 def test_the_report_says_what_the_dial_stood_for(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_report_says_what_the_dial_stood_for(tmp_path: Path) -> None:
     assert len(report.trials) == 2
     assert report.before.n == 6  # a quarter of 24
     assert report.notes[0] == (
-        "auto='light' stands for trials=2 (given), proposals=2, reflect_every=6, racing_error=0.3, holdout=0.25,"
+        "auto='light' stands for trials=2 (given), proposals=2, reflect_every=6, racing_error=0.05, holdout=0.25,"
         " budget=Budget(calls=5000)"
     )
 

@@ -11,9 +11,9 @@ from conftest import ScriptedLM
 from tuning_problem import EXAMPLES, answer, exact, program
 
 from dspy_fusion.optimizers import Budget, MetricError, tokens
-from dspy_fusion.optimizers.tuning.budget import Ledger
-from dspy_fusion.optimizers.tuning.objective import Objective
-from dspy_fusion.optimizers.tuning.study_store import StudyStore
+from dspy_fusion.optimizers.tuning.scores.budget import Ledger
+from dspy_fusion.optimizers.tuning.scores.objective import Objective
+from dspy_fusion.optimizers.tuning.scores.study_store import StudyStore
 from dspy_fusion.programs import CandidateBank, Fusion, Usage
 
 Make = Callable[..., Objective]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dspy_fusion.optimizers.tuning.racing import Race, looks, shortfall
-from dspy_fusion.optimizers.tuning.study_store import Outcome
+from dspy_fusion.optimizers.tuning.scores.study_store import Outcome
 
 
 def is_hopeless(trial: np.ndarray, incumbent: np.ndarray, **options: float) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_fusion.optimizers.tuning.study_store import Outcome, StudyStore
+from dspy_fusion.optimizers.tuning.scores.study_store import Outcome, StudyStore
 from dspy_fusion.programs import ConfigurationError, RecordError, Usage
 
 OUTCOME = Outcome("e1", 0.5, 3.0, Usage(4, 40, 8), Usage(1, 10, 2), 0.75, feedback="so so", candidates=("a", "b"))

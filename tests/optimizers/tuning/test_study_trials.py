@@ -26,7 +26,9 @@ def study(tmp_path: Path, request: pytest.FixtureRequest) -> TunedStudy:
 
 
 def opened(folder: Path, objectives: int) -> TunedStudy:
-    return open_study(f"sqlite:///{folder / 's.db'}", "s", begun=Begun({}, "p", ()), objectives=objectives)
+    return open_study(
+        f"sqlite:///{folder / 's.db'}", "s", begun=Begun({}, "p", ()), objectives=["quality", "cost"][:objectives]
+    )
 
 
 def begin(study: TunedStudy) -> Any:
@@ -47,8 +49,8 @@ def plain(trial: Any) -> dict[str, Any]:
 
 def end(study: TunedStudy) -> None:
     """A trial of each kind: whole, dropped, failed, under way and queued."""
-    assert tell_whole(study, begin(study), 0.5, 10.0)
-    assert tell_dropped(study, begin(study), 0.25, 12.5, scored=6, shortfall=0.1)
+    assert tell_whole(study, begin(study), [0.5, 10.0])
+    assert tell_dropped(study, begin(study), [0.25, 12.5], scored=6, shortfall=0.1)
     assert tell_failed(study, begin(study), "the metric raised")
     begin(study)
     study.enqueue_trial({"n": 1})
@@ -85,7 +87,7 @@ def test_optunas_trials_are_read_as_optuna_reads_them(tmp_path: Path) -> None:
 def test_a_trial_that_another_worker_has_ended_is_not_ended_again(study: TunedStudy) -> None:
     trial = begin(study)
     assert tell_failed(study, trial, "taken for dead")
-    assert not tell_whole(study, trial, 0.5, 10.0)
+    assert not tell_whole(study, trial, [0.5, 10.0])
     (found,) = study.look()
     assert (found.state, found.values) == (TrialState.FAIL, None)
 
@@ -94,7 +96,7 @@ def test_what_others_end_is_seen_at_the_next_look(tmp_path: Path) -> None:
     one, other = opened(tmp_path, 2), opened(tmp_path, 2)
     trial, later = begin(one), begin(other)
     assert [t.state for t in other.look()] == [TrialState.RUNNING] * 2
-    tell_whole(other, later, 0.5, 1.0)
+    tell_whole(other, later, [0.5, 1.0])
     assert [t.state for t in one.look()] == [TrialState.RUNNING, TrialState.COMPLETE]
-    tell_whole(one, trial, 0.25, 1.0)
+    tell_whole(one, trial, [0.25, 1.0])
     assert [t.values for t in other.look()] == [[0.25, 1.0], [0.5, 1.0]]

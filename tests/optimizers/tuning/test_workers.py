@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dspy_fusion.optimizers.tuning.study_store import StudyStore
-from dspy_fusion.optimizers.tuning.workers import STALE_SECONDS, Workers
+from dspy_fusion.optimizers.tuning.scores.study_store import StudyStore
+from dspy_fusion.optimizers.tuning.scores.workers import STALE_SECONDS, Workers
 
 HOLD = (
-    "import os, sys; from dspy_fusion.optimizers.tuning.study_store import StudyStore; "
+    "import os, sys; from dspy_fusion.optimizers.tuning.scores.study_store import StudyStore; "
     "workers = StudyStore(sys.argv[1],"
     " 's').workers\nwith workers.turn():\n    print(workers.name, flush=True); os.kill(os.getpid(), 9)"
 )

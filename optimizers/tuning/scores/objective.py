@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -16,16 +16,14 @@ from dataclasses import replace
 
 import dspy
 
-from dspy_fusion.programs import BankError, CandidateBank, ConfigurationError, PooledPrediction, Usage, candidate_text
-from dspy_fusion.programs.calls.attempts import describe
+from dspy_fusion.programs import CandidateBank, PooledPrediction, Usage
 from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
-from dspy_fusion.programs.calls.metering import Meter
-from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.signatures import plain
 
-from .budget import BudgetSpent, Ledger, Price, Spend, priced
-from .metric import Judge, Metric, MetricError
+from .answering import answered
+from .budget import Ledger, Price
+from .metric import Judge, Measure, Metric, MetricError
 from .study_store import Outcome, StudyStore, Totals
 
 _UNJUDGED = "unjudged"
@@ -38,7 +36,8 @@ class Objective:
 
     Args:
         metric: ``metric(example, prediction)``, with DSPy's ``trace`` and GEPA's further arguments if it has them; it
-            returns a number, a bool, or a ``dspy.Prediction`` with ``score`` and perhaps ``feedback``.
+            returns a number, a bool, or a ``dspy.Prediction`` (or a mapping) with ``score`` and perhaps ``feedback``
+            and further measures.
         price: what an answer costs.
         store: where outcomes are kept.
         bank: where every answer of a model is kept, under all trials.
@@ -46,6 +45,8 @@ class Objective:
         num_threads: examples at once.
         failure_score: of an example on which the program fails.
         max_errors: on how many examples of a program the metric may raise; each is recorded as a failed one.
+        measures: further measures, by name.
+        wanted: names of measures that objectives and constraints use.
     """
 
     def __init__(
@@ -54,15 +55,17 @@ class Objective:
         *,
         price: Price,
         store: StudyStore,
-        bank: CandidateBank | None,
+        bank: CandidateBank,
         ledger: Ledger,
         num_threads: int,
         failure_score: float,
         max_errors: int = 0,
+        measures: Mapping[str, Measure] | None = None,
+        wanted: Sequence[str] = (),
     ) -> None:
         self.price, self.store, self.bank, self.ledger = price, store, bank, ledger
         self.num_threads, self.failure_score = num_threads, failure_score
-        self._judge = Judge(metric, max_errors)
+        self._judge = Judge(metric, max_errors, measures, wanted)
         self._known: tuple[str, dict[str, Outcome]] = ("", {})
         self._with_bank: dspy.Module | None = None  # the program that was last given the bank
         self._keys: dict[int, tuple[dspy.Example, str]] = {}
@@ -94,6 +97,17 @@ class Objective:
         if keep:
             self.keep(digest)
         return [known[key] for _, key in wanted]
+
+    def with_candidate_scores(self, program: dspy.Module, example: dspy.Example, outcome: Outcome) -> Outcome:
+        """An outcome with what each of its candidates scores by itself; the program is run again, on its bank."""
+        self._give_bank(program)
+        self.ledger.check()
+        prediction, again, _ = answered(program, example, outcome.example, self.price, self.failure_score)
+        self.ledger.enter(again.spent, again.spent_cost)
+        pool = prediction.pool if isinstance(prediction, PooledPrediction) else None
+        good = () if pool is None else [c.prediction for c in pool.good if c.prediction is not None]
+        scores = tuple(self._judge.score(example, candidate) for candidate in good)
+        return replace(outcome, candidate_scores=scores if len(scores) == len(outcome.candidates) else ())
 
     def look(self, digest: str) -> dict[str, Outcome]:
         """What is known of a program now, by example; :meth:`outcomes` goes on from there."""
@@ -173,17 +187,19 @@ class Objective:
 
     def _one(self, program: dspy.Module, digest: str, example: dspy.Example, key: str) -> Outcome:
         self.ledger.check()
-        prediction, outcome = self._answer(program, example, key)
+        prediction, outcome, usage = answered(program, example, key, self.price, self.failure_score)
         self.ledger.enter(outcome.spent, outcome.spent_cost)
         if outcome.error is None:
             try:
-                score, feedback, error = self._judge(digest, example, prediction, self.failure_score)
+                said = self._judge(digest, example, prediction, self.failure_score, usage)
             except MetricError:
                 self.store.keep(
                     _UNJUDGED, replace(outcome, example=f"{key}-{time.time_ns():x}")
                 )  # its calls count all the same
                 raise
-            outcome = replace(outcome, score=score, feedback=feedback, error=error)
+            outcome = replace(
+                outcome, score=said.score, feedback=said.feedback, error=said.error, values=dict(said.values)
+            )
         with self._lock:
             self._waiting.append(outcome)
             self._replayed = self._replayed + outcome.replayed
@@ -198,35 +214,6 @@ class Objective:
         with self._lock:
             waiting, self._waiting, self._kept = self._waiting, [], time.monotonic()
         self.store.keep(digest, *waiting)
-
-    def _answer(self, program: dspy.Module, example: dspy.Example, key: str) -> tuple[dspy.Prediction, Outcome]:
-        meter, started = Meter(limited=False), time.monotonic()
-        error: str | None = None
-        prediction = dspy.Prediction()
-        callbacks = [*(dspy.settings.callbacks or []), meter]
-        with dspy.context(usage_tracker=meter, callbacks=callbacks, trace=[], disable_history=True):
-            try:
-                prediction = program(**example.inputs())
-            except (BankError, BudgetSpent, ConfigurationError):
-                raise
-            except Exception as failure:  # noqa: BLE001 (a failed example is data)
-                error = describe(failure)
-        seconds = time.monotonic() - started
-        spent = Spend(meter.spent, seconds, sum(meter.gpu_seconds.values()))
-        return prediction, Outcome(
-            key,
-            self.failure_score,
-            cost=priced(self.price, Spend(meter.by_model, seconds, spent.gpu_seconds)),
-            usage=meter.usage,
-            spent=spent.total,
-            spent_cost=priced(self.price, spent),
-            seconds=seconds,
-            feedback=error or "",
-            answer=without_secrets(json.dumps(prediction.toDict(), default=plain, ensure_ascii=False))[:2000],
-            candidates=_shown(program, prediction),
-            error=error,
-            fell_back=meter.has_fallback,
-        )
 
     def _give_bank(self, program: dspy.Module) -> None:
         parts = () if program is self._with_bank else program.named_sub_modules(SamplingProgram)
@@ -249,12 +236,3 @@ def _may_block() -> bool:
     except RuntimeError:
         return True
     return False
-
-
-def _shown(program: dspy.Module, prediction: dspy.Prediction) -> tuple[str, ...]:
-    pool = prediction.pool if isinstance(prediction, PooledPrediction) else None
-    signature = getattr(program, "signature", None)
-    if pool is None or signature is None:
-        return ()
-    answers = (candidate.prediction for candidate in pool.good)
-    return tuple(without_secrets(candidate_text(signature, answer))[:1000] for answer in answers if answer is not None)

@@ -7,6 +7,7 @@ examples in flight.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class Outcome:
         candidates: the candidates as texts.
         error: why the program failed on the example (its score is then the failure score), or None.
         fell_back: whether a fusor in it failed, so that a candidate was taken in the place of what it was to write.
+        values: further measures, by name.
+        candidate_scores: what each of the candidates scores by itself, where that was asked; None where it failed.
     """
 
     example: str
@@ -78,6 +81,12 @@ class Outcome:
     candidates: tuple[str, ...] = ()
     error: str | None = None
     fell_back: bool = False
+    values: dict[str, float] = field(default_factory=dict)
+    candidate_scores: tuple[float | None, ...] = ()
+
+    def value(self, name: str) -> float:
+        """Its quality, cost or further measure; NaN where that was not measured."""
+        return {"quality": self.score, "cost": self.cost}.get(name, self.values.get(name, math.nan))
 
     @property
     def replayed(self) -> Usage:
@@ -89,7 +98,8 @@ class Outcome:
         """Reads what :meth:`to_json` wrote."""
         data = read_json(payload)
         data["usage"], data["spent"] = Usage(**data["usage"]), Usage(**data["spent"])
-        return cls(**{**data, "candidates": tuple(data["candidates"])})
+        return cls(**{**data, "candidates": tuple(data["candidates"]),
+                      "candidate_scores": tuple(data.get("candidate_scores", ()))})  # fmt: skip
 
     def to_json(self) -> str:
         """All fields as JSON."""
