@@ -20,7 +20,7 @@ from dspy_fusion.experiments.statistics.intervals import paired_difference
 from dspy_fusion.experiments.tasks import load_task
 from dspy_fusion.optimizers.finetuning import AggregationFineTuning, Lora, SampledProposals, Training
 from dspy_fusion.optimizers.finetuning.aggregation_rows import RowWriter
-from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
+from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
 from dspy_fusion.programs import Fusion, PlainAdapter, Vote
 from dspy_fusion.serving import checkpoint_lm, local_lm
 from dspy_fusion.serving.local.gguf_checkpoint import gguf_checkpoint

@@ -17,6 +17,13 @@ from dspy_fusion.serving.local.local_lm import local_lm
 SHEET = "(a) 4 + 3\n(b) 9 - 5"
 
 
+NO_SYSTEM = (
+    "{% for message in messages %}{% if message.role == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
+    "<|{{ message.role }}|>{{ message.content }}{% endfor %}<|assistant|>"
+)
+
+
 def header(*texts: tuple[str, str]) -> bytes:
     """A GGUF file of no tensors with these entries."""
 
@@ -42,6 +49,15 @@ def test_a_file_with_a_header_and_nothing_else_is_refused_by_llama_cpp(tmp_path:
     lm = local_lm(path, context=64, parallel=1, threads=1, chat_template="{{ messages }}")
     with pytest.raises(dspy.LMError, match=r"llama.cpp cannot run base.gguf"):
         lm("hello")
+
+
+def test_a_model_whose_template_has_no_system_role_answers_all_the_same(gguf: Path, solve: dspy.Module) -> None:
+    lm = local_lm(gguf, context=256, parallel=1, threads=1, max_tokens=16, temperature=0, chat_template=NO_SYSTEM)
+    try:
+        with dspy.context(adapter=PlainAdapter(), lm=lm):
+            assert solve(worksheet=SHEET).answers
+    finally:
+        lm.engine.server.close()
 
 
 def test_two_processes_may_run_one_file(gguf: Path, lm: Any, solve: dspy.Module) -> None:

@@ -29,7 +29,7 @@ def smollm() -> Path:
 @pytest.mark.long
 def test_a_checkpoint_finds_an_answer_as_likely_as_llama_cpp_did(smollm: Path, tmp_path: Path) -> None:
     from dspy_fusion.experiments.analyses.likelihoods import likelihood_of
-    from dspy_fusion.optimizers.finetuning.training_row import TrainingRow
+    from dspy_fusion.optimizers.finetuning.files.training_row import TrainingRow
     from dspy_fusion.serving.catalogue.models import ModelCatalogue
 
     folder = gguf_checkpoint(smollm, tmp_path / "checkpoint")
