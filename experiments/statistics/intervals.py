@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from scipy.stats import beta as beta_distribution
 from dspy_fusion.optimizers.bootstrap import Interval, quantiles, resampled
 
 RESAMPLES = 5000
+_AT_ONCE = 8_000_000  # numbers of a resampling that are in memory
 Scores = Mapping[tuple[str, int], float]
 """One score per (example, seed)."""
 Strata = Mapping[str, str]
@@ -188,8 +190,23 @@ def _strata_of(examples: Iterable[str], strata: Strata, smallest: int) -> dict[s
 def _bootstrap(found: Clusters, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
     if len(found.sums) < 2:
         return math.nan, math.nan
-    sums = resampled(found.sizes, resamples, seed) @ np.column_stack([found.sums, found.counts])
+    columns, most = np.column_stack([found.sums, found.counts]), max(1, _AT_ONCE // len(found.sums))
+    times = _times(found.sizes, resamples, seed)
+    sums = np.vstack([times[begun : begun + most].astype(float) @ columns for begun in range(0, resamples, most)])
     return quantiles(sums[:, 0] / sums[:, 1], confidence)
+
+
+@lru_cache(maxsize=4)
+def _times(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
+    """What :func:`resampled` gives, in small numbers, and made in parts: of many examples it would fill the memory."""
+    rng, ends = np.random.default_rng(seed), np.cumsum((0, *sizes))
+    times = np.empty((resamples, sum(sizes)), dtype=np.uint16)
+    for n, (start, end) in zip(sizes, pairwise(ends), strict=True):
+        most = max(1, _AT_ONCE // n)
+        for begun in range(0, resamples, most):
+            count = min(most, resamples - begun)
+            times[begun : begun + count, start:end] = rng.multinomial(n, np.full(n, 1 / n), size=count)
+    return times
 
 
 def _macro(times: np.ndarray, found: Clusters) -> np.ndarray:

@@ -7,7 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -17,6 +17,7 @@ from .intervals import Scores, clusters, shared_differences
 FLIPS = 10_000
 ALPHA = 0.05
 """Adjusted p values below it count as a difference."""
+_AT_ONCE = 8_000_000  # signs in memory
 _ENUMERATED = 13  # examples that differ, up to which all 2**13 signs are tried instead of a sample
 
 
@@ -41,12 +42,13 @@ def sign_flip_p(scores: Scores, reference: Scores, *, flips: int = FLIPS, seed: 
     if not len(differing):
         return 1.0
     exact = len(differing) <= _ENUMERATED
-    signs = _all_signs(len(differing)) if exact else _drawn_signs(len(differing), flips, seed)
+    blocks = [_all_signs(len(differing))] if exact else _drawn_signs(len(differing), flips, seed)
     nearly = (
         abs(differing.sum()) - 1e-5 * np.abs(differing).sum()
     )  # sums of the same numbers in single precision are not equal to the bit
-    extreme = int((np.abs(signs @ differing.astype(np.float32)) >= nearly).sum())
-    return extreme / len(signs) if exact else (extreme + 1) / (flips + 1)
+    weights = differing.astype(np.float32)
+    extreme = sum(int((np.abs(signs @ weights) >= nearly).sum()) for signs in blocks)
+    return extreme / 2 ** len(differing) if exact else (extreme + 1) / (flips + 1)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -65,7 +67,9 @@ def _all_signs(n: int) -> np.ndarray:
     return np.array(list(product((-1, 1), repeat=n)), dtype=np.float32)  # (2**n, n)
 
 
-def _drawn_signs(n: int, flips: int, seed: int) -> np.ndarray:
-    return (
-        np.random.default_rng(seed).integers(0, 2, (flips, n), dtype=np.int8).astype(np.float32) * 2 - 1
-    )  # (flips, n)
+def _drawn_signs(n: int, flips: int, seed: int) -> Iterator[np.ndarray]:
+    """Rows of signs, (flips, n) together, as many at a time as fit into little memory."""
+    generator, most = np.random.default_rng(seed), max(1, _AT_ONCE // n)
+    for begun in range(0, flips, most):
+        signs = generator.integers(0, 2, (min(most, flips - begun), n), dtype=np.int8)
+        yield signs.astype(np.float32) * 2 - 1
