@@ -27,9 +27,9 @@ class DraftAndCheck(dspy.Module):
 
 
 def two_steps() -> dspy.Module:
-    """The program as it is, on the first model."""
+    """The program as it is, on the first model, greedily."""
     program = DraftAndCheck()
-    program.set_lm(MODELS[0])
+    program.set_lm(embedded_lm("plus", temperature=0.0))
     return program
 
 

@@ -105,7 +105,7 @@ def test_a_state_alone_needs_a_factory(saved: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(ConfigurationError, match=r"but not how to build it.*--factory"):
         served_program(tmp_path / "state.json", MODELS)
     assert served_program(tmp_path / "state.json", MODELS, factory="my_factory:make").program.n.value == 2
-    wrong = {"my_factory": "as module:function", "absent:make": "No module", "my_factory:nothing": "returned a list"}
+    wrong = {"my_factory": "as module:function", "absent:make": "No module", "my_factory:nothing": "it is a list"}
     for factory, message in wrong.items():
         with pytest.raises(ConfigurationError, match=message):
             served_program(tmp_path / "state.json", MODELS, factory=factory)
