@@ -84,7 +84,7 @@ def _task_program(task: Mapping[str, Any], models: Models, depth: int) -> dspy.M
         if depth == _DEEPEST:
             raise ConfigurationError(f"there are programs within programs, more than {_DEEPEST} deep")
         return build_program(task["module"], models, depth=depth + 1)
-    signature = read_signature(task["signature"], task.get("constraints"))
+    signature = read_signature(task["signature"], task.get("constraints"), task.get("types"))
     return MODULES[one_of("task program", task["module"], MODULES)](signature)
 
 

@@ -24,6 +24,7 @@ from ..tasks.plain_adapter import PlainAdapter
 from ..tasks.sampling_options import SAMPLING
 from ..tasks.signatures import signature_of
 from ..vote import Vote
+from .own_types import WrittenTypes
 from .plain_options import HELP, plain_options
 from .written_signature import constraints_of, signature_text
 
@@ -100,8 +101,9 @@ class Describing:
         signature = signature_of(predictor)
         if kind == "ChainOfThought":
             signature = signature.delete("reasoning")
-        bounds = constraints_of(signature)
-        return {"module": kind, "signature": signature_text(signature)} | ({"constraints": bounds} if bounds else {})
+        names, bounds = WrittenTypes(), constraints_of(signature)
+        further = {"signature": signature_text(signature, names), "constraints": bounds, "types": names.described}
+        return {"module": kind, **{key: held for key, held in further.items() if held}}
 
     def _model(self, lm: dspy.BaseLM) -> str | dict[str, Any]:
         """A model's name, with the sampling options that it has."""

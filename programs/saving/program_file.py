@@ -19,7 +19,7 @@ import dspy
 
 from ..errors import ConfigurationError
 from ..fusing_program import FusingProgram
-from ..redaction import redacted, without_secrets_in
+from ..redaction import described as in_one_line, redacted, without_secrets_in
 from ..tasks.sampling_options import checked_sampling
 from .plain_options import HELP
 from .program_building import build_program
@@ -77,8 +77,9 @@ def write_description(program: dspy.Module, path: Path, name: str = "") -> None:
     try:
         name = name or (path.resolve().parent.name if path.name == PROGRAM_FILE else path.stem)
         whole = described_state(program, state, name=name, every_model=False)
-    except ConfigurationError as error:
-        whole = {KEY: {"version": VERSION, NOT_DESCRIBED: redacted(str(error))}, **state}
+    except Exception as error:  # noqa: BLE001 (what DSPy could save stays saved, whatever a program holds)
+        why = str(error) if isinstance(error, ConfigurationError) else in_one_line(error)
+        whole = {KEY: {"version": VERSION, NOT_DESCRIBED: redacted(why)}, **state}
     _replace(path, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -73,6 +73,7 @@ task = "worksheets"
 base = "embedded/aft"
 examples = 8
 held_out = 2
+proposers = "echo"
 draws = 2
 keep = 2
 adapter = "plain"

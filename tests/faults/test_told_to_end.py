@@ -62,6 +62,7 @@ task = "worksheets"
 base = "embedded/aft"
 examples = 24
 held_out = 0
+proposers = "paid"
 draws = 2
 keep = 2
 adapter = "plain"

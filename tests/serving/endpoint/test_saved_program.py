@@ -10,7 +10,7 @@ from typing import Any, Literal
 import dspy
 import pytest
 from dspy.signatures.signature import make_signature
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from dspy_fusion.programs import (
     BestOfN,
@@ -110,6 +110,7 @@ def test_models_with_an_address_go_by_their_catalogue_name(tmp_path: Path) -> No
 
 
 class Place(BaseModel):
+    model_config = ConfigDict(extra="forbid")
     name: str
 
 
@@ -126,7 +127,7 @@ PLACES: Any = dspy.Signature({"a": (str, dspy.InputField()), "b": (Place, dspy.O
             "a scorer of the kind 'RewardFunction' cannot be kept",
         ),
         (lambda: Vote(dspy.ReAct("a -> b", tools=[]), signature="a -> b", **OWN), "task program of the kind 'ReAct'"),
-        (lambda: Vote(dspy.Predict(PLACES), **OWN), "the type Place of a field cannot be written down"),
+        (lambda: Vote(dspy.Predict(PLACES), **OWN), "the type Place has a configuration, which cannot be written down"),
     ],
 )
 def test_what_cannot_be_described_is_refused(make: Callable[[], dspy.Module], message: str, tmp_path: Path) -> None:
