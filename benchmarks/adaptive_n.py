@@ -74,6 +74,7 @@ def one_at_a_time(recorded: RecordedAnswers, threshold: float) -> tuple[list[flo
     for example in recorded.examples:
         source = sorted(recorded.answers[example.question].values())
         said: Counter[Any] = Counter()
+        best: Any = None
         for place in range(20):
             said[compared(random.Random(f"{place} {example.question}").choice(source))] += 1
             (best, leader), (_, second) = [*said.most_common(2), (None, 0)][:2]

@@ -16,7 +16,7 @@ from ..own_tasks.own_examples import is_own_data
 from ..own_tasks.own_task import configured_task
 from ..plans.command_options import add_options, given_options, names_in
 from ..plans.command_programs import add_program_option, own_strategies
-from ..plans.comparison_config import CompareConfig, StrategyConfig, read_config
+from ..plans.comparison_config import CompareConfig, StrategyConfig
 from ..plans.default_strategies import preset_config
 from ..plans.run_config import RunConfig, named_task
 from ..runs.ray_work import ENGINES
@@ -60,7 +60,7 @@ def _config(arguments: argparse.Namespace) -> CompareConfig:
             raise ConfigurationError(
                 "give either a configuration file or --task or --data with --models or --program, not both"
             )
-        return read_config(arguments.config, settings)
+        return CompareConfig.read(arguments.config, settings)
     table = named_task({}, settings)
     task = settings.pop("task", "") or table.get("task", "")
     if not (task and (arguments.pool or own)):

@@ -16,8 +16,8 @@ from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.local.model_files import model_file
 
 from ..plans.command_options import add_options, given_options
-from ..plans.comparison_config import CompareConfig, read_config
-from ..runs.tuning_config import read_tuning_config
+from ..plans.comparison_config import CompareConfig
+from ..runs.tuning_config import TuningConfig
 from ..workflows.comparison_workflow import compare
 from ..workflows.tuning_workflow import tune
 
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     if arguments.real:
         settings.setdefault("models", str(_REAL_MODELS))
         _check_real(arguments.real, log)
-        config = read_config(_CONFIGS / _REAL[arguments.real], settings)
+        config = CompareConfig.read(_CONFIGS / _REAL[arguments.real], settings)
         return compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
-    config = read_config(_CONFIGS / "demo.toml", settings)
+    config = CompareConfig.read(_CONFIGS / "demo.toml", settings)
     code = compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
     return code if code or arguments.no_study else _study(settings, console, log)
 
@@ -70,7 +70,7 @@ def _check_real(model: str, log: Console) -> None:
 
 
 def _study(given: dict[str, Any], console: Console, log: Console) -> int:
-    config = read_tuning_config(_CONFIGS / "demo_tune.toml")
+    config = TuningConfig.read(_CONFIGS / "demo_tune.toml")
     most = given.get("examples", config.examples)
     settings: dict[str, Any] = {
         name: max(2, min(getattr(config, name), most)) for name in ("examples", "held_out", "trials")
@@ -79,4 +79,4 @@ def _study(given: dict[str, Any], console: Console, log: Console) -> int:
     if "out" in given:
         settings["out"] = f"{given['out']}-study"
     console.print("\nA short study of how to fuse them best:\n", style="bold")
-    return tune(read_tuning_config(_CONFIGS / "demo_tune.toml", settings), console=console, log=log)
+    return tune(TuningConfig.read(_CONFIGS / "demo_tune.toml", settings), console=console, log=log)

@@ -12,7 +12,7 @@ from rich.console import Console
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import load_models
 
-from ..diagnoses.diagnosis_config import DiagnosisConfig, parse_diagnosis_config, read_diagnosis_config
+from ..diagnoses.diagnosis_config import DiagnosisConfig
 from ..diagnoses.diagnosis_run import Finding, Scale, diagnose_recorded
 from ..diagnoses.look import prepare_look
 from ..plans.command_options import add_options, given_options, names_in
@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
 
 def _config(arguments: argparse.Namespace, settings: dict[str, Any]) -> DiagnosisConfig:
     if arguments.config is not None:
-        config = read_diagnosis_config(arguments.config, settings)
+        config = DiagnosisConfig.read(arguments.config, settings)
     else:
-        config = parse_diagnosis_config({}, where="command line", settings=settings)
+        config = DiagnosisConfig.parse({}, where="command line", settings=settings)
     if not (config.task and (config.pool or config.program)):
         raise ConfigurationError(
             "give --task or --data together with --models, which names at least one model, or with --program"

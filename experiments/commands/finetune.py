@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ..plans.command_options import add_options, given_options
 from ..plans.command_programs import add_pool_options, add_program_option, program_tables, refuse_both
-from ..runs.finetuning_config import FineTuningConfig, parse_finetuning_config, read_finetuning_config
+from ..runs.finetuning_config import FineTuningConfig
 from ..workflows.finetuning_workflow import finetune
 
 _EXAMPLE = "dspy-fusion finetune --base embedded/NAME --task worksheets --models MODEL,MODEL"
@@ -34,5 +34,5 @@ def _config(arguments: argparse.Namespace) -> FineTuningConfig:
     settings = given_options(arguments, FineTuningConfig)
     if arguments.config is not None:
         refuse_both(arguments)
-        return read_finetuning_config(arguments.config, settings)
-    return parse_finetuning_config(program_tables(arguments, example=_EXAMPLE), where="command line", settings=settings)
+        return FineTuningConfig.read(arguments.config, settings)
+    return FineTuningConfig.parse(program_tables(arguments, example=_EXAMPLE), where="command line", settings=settings)

@@ -19,7 +19,7 @@ from ..synthesis.example_files import KINDS
 from ..synthesis.export import export
 from ..synthesis.folder import read_folder
 from ..synthesis.synthesis import ENGINES
-from ..synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config, read_synthesis_config
+from ..synthesis.synthesis_config import SynthesisConfig
 from ..synthesis.training_rows import ANSWERS, FORMATS, PAIRS, READERS, Shape
 from ..workflows.synthesis_workflow import synthesize
 
@@ -104,12 +104,12 @@ def _config(arguments: argparse.Namespace) -> SynthesisConfig:
     if arguments.config is not None:
         if typed:
             raise ConfigurationError(f"give either a configuration file or --{typed[0]}, not both")
-        return read_synthesis_config(Path(arguments.config), settings)
+        return SynthesisConfig.read(Path(arguments.config), settings)
     if not ((arguments.prompts or arguments.task or arguments.data) and arguments.teachers):
         raise ConfigurationError(
             "give a configuration file, or --prompts or --data with --teachers; see dspy-fusion synthesize --help"
         )
-    return parse_synthesis_config(_tables(arguments), where="command line", settings=settings)
+    return SynthesisConfig.parse(_tables(arguments), where="command line", settings=settings)
 
 
 def _tables(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 
 from ..plans.command_options import add_options, given_options
 from ..plans.command_programs import add_pool_options, add_program_option, program_tables, refuse_both
-from ..runs.tuning_config import TuningConfig, parse_tuning_config, read_tuning_config
+from ..runs.tuning_config import TuningConfig
 from ..workflows.study_workers import work
 from ..workflows.tuning_workflow import tune
 
@@ -41,5 +41,5 @@ def _config(arguments: argparse.Namespace) -> TuningConfig:
     settings = given_options(arguments, TuningConfig)
     if arguments.config is not None:
         refuse_both(arguments)
-        return read_tuning_config(arguments.config, settings)
-    return parse_tuning_config(program_tables(arguments, example=_EXAMPLE), where="command line", settings=settings)
+        return TuningConfig.read(arguments.config, settings)
+    return TuningConfig.parse(program_tables(arguments, example=_EXAMPLE), where="command line", settings=settings)

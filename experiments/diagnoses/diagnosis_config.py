@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..plans.run_config import RunConfig, named_task, relevant
-from ..plans.typed_config import Count, Names, Temperature, Written, configuration, digest_of, parse, read_toml
+from ..plans.run_config import RunConfig, relevant
+from ..plans.typed_config import Count, Names, Temperature, Written, configuration, digest_of
 
 EXAMPLES = 40
 _IN_DIGEST_IF_SET = ("languages", "metric_judge", "adapter", "seed")
@@ -57,23 +55,3 @@ class DiagnosisConfig(RunConfig):
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the hash of what is relevant."""
         return digest_of(self.relevant, 12)
-
-
-def read_diagnosis_config(path: Path, settings: Mapping[str, Any] | None = None) -> DiagnosisConfig:
-    """Reads a diagnosis from a TOML file; ``settings`` of the command line go before it.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
-    """
-    return parse_diagnosis_config(read_toml(path), where=str(path), settings=settings)
-
-
-def parse_diagnosis_config(
-    table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
-) -> DiagnosisConfig:
-    """Makes a diagnosis of a parsed TOML table.
-
-    Raises:
-        ConfigurationError: a key is unknown, or a value is not allowed.
-    """
-    return parse(DiagnosisConfig, named_task(table, settings or {}), where=where, settings=settings)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from dspy_fusion.programs.errors import ConfigurationError
 
 from .run_config import RunConfig, named_task, relevant
-from .typed_config import Count, Temperature, configuration, digest_of, parse, read_toml
+from .typed_config import Count, Temperature, configuration, digest_of
 
 _IN_DIGEST_IF_SET = ("languages", "metric_judge", "adapter", "seed")  # runs from before there were these go on
-_SHOWN = {"strategies": "strategy"}
 
 
 @configuration
@@ -54,6 +52,7 @@ class StrategyConfig:
 class CompareConfig(RunConfig):
     """A comparison: which strategies answer which examples of a task, how often."""
 
+    _SHOWN: ClassVar[Mapping[str, str]] = {"strategies": "strategy"}
     strategies: tuple[StrategyConfig, ...]
     """In the order of the tables."""
     _: KW_ONLY
@@ -92,36 +91,21 @@ class CompareConfig(RunConfig):
         """The first 12 hexadecimal digits of the hash of what is relevant."""
         return digest_of(self.relevant, 12)
 
+    @classmethod
+    def _fields_of(cls, table: Mapping[str, Any], where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        listed = table.get("strategy", [])
+        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+            raise ConfigurationError(f"{where}: strategies are written as [[strategy]] tables")
+        if "strategies" in table:
+            raise ConfigurationError(
+                f"{where}: unknown key 'strategies'; strategies are written as [[strategy]] tables"
+            )
+        rest = {key: value for key, value in table.items() if key != "strategy"}
+        return named_task({**rest, "strategies": listed}, settings)
+
     def pool_models(self, pool: str) -> tuple[str, ...]:
         """The models of a pool; a name that is no pool is a model."""
         return self.pools.get(pool, (pool,))
-
-
-def read_config(path: Path, settings: Mapping[str, Any] | None = None) -> CompareConfig:
-    """Reads a comparison from a TOML file; ``settings`` of the command line go before it.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
-    """
-    return parse_config(read_toml(path), where=str(path), settings=settings)
-
-
-def parse_config(
-    table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
-) -> CompareConfig:
-    """Makes a comparison of a parsed TOML table, in which the strategies stand under ``strategy``.
-
-    Raises:
-        ConfigurationError: a key is unknown or missing, or a value is not allowed.
-    """
-    listed = table.get("strategy", [])
-    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-        raise ConfigurationError(f"{where}: strategies are written as [[strategy]] tables")
-    if "strategies" in table:
-        raise ConfigurationError(f"{where}: unknown key 'strategies'; strategies are written as [[strategy]] tables")
-    rest = {key: value for key, value in table.items() if key != "strategy"}
-    table = named_task({**rest, "strategies": listed}, settings or {})
-    return parse(CompareConfig, table, where=where, settings=settings, shown=_SHOWN)
 
 
 def relevant_part(kept: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, field
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
 from ..own_tasks.own_examples import is_own_data
 from ..own_tasks.own_task import name_of
-from .typed_config import Amount, Count, Names, Pools, Written, configuration
+from .typed_config import Amount, Count, Names, Pools, Written, configuration, parse, read_toml
 
 _PLACE = ("tracking", "tracking_uri", "out")  # where a run goes, which is nothing of what it is
 _OWN = ("inputs", "output", "metric", "shots")  # that count where they are set
@@ -21,6 +22,7 @@ _MAY_CHANGE = (*_PLACE, "title", "data", "models", "bank", "max_concurrency")
 class RunConfig:
     """The shared part of a configuration."""
 
+    _SHOWN: ClassVar[Mapping[str, str]] = {}  # fields that the file writes in another way, and how
     task: str
     """Name of the task: a built-in one, one that an installed package offers, or ``package.module:name`` of your own;
     rows of your own in ``data`` need none."""
@@ -72,6 +74,33 @@ class RunConfig:
     def kept(self) -> dict[str, Any]:
         """The configuration as a run's folder keeps it, as plain data."""
         return plain({key: value for key, value in asdict(self).items() if key not in _PLACE})
+
+    @classmethod
+    def read(cls, path: Path, settings: Mapping[str, Any] | None = None) -> Self:
+        """Reads a configuration from a TOML file; ``settings`` of the command line go before it.
+
+        Raises:
+            ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
+        """
+        return cls.parse(read_toml(path), where=str(path), settings=settings)
+
+    @classmethod
+    def parse(
+        cls, table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Makes a configuration of a parsed TOML table, over which ``settings`` go.
+
+        Raises:
+            ConfigurationError: a key is unknown or missing, or a value is not allowed.
+        """
+        return parse(
+            cls, cls._fields_of(table, where, settings or {}), where=where, settings=settings, shown=cls._SHOWN
+        )
+
+    @classmethod
+    def _fields_of(cls, table: Mapping[str, Any], where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """A table as the file has it, with its keys as this class's fields; for subclasses to change."""
+        return named_task(table, settings)
 
 
 def named_task(table: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

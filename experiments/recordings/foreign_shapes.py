@@ -83,7 +83,7 @@ class BatchOutput:
         body = an_object(answered.get("body"))
         source, usage = text_of(body, "model"), body.get("usage")
         texts = _choices(body)
-        counts = _tokens(usage) if len(texts) == 1 and isinstance(usage, Mapping) else {}
+        counts: Any = _tokens(usage) if len(texts) == 1 and isinstance(usage, Mapping) else {}
         candidates, lost = usable(texts, lambda text: RecordedCandidate(source, _text(text), **counts))
         if self.asked and identity not in self.asked:
             raise ValueError(f"the requests have none with the custom_id {identity!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dspy_fusion.optimizers.finetuning import Training
@@ -14,7 +13,7 @@ from dspy_fusion.programs.errors import ConfigurationError
 from ..own_tasks.own_examples import is_own_data
 from ..plans.comparison_config import StrategyConfig
 from ..plans.run_config import RunConfig, named_task
-from ..plans.typed_config import Amount, Count, Names, Temperature, Written, configuration, parse, read_toml
+from ..plans.typed_config import Amount, Count, Names, Temperature, Written, configuration
 from .tuning_config import named_program
 
 
@@ -153,31 +152,15 @@ class FineTuningConfig(RunConfig):
         """Whether the base and the trained model run on this machine, started and ended by the run itself."""
         return self.is_embedded or bool(self.server)
 
-
-def read_finetuning_config(path: Path, settings: Mapping[str, Any] | None = None) -> FineTuningConfig:
-    """Reads a fine-tuning from a TOML file; ``settings`` of the command line go before it.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
-    """
-    return parse_finetuning_config(read_toml(path), where=str(path), settings=settings)
-
-
-def parse_finetuning_config(
-    table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
-) -> FineTuningConfig:
-    """Makes a fine-tuning of a parsed TOML table.
-
-    Raises:
-        ConfigurationError: a key is unknown or missing, or a value is not allowed.
-    """
-    whole = named_task(named_program(table), settings or {})
-    training = whole.get("training")
-    if isinstance(training, dict) and "lora" in training:
-        lora = training["lora"]
-        if lora is not False and not isinstance(lora, dict):
-            raise ConfigurationError(
-                f"{where}: lora is a [training.lora] table, or false to train all weights, but got {lora!r}"
-            )
-        whole["training"] = {**training, "lora": lora or None}
-    return parse(FineTuningConfig, whole, where=where, settings=settings)
+    @classmethod
+    def _fields_of(cls, table: Mapping[str, Any], where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        whole = named_task(named_program(table), settings)
+        training = whole.get("training")
+        if isinstance(training, dict) and "lora" in training:
+            lora = training["lora"]
+            if lora is not False and not isinstance(lora, dict):
+                raise ConfigurationError(
+                    f"{where}: lora is a [training.lora] table, or false to train all weights, but got {lora!r}"
+                )
+            whole["training"] = {**training, "lora": lora or None}
+        return whole

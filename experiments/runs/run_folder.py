@@ -14,7 +14,7 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.redaction import without_secrets
 
-from ..plans.comparison_config import CompareConfig, parse_config, relevant_part
+from ..plans.comparison_config import CompareConfig, relevant_part
 from ..plans.typed_config import differences
 from ..presentation.text_table import slug
 from ..records.record import Record
@@ -145,7 +145,7 @@ def read_run(path: Path) -> Run:
     about = read_about(folder.about, _KEYS)
     table = {key: value for key, value in about["config"].items() if key != "strategies"}
     try:
-        config = parse_config({**table, "strategy": about["config"]["strategies"]}, where=str(folder.about))
+        config = CompareConfig.parse({**table, "strategy": about["config"]["strategies"]}, where=str(folder.about))
     except ConfigurationError as error:
         raise RecordError(f"{error}; the run was made by another version") from error
     return Run(folder, config, read_records(folder.records) if folder.records.exists() else (), about)

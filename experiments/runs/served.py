@@ -181,14 +181,14 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _of_study(path: Path, catalogue: ModelCatalogue) -> tuple[dspy.Module, dspy.Adapter]:
-    from .tuning_config import parse_tuning_config  # needs Optuna, which nothing else here does
+    from .tuning_config import TuningConfig  # needs Optuna, which nothing else here does
 
     try:
         about = read_json(path.read_text(encoding="utf-8"))["config"]
         table = dict(about)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path} is no study's: {type(error).__name__}: {error}") from error
-    config = parse_tuning_config(table, where=str(path))
+    config = TuningConfig.parse(table, where=str(path))
     if named := next((text for text in (config.task, config.program.program) if is_named(text)), ""):
         raise ConfigurationError(
             f"{path} names {named}, which a study's folder may not have imported; say it yourself, with --factory"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, field
-from pathlib import Path
 from typing import Any, Literal
 
 from dspy_fusion.optimizers import Budget
 
 from ..plans.comparison_config import StrategyConfig
 from ..plans.run_config import RunConfig, named_task, relevant
-from ..plans.typed_config import Amount, Count, Names, Temperature, configuration, digest_of, parse, read_toml
+from ..plans.typed_config import Amount, Count, Names, Temperature, configuration, digest_of
 
 PriceName = Literal["tokens", "calls", "dollars", "gpu_seconds"]
 # What may be another in the next run of the same study.
@@ -85,25 +84,9 @@ class TuningConfig(RunConfig):
         """The objectives, as the tuner takes them."""
         return self.objectives  # type: ignore[return-value] (the tuner checks them)
 
-
-def read_tuning_config(path: Path, settings: Mapping[str, Any] | None = None) -> TuningConfig:
-    """Reads a study from a TOML file; ``settings`` of the command line go before it.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
-    """
-    return parse_tuning_config(read_toml(path), where=str(path), settings=settings)
-
-
-def parse_tuning_config(
-    table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
-) -> TuningConfig:
-    """Makes a study of a parsed TOML table.
-
-    Raises:
-        ConfigurationError: a key is unknown or missing, or a value is not allowed.
-    """
-    return parse(TuningConfig, named_task(named_program(table), settings or {}), where=where, settings=settings)
+    @classmethod
+    def _fields_of(cls, table: Mapping[str, Any], where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return named_task(named_program(table), settings)
 
 
 def named_program(table: Mapping[str, Any]) -> dict[str, Any]:

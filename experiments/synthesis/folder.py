@@ -18,7 +18,7 @@ from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from ..plans.typed_config import differences
 from ..runs.run_file import opening, read_about, refuse_other, write_first
 from ..runs.run_folder import RunFolder
-from .synthesis_config import SynthesisConfig, parse_synthesis_config
+from .synthesis_config import SynthesisConfig
 
 _KEYS = ("digest", "config", "models", "prompts")
 
@@ -96,7 +96,7 @@ def read_folder(path: Path) -> StoredSynthesis:
     folder = SynthesisFolder(path)
     about = read_about(folder.about, _KEYS, "synthesis")
     try:
-        return StoredSynthesis(folder, parse_synthesis_config(about["config"], where=str(folder.about)), about)
+        return StoredSynthesis(folder, SynthesisConfig.parse(about["config"], where=str(folder.about)), about)
     except ConfigurationError as error:
         raise RecordError(f"{error}; the rows were made by another version") from error
 

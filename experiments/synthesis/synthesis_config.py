@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from pydantic import Field
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..plans.run_config import RunConfig, named_task, relevant
-from ..plans.typed_config import Amount, Count, Names, Written, configuration, digest_of, parse, read_toml
+from ..plans.typed_config import Amount, Count, Names, Written, configuration, digest_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Warmth = Annotated[float, Field(ge=0, le=2)]
@@ -165,27 +164,9 @@ class SynthesisConfig(RunConfig):
         """The first 12 hexadecimal digits of the hash of what is relevant."""
         return digest_of(self.relevant, 12)
 
-
-def read_synthesis_config(path: Path, settings: Mapping[str, Any] | None = None) -> SynthesisConfig:
-    """Reads a synthesis from a TOML file; ``settings`` of the command line go before it.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or holds a key or a value that is not allowed.
-    """
-    return parse_synthesis_config(read_toml(path), where=str(path), settings=settings)
-
-
-def parse_synthesis_config(
-    table: Mapping[str, Any], *, where: str = "configuration", settings: Mapping[str, Any] | None = None
-) -> SynthesisConfig:
-    """Makes a synthesis of a parsed TOML table, or of one that was written as JSON.
-
-    Raises:
-        ConfigurationError: a key is unknown or missing, or a value is not allowed.
-    """
-    if "prompts" not in table:
-        table = named_task(table, settings or {})
-    return parse(SynthesisConfig, table, where=where, settings=settings)
+    @classmethod
+    def _fields_of(cls, table: Mapping[str, Any], where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(table) if "prompts" in table else named_task(table, settings)
 
 
 def _check(config: SynthesisConfig) -> None:

@@ -20,7 +20,7 @@ from dspy_fusion.serving.catalogue.models import load_models
 from ..records.outbox import Outbox, trial_told
 from ..runs.run_tracker import Tracker
 from ..runs.tuning import Tuning, prepare_tuning
-from ..runs.tuning_config import TuningConfig, parse_tuning_config
+from ..runs.tuning_config import TuningConfig
 from ..runs.tuning_folder import TuningFolder, read_study
 
 _LAST_SECONDS = 3.0  # in which another process of the study comes to its end
@@ -57,7 +57,7 @@ def work(path: Path) -> int:
     The configuration comes through standard input, since the folder's is without passwords.
     """
     folder = TuningFolder(path)
-    config = parse_tuning_config(json.load(sys.stdin), where="standard input")
+    config = TuningConfig.parse(json.load(sys.stdin), where="standard input")
     tuning = prepare_tuning(config, load_models(config.models or None))
     run_study(tuning, folder, read_study(folder)["study"], lambda progress: None, None)
     return 0

@@ -31,7 +31,7 @@ from ..runs.run_tracker import Tracker
 from ..runs.run_writer import Place
 from ..runs.tracking import default_uri, without_password
 from ..runs.tuning import Tuning, prepare_tuning
-from ..runs.tuning_config import TuningConfig, parse_tuning_config
+from ..runs.tuning_config import TuningConfig
 from ..runs.tuning_folder import TuningFolder, open_tuning_folder, read_study
 from .comparison_workflow import warner
 from .study_tracking import complete, study_told
@@ -124,7 +124,7 @@ def _stable(config: TuningConfig) -> dict[str, Any]:
 
 
 def _config(about: dict[str, Any]) -> TuningConfig:
-    return parse_tuning_config(about["config"], where="tuning.json")
+    return TuningConfig.parse(about["config"], where="tuning.json")
 
 
 def _storage(config: TuningConfig, folder: TuningFolder) -> str:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from dspy_fusion.experiments.__main__ import main
-from dspy_fusion.experiments.plans.comparison_config import parse_config
-from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
+from dspy_fusion.experiments.runs.finetuning_config import FineTuningConfig
 from dspy_fusion.experiments.runs.tracking import connect
-from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
-from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+from dspy_fusion.experiments.runs.tuning_config import TuningConfig
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.embedded import embedded_model
 
@@ -52,10 +52,10 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "compare": Kind(parse_config, {"strategy": [{"name": "vote", "program": "vote", "pool": "embedded/plus"}]}),
-    "tune": Kind(parse_tuning_config, {"program": PROGRAM}),
-    "finetune": Kind(parse_finetuning_config, {"program": PROGRAM, "base": "embedded/aft"}),
-    "synthesize": Kind(parse_synthesis_config, {"teachers": ["plus"], "rows": 2}),
+    "compare": Kind(CompareConfig.parse, {"strategy": [{"name": "vote", "program": "vote", "pool": "embedded/plus"}]}),
+    "tune": Kind(TuningConfig.parse, {"program": PROGRAM}),
+    "finetune": Kind(FineTuningConfig.parse, {"program": PROGRAM, "base": "embedded/aft"}),
+    "synthesize": Kind(SynthesisConfig.parse, {"teachers": ["plus"], "rows": 2}),
 }
 needs_weights = pytest.mark.skipif(
     not (WEIGHTS / "aft.safetensors").exists(), reason=f"the embedded weights are not in {WEIGHTS}"

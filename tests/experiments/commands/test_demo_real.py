@@ -46,13 +46,13 @@ def test_a_model_that_the_demo_does_not_have_is_refused(capsys: pytest.CaptureFi
 
 
 def test_both_demos_can_be_planned() -> None:
-    from dspy_fusion.experiments.plans.comparison_config import read_config
+    from dspy_fusion.experiments.plans.comparison_config import CompareConfig
     from dspy_fusion.experiments.plans.strategies import model_names, planned
     from dspy_fusion.serving import load_models
 
     models = load_models(CONFIGS / "demo_real_models.toml")
     for name in ("demo_real_ifeval.toml", "demo_real_mbpp.toml"):
-        config = read_config(CONFIGS / name)
+        config = CompareConfig.read(CONFIGS / name)
         assert config.examples == 20
         assert all(models.entry(model).is_local for model in model_names(planned(config)))
 

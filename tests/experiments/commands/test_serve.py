@@ -19,7 +19,7 @@ from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.runs.served import program_of_run, served_models, served_program, with_models
 from dspy_fusion.experiments.runs.tracking import connect
 from dspy_fusion.experiments.runs.tuning import prepare_tuning
-from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
+from dspy_fusion.experiments.runs.tuning_config import TuningConfig
 from dspy_fusion.programs import ConfigurationError, Fusion, PlainAdapter, RecordError, Vote
 from dspy_fusion.serving import ModelCatalogue, embedded_lm
 from dspy_fusion.serving.endpoint.saved_program import save_program
@@ -44,7 +44,7 @@ def study(tmp_path: Path) -> Path:
         "examples": 2,
         "held_out": 1,
     }
-    config = parse_tuning_config(table)
+    config = TuningConfig.parse(table)
     tuned = prepare_tuning(config, MODELS).program
     tuned.n.value, tuned.temperature.value = 3, 0.4
     folder = tmp_path / "tune-worksheets"

@@ -95,11 +95,11 @@ def test_a_program_is_tuned_on_own_rows(module: str, capsys: pytest.CaptureFixtu
 
 def test_fewer_rows_than_a_study_wants_are_shared_out(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     from dspy_fusion.experiments.runs.tuning import prepare_tuning
-    from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
+    from dspy_fusion.experiments.runs.tuning_config import TuningConfig
     from dspy_fusion.serving import load_models
 
     table = {"program": {"program": f"{module}:fused"}, "data": str(SHEETS), "inputs": ["worksheet"]}
-    config = parse_tuning_config({**table, "output": "answers", "metric": f"{module}:share"})
+    config = TuningConfig.parse({**table, "output": "answers", "metric": f"{module}:share"})
     tuning = prepare_tuning(config, load_models())
     assert (len(tuning.examples), len(tuning.held_out)) == (15, 15)
     assert not {row.id for row in tuning.examples} & {row.id for row in tuning.held_out}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.plans.comparison_config import CompareConfig, parse_config, read_config
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig
 from dspy_fusion.programs import ConfigurationError
 
 STRATEGY: dict[str, Any] = {"name": "vote", "program": "vote", "pool": "m"}
@@ -36,18 +36,18 @@ TABLE: dict[str, Any] = {"task": "worksheets", "strategy": [STRATEGY]}
 )
 def test_wrong_tables_are_refused_by_name(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        parse_config(table)
+        CompareConfig.parse(table)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read the configuration .*absent\.toml"):
-        read_config(tmp_path / "absent.toml")
+        CompareConfig.read(tmp_path / "absent.toml")
 
 
 def test_broken_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("task = ")
     with pytest.raises(ConfigurationError, match=r"c\.toml is no TOML"):
-        read_config(tmp_path / "c.toml")
+        CompareConfig.read(tmp_path / "c.toml")
 
 
 def test_digest_follows_what_changes_records(config: CompareConfig) -> None:
@@ -58,7 +58,7 @@ def test_digest_follows_what_changes_records(config: CompareConfig) -> None:
 def test_demo_configuration_is_valid() -> None:
     import dspy_fusion.experiments.plans.comparison_config as module
 
-    demo = read_config(Path(module.__file__).parents[1] / "configs" / "demo.toml")
+    demo = CompareConfig.read(Path(module.__file__).parents[1] / "configs" / "demo.toml")
     assert demo.task == "worksheets"
 
 
@@ -66,18 +66,18 @@ def test_every_configuration_that_is_shipped_can_be_read() -> None:
     from pathlib import Path
 
     from dspy_fusion.experiments.plans.typed_config import read_toml
-    from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config
-    from dspy_fusion.experiments.runs.tuning_config import parse_tuning_config
-    from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+    from dspy_fusion.experiments.runs.finetuning_config import FineTuningConfig
+    from dspy_fusion.experiments.runs.tuning_config import TuningConfig
+    from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 
     folder = Path(__file__).parents[3] / "experiments" / "configs"
     for path in folder.glob("*.toml"):
         table = read_toml(path)
         if "strategy" in table:
-            parse_config(table)
+            CompareConfig.parse(table)
         elif "teachers" in table:
-            parse_synthesis_config(table)
+            SynthesisConfig.parse(table)
         elif "base" in table:
-            parse_finetuning_config(table)
+            FineTuningConfig.parse(table)
         else:
-            parse_tuning_config(table)
+            TuningConfig.parse(table)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config, read_finetuning_config
+from dspy_fusion.experiments.runs.finetuning_config import FineTuningConfig
 from dspy_fusion.optimizers.finetuning import GivenProposals
 from dspy_fusion.programs import ConfigurationError
 
@@ -19,7 +19,7 @@ CONFIGS = ROOT / "experiments" / "configs"
 
 @pytest.mark.parametrize("name", ["finetune", "ultrafeedback", "urial"])
 def test_a_recipe_is_read(name: str) -> None:
-    config = read_finetuning_config(CONFIGS / f"{name}.toml")
+    config = FineTuningConfig.read(CONFIGS / f"{name}.toml")
     assert config.is_here
     assert config.training.epochs > 0
 
@@ -81,4 +81,4 @@ PROGRAM = {"program": "fusion", "pool": "base", "fusor": "base"}
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"(?s){message}"):
-        parse_finetuning_config({**OWN, "program": PROGRAM, **changes})
+        FineTuningConfig.parse({**OWN, "program": PROGRAM, **changes})

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig, parse_config
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
 from dspy_fusion.experiments.runs.comparison import prepare
-from dspy_fusion.experiments.runs.finetuning_config import parse_finetuning_config
+from dspy_fusion.experiments.runs.finetuning_config import FineTuningConfig
 from dspy_fusion.programs.errors import ConfigurationError
 
 
@@ -64,12 +64,12 @@ def test_a_training_says_where_its_reward_model_is() -> None:
     table = {"task": "worksheets", "base": "embedded/sft", "scorer": "reward_model"}
     table |= {"program": {"program": "fusion", "pool": "embedded/sft"}}
     with pytest.raises(ConfigurationError, match='scorer = "reward_model" needs scorer_options'):
-        parse_finetuning_config(table)
-    made = parse_finetuning_config({**table, "scorer_options": {"address": "http://127.0.0.1:1", "model": "rm"}})
+        FineTuningConfig.parse(table)
+    made = FineTuningConfig.parse({**table, "scorer_options": {"address": "http://127.0.0.1:1", "model": "rm"}})
     assert made.scorer_options["model"] == "rm"
 
 
 def test_a_configuration_names_it() -> None:
     strategy = {"name": "b", "program": "best_of_n", "pool": "plus", "scorer": "reward_model"}
     table = {"task": "worksheets", "strategy": [{**strategy, "scorer_options": {"address": "http://x", "model": "m"}}]}
-    assert parse_config(table).strategies[0].scorer == "reward_model"
+    assert CompareConfig.parse(table).strategies[0].scorer == "reward_model"

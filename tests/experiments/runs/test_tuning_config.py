@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.runs.tuning import prepare_tuning
-from dspy_fusion.experiments.runs.tuning_config import TuningConfig, parse_tuning_config, read_tuning_config
+from dspy_fusion.experiments.runs.tuning_config import TuningConfig
 from dspy_fusion.optimizers import Budget
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import load_models
@@ -23,13 +23,13 @@ def test_a_table_becomes_a_study() -> None:
         "objectives": ["quality"],
         "pools": {"a": ["x", "y"]},
     }
-    config = parse_tuning_config(given)
+    config = TuningConfig.parse(given)
     assert (config.trials, config.budget, config.objectives) == (3, Budget(calls=10, cost=2.0), ("quality",))
     assert (config.program.name, config.pools) == ("fusion", {"a": ("x", "y")})
 
 
 def test_the_files_of_the_library_are_right() -> None:
-    assert read_tuning_config(CONFIGS / "tune.toml").task == "worksheets"
+    assert TuningConfig.read(CONFIGS / "tune.toml").task == "worksheets"
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_the_files_of_the_library_are_right() -> None:
 )
 def test_mistakes_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        parse_tuning_config({**TABLE, **change})
+        TuningConfig.parse({**TABLE, **change})
 
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(ConfigurationError, match="the key 'program' is missing"):
-        parse_tuning_config({"task": "worksheets"})
+        TuningConfig.parse({"task": "worksheets"})
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_what_is_missing_is_named() -> None:
     [({"trials": 99}, True), ({"budget": {"calls": 5}}, True), ({"examples": 3}, False), ({"seed": 1}, False)],
 )
 def test_a_study_goes_on_with_more_trials_but_not_on_other_examples(change: dict[str, Any], same: bool) -> None:
-    assert (parse_tuning_config({**TABLE, **change}).digest == parse_tuning_config(TABLE).digest) is same
+    assert (TuningConfig.parse({**TABLE, **change}).digest == TuningConfig.parse(TABLE).digest) is same
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
-    config: TuningConfig = parse_tuning_config(TABLE)
+    config: TuningConfig = TuningConfig.parse(TABLE)
     assert (config.trials, config.objectives, config.budget) == (40, ("quality", "cost"), Budget())
 
 
@@ -79,7 +79,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     ],
 )
 def test_no_trial_sees_a_held_out_example(change: dict[str, Any], splits: tuple[str, str]) -> None:
-    tuning = prepare_tuning(parse_tuning_config({**TABLE, "examples": 4, "held_out": 3, **change}), load_models(None))
+    tuning = prepare_tuning(TuningConfig.parse({**TABLE, "examples": 4, "held_out": 3, **change}), load_models(None))
     scored_on, held_out = ([example.id for example in examples] for examples in (tuning.examples, tuning.held_out))
     assert (len(scored_on), len(held_out)) == (4, 3)
     assert not set(scored_on) & set(held_out)

@@ -15,7 +15,7 @@ from dspy_fusion.experiments.synthesis.part_files import rows_in_order
 from dspy_fusion.experiments.synthesis.recipe import Recipe
 from dspy_fusion.experiments.synthesis.row_maker import RowMaker
 from dspy_fusion.experiments.synthesis.synthesis import Synthesis, prepare
-from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig, parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.experiments.synthesis.synthesized_rows import Row
 from dspy_fusion.serving.catalogue.model_entry import ModelEntry, Price
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
@@ -76,7 +76,7 @@ class Scene:
             "concurrency": 3,
         }
         gates = {"language": False, "near_duplicates": 0}
-        return parse_synthesis_config({**table, "gates": gates, "shard_rows": 4, **changes})
+        return SynthesisConfig.parse({**table, "gates": gates, "shard_rows": 4, **changes})
 
     def prepare(self, out: str = "out", *, retry_failed: bool = False, **changes: Any) -> Synthesis:
         return prepare(self.config(**changes), self.catalogue, self.folder / out, retry_failed=retry_failed)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.synthesis.synthesis import Synthesis, prepare
-from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import load_models
 
 
 def synthesis(out: Path, **changes: Any) -> Synthesis:
     table = {"prompts": {"task": "worksheets"}, "teachers": ["plus", "minus"], "fusion": {"fusor": "aft"}, "rows": 9}
-    config = parse_synthesis_config({**table, "shard_rows": 4, "concurrency": 3, **changes})
+    config = SynthesisConfig.parse({**table, "shard_rows": 4, "concurrency": 3, **changes})
     return prepare(config, load_models(), out, engine="ray")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dspy_fusion.experiments.synthesis.gates import Gates, base_code, language_of
 from dspy_fusion.experiments.synthesis.refusals import RefusalGate
-from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.experiments.synthesis.synthesized_rows import Row
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -20,7 +20,7 @@ GERMAN = "Der Hafen liegt hinter der alten Stadt, und am Abend flicken die Fisch
 def gates(folder: Path, **settings: Any) -> Gates:
     given = {"language": False, "near_duplicates": 0, **settings}
     table = {"prompts": {"file": "p.jsonl"}, "teachers": ["a"], "gates": given}
-    return Gates(parse_synthesis_config(table), folder / "duplicates.db")
+    return Gates(SynthesisConfig.parse(table), folder / "duplicates.db")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_language_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("py3langid")
     table = {"prompts": {"file": "p", "language": "klingon"}, "teachers": ["a"]}
     with pytest.raises(ConfigurationError, match=r"the language gate does not know 'klingon'; give an ISO 639-1 code"):
-        Gates(parse_synthesis_config(table), tmp_path / "d")
+        Gates(SynthesisConfig.parse(table), tmp_path / "d")
 
 
 def test_a_copy_is_dropped_for_the_earlier_row(tmp_path: Path, row: Callable[..., Row]) -> None:

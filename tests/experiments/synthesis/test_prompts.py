@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from dspy_fusion.experiments.synthesis.prompts import Source, open_source
-from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.programs.errors import ConfigurationError
 
 ROWS = [{"prompt": f"prompt {i}\nwith a line, and \u2028 a separator", "lang": "pt-BR"} for i in range(5)]
 
 
 def source(*, rows: int = 0, **prompts: Any) -> Source:
-    return open_source(parse_synthesis_config({"prompts": prompts, "teachers": ["a"], "rows": rows}))
+    return open_source(SynthesisConfig.parse({"prompts": prompts, "teachers": ["a"], "rows": rows}))
 
 
 def write(path: Path) -> Path:

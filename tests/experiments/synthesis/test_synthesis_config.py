@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dspy_fusion.experiments.synthesis.synthesis_config import parse_synthesis_config, read_synthesis_config
+from dspy_fusion.experiments.synthesis.synthesis_config import SynthesisConfig
 from dspy_fusion.programs.errors import ConfigurationError
 
 GIVEN: dict[str, Any] = {"prompts": {"file": "p.jsonl"}, "teachers": ["a", "b"], "fusion": {"fusor": "f"}}
@@ -41,22 +41,22 @@ GIVEN: dict[str, Any] = {"prompts": {"file": "p.jsonl"}, "teachers": ["a", "b"],
 )
 def test_what_cannot_be_meant_is_refused_by_name(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        parse_synthesis_config({**GIVEN, **change})
+        SynthesisConfig.parse({**GIVEN, **change})
 
 
 def test_only_what_changes_rows_changes_the_digest() -> None:
     same = {"title": "t", "rows": 5, "concurrency": 7, "models": "m.toml"}
-    digest = parse_synthesis_config(GIVEN).digest
-    assert parse_synthesis_config({**GIVEN, **same}).digest == digest
-    assert parse_synthesis_config({**GIVEN, "temperature": 0.4}).digest != digest
+    digest = SynthesisConfig.parse(GIVEN).digest
+    assert SynthesisConfig.parse({**GIVEN, **same}).digest == digest
+    assert SynthesisConfig.parse({**GIVEN, "temperature": 0.4}).digest != digest
 
 
 def test_one_teacher_alone_needs_no_choice() -> None:
-    assert parse_synthesis_config({"prompts": {"task": "t"}, "teachers": ["a"]}).candidates == 1
+    assert SynthesisConfig.parse({"prompts": {"task": "t"}, "teachers": ["a"]}).candidates == 1
 
 
 def test_the_configuration_that_comes_with_the_package_is_one() -> None:
     import dspy_fusion.experiments.synthesis as package
 
     shipped = Path(package.__path__[0]).parent / "configs" / "synthesize.toml"
-    assert read_synthesis_config(shipped).teachers == ("plus", "minus", "times")
+    assert SynthesisConfig.read(shipped).teachers == ("plus", "minus", "times")

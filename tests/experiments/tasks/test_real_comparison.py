@@ -14,7 +14,7 @@ import pytest
 from conftest import ScriptedLM, answers, prompt_of
 from shared_data import DATA, needs_data
 
-from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig, parse_config, read_config
+from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
 from dspy_fusion.experiments.plans.default_strategies import preset_config
 from dspy_fusion.experiments.plans.strategies import planned
 from dspy_fusion.experiments.records.record import Record
@@ -120,11 +120,11 @@ def test_a_judge_that_is_needed_is_asked_for_before_anything_is_called(tmp_path:
 
 def test_new_keys_keep_old_digests_and_are_checked() -> None:
     table: dict[str, Any] = {"task": "mgsm", "strategy": [{"name": "vote", "program": "vote", "pool": "m"}]}
-    plain, chosen = parse_config(table), parse_config(table | {"languages": ["de"]})
-    assert parse_config(table | {"data": "elsewhere"}).digest == plain.digest != chosen.digest
+    plain, chosen = CompareConfig.parse(table), CompareConfig.parse(table | {"languages": ["de"]})
+    assert CompareConfig.parse(table | {"data": "elsewhere"}).digest == plain.digest != chosen.digest
     assert "languages" not in plain.relevant
     with pytest.raises(ConfigurationError, match=r"languages must be a list of texts, but got 'de'"):
-        parse_config(table | {"languages": "de"})
+        CompareConfig.parse(table | {"languages": "de"})
 
 
 def test_the_preset_follows_the_task() -> None:
@@ -138,7 +138,7 @@ def test_the_preset_follows_the_task() -> None:
 def test_the_example_configurations_are_valid(name: str) -> None:
     import dspy_fusion.experiments.plans.comparison_config as module
 
-    read = read_config(Path(module.__file__).parents[1] / "configs" / f"{name}.toml")
+    read = CompareConfig.read(Path(module.__file__).parents[1] / "configs" / f"{name}.toml")
     assert len(planned(read)) >= len(read.strategies)
 
 

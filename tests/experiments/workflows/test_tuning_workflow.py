@@ -20,7 +20,7 @@ import pytest
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.records.outbox import Outbox
 from dspy_fusion.experiments.runs.tuning import prepare_tuning
-from dspy_fusion.experiments.runs.tuning_config import read_tuning_config
+from dspy_fusion.experiments.runs.tuning_config import TuningConfig
 from dspy_fusion.optimizers import TuningReport
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.embedded import embedded_model
@@ -95,7 +95,7 @@ def test_a_study_runs_from_end_to_end_and_goes_on_as_the_same_run(config: Path) 
 @needs_weights
 def test_the_tuned_program_loads_into_a_new_one(config: Path) -> None:
     run(config, "--no-tracking")
-    tuning: Any = prepare_tuning(read_tuning_config(config), load_models())
+    tuning: Any = prepare_tuning(TuningConfig.read(config), load_models())
     tuning.program.load(config.parent / "run" / "program.json")
     with dspy.context(adapter=tuning.task.adapter()):
         assert tuning.program(**tuning.examples[0].inputs()).answers
