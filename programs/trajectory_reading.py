@@ -39,6 +39,7 @@ LOOK = (
     " differ: by their numbers, or by words that they hold. Name few; an empty list says that nothing more is needed."
 )
 _MOST_AT_ONCE = 8  # look-ups of a round
+_MOST_TOKENS = 1_000_000
 
 
 class LookUp(BaseModel):
@@ -67,13 +68,14 @@ class TrajectoryReading(dspy.Module):
 
     Args:
         task: the task's signature.
-        tokens: of all candidates' steps together, at about four characters each; 0 shows answers alone.
+        tokens: of all candidates' steps together, at about four characters each, up to a million; 0 shows answers
+            alone.
         look_ups: rounds in which the fusor may ask for steps in full, where they do not fit; each is one call.
     """
 
     def __init__(self, task: type[dspy.Signature], tokens: int, look_ups: int) -> None:
         super().__init__()
-        self.tokens = Hyperparameter("trajectories", tokens, low=0, search=(0, 8000))
+        self.tokens = Hyperparameter("trajectories", tokens, low=0, high=_MOST_TOKENS, search=(0, 8000))
         self.look_ups = Hyperparameter("look_ups", look_ups, low=0, search=(0, 3))
         self.reader = OwnPredict(_reader_signature(task, LOOK))
 

@@ -106,7 +106,8 @@ def _part(name: str, part: Parameter, state: Any) -> dict[str, Any]:
 def _hyperparameter(name: str, part: Hyperparameter, state: dict[str, Any]) -> dict[str, Any]:
     _refuse_others(name, state, ("value", "kept"))
     value = state["value"]
-    if part.integer and isinstance(value, int | float) and value > _MOST_CALLS:  # each of them is a call that costs
+    is_count = part.integer and part.high is None  # each of it is a call that costs
+    if is_count and isinstance(value, int | float) and value > _MOST_CALLS:
         raise ConfigurationError(f"the state of {name} has {value!r:.40}; a file may set {_MOST_CALLS} at most")
     if kept := state.get("kept"):
         _refuse_others(f"{name}'s kept", kept, ("calibration",))

@@ -15,6 +15,8 @@ from dspy.signatures.signature import make_signature
 from dspy_fusion.optimizers.tuning.search_space import SearchSpace
 from dspy_fusion.programs import CandidateBank, ConfigurationError, Fusion
 from dspy_fusion.programs.pools.trajectories import cut_middle, fitted, matches, segment
+from dspy_fusion.serving import ModelCatalogue, embedded_lm
+from dspy_fusion.serving.endpoint.saved_program import load_program, save_program
 
 LONG = "rain " * 400 + "NEEDLE at the end " + "rain " * 400
 
@@ -169,6 +171,15 @@ def test_it_is_saved_and_tuned(tmp_path: Path) -> None:
     assert (loaded.trajectories, loaded.look_ups) == (3000, 1)
     names = {dimension.name for dimension in SearchSpace.of(program).dimensions}
     assert {"reading.tokens", "reading.look_ups"} <= names
+
+
+def test_a_program_file_keeps_it(tmp_path: Path) -> None:
+    models: dict[str, Any] = {"lms": [embedded_lm("plus")], "fusor_lm": embedded_lm("aft")}
+    program = Fusion(dspy.Predict("question -> answer"), trajectories=800, look_ups=1, **models)
+    dict(program.named_parameters())["reading.tokens"].value = 1200
+    save_program(program, tmp_path / "p.json")
+    loaded: Any = load_program(tmp_path / "p.json", ModelCatalogue.builtin()).program
+    assert (loaded.trajectories, loaded.look_ups) == (1200, 1)
 
 
 @pytest.mark.parametrize(
