@@ -27,7 +27,7 @@ def test_numbers_of_confidence(record: Callable[..., Record]) -> None:
     item = made(record, (0.95, 1.0), (0.95, 0.0), (0.5, 1.0), (0.2, 0.0), saved=2)
     assert item is not None
     assert [part.answers for part in item.bins] == [1, 1, 2]
-    assert item.bins[-1] == Bin(2, pytest.approx(0.95), 0.5)
+    assert item.bins[-1] == Bin(2, 0.95, 0.5)
     assert item.error == pytest.approx((2 * 0.45 + 0.5 + 0.2) / 4)
     assert item.ranking == pytest.approx(2.5 / 4)
     assert item.at(1.0) == 0.5
