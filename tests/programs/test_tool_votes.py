@@ -92,7 +92,9 @@ def weather(city: str, days: int = 1) -> str:
 class NativeLM(ScriptedLM):
     """A model that is asked for tool calls natively, and gives each call an id of its own."""
 
-    supports_function_calling = True
+    @property
+    def supports_function_calling(self) -> bool:
+        return True
 
     def __init__(self, *calls: dict[str, Any]) -> None:
         super().__init__(lambda request: "")
@@ -101,7 +103,7 @@ class NativeLM(ScriptedLM):
         def complete(request: Any) -> Any:
             response = answered(request)
             seed = request.config.seed
-            made = (
+            made: Any = (
                 {"city": "Bern"} if seed is None else calls[seed % len(calls)]
             )  # a fusor at temperature 0 has no seed
             part = ToolCallPart(f"call_{len(self.script.requests)}", "weather", made)
