@@ -100,7 +100,7 @@ class Paid(BaseHTTPRequestHandler):
         except OSError:
             pass  # whoever asked has left
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:
         pass
 
 

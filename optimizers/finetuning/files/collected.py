@@ -20,7 +20,7 @@ from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 from dspy_fusion.programs.json_text import read_json
-from dspy_fusion.programs.redaction import without_secrets
+from dspy_fusion.programs.redaction import without_secrets, without_secrets_in
 
 from .identities import differing
 
@@ -72,7 +72,7 @@ class Collected:
             path.parent.mkdir(parents=True, exist_ok=True)
             _check_ours(path)
             self._file = JsonLines(path)
-            self._open(json.loads(json.dumps(about)))
+            self._open(without_secrets_in(json.loads(json.dumps(about))))
         except OSError as error:
             raise RecordError(f"cannot open {path}: {error.strerror}") from error
 
@@ -197,7 +197,7 @@ def _parsed(text: bytes, name: str, path: Path) -> Any:
 
 def check_about(path: Path, about: Mapping[str, Any]) -> None:
     """Writes down what a folder is made with, or refuses another's: as :class:`Collected` does with its file."""
-    wanted = json.loads(json.dumps(about))
+    wanted = without_secrets_in(json.loads(json.dumps(about)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():

@@ -16,6 +16,7 @@ from typing import Any
 
 import dspy
 
+from dspy_fusion.programs.redaction import know_lm, without_secrets_in
 from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
@@ -24,8 +25,10 @@ _DEEP = 4  # functions within functions that are looked into
 
 
 def lm_identity(lm: dspy.BaseLM) -> dict[str, Any]:
-    """A model's name, address and options, without keys."""
-    options = {name: plain(value) for name, value in lm.kwargs.items() if name not in _PASSING and value is not None}
+    """A model's name, address and options, without keys and passwords."""
+    know_lm(lm)
+    kept = {name: plain(value) for name, value in lm.kwargs.items() if name not in _PASSING and value is not None}
+    options = without_secrets_in(kept)
     return {"model": lm.model, **options}
 
 

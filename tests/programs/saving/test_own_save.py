@@ -112,8 +112,7 @@ def test_a_model_at_an_address_is_named_by_whoever_loads_the_file(tmp_path: Path
         load_program(tmp_path / "p.json", BUILTIN)
     loaded = load_program(tmp_path / "p.json", BUILTIN, lm="plus", fusor_lm="aft").program
     assert isinstance(loaded, Fusion)
-    assert loaded.fusor_lm
-    assert [loaded.lms[0].known_as if loaded.lms else "", loaded.fusor_lm.known_as] == ["plus", "aft"]
+    assert [vars(lm)["known_as"] for lm in (*(loaded.lms or ()), loaded.fusor_lm)] == ["plus", "aft"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,7 @@ def test_a_model_at_an_address_is_named_by_whoever_loads_the_file(tmp_path: Path
         (lambda: BestOfN(sheets(), scorer=lambda args, pred: 1.0), "a scorer of the kind 'RewardFunction'"),
         (lambda: Vote(sheets(), normalize=str.lower), "the function normalize="),
         (lambda: Vote(sheets(), signature="worksheet -> answers, more"), "was given signature="),
-        (lambda: Vote(dspy.ReAct("a -> b", tools=[])), "a task program of the kind 'ReAct'"),
+        (lambda: Vote(dspy.ReAct(dspy.Signature("a -> b"), tools=[])), "a task program of the kind 'ReAct'"),
     ],
 )
 def test_what_no_file_can_describe_is_saved_as_by_dspy(make: Callable[[], Any], message: str, tmp_path: Path) -> None:

