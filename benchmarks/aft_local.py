@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import dspy
 
@@ -56,7 +57,8 @@ def main() -> None:
                 max_length=1024, threads=options.threads, device="cpu",
             ),
         )  # fmt: skip
-        report = tuner.compile(fusing, trainset=examples[: options.rows]).finetuning_report
+        trained: Any = tuner.compile(fusing, trainset=examples[: options.rows])
+        report = trained.finetuning_report
         after = [_likelihoods(Path(report.model), some) for some in rows]
     print(f"{report.rows} rows, {report.steps} steps, loss {report.loss:.3f}; {' '.join(report.notes)}")
     for name, old, new in zip(("with proposals", "alone"), before, after, strict=True):

@@ -16,6 +16,7 @@ from dspy_fusion.experiments.plans.comparison_config import CompareConfig
 from dspy_fusion.experiments.plans.strategies import Strategy, planned
 from dspy_fusion.experiments.plans.strategy_programs import Site, build
 from dspy_fusion.experiments.tasks import Task, load_task
+from dspy_fusion.programs import task_signature
 from dspy_fusion.serving import local_lm
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import RequestRecording, recorded_lm
@@ -46,7 +47,8 @@ def task_of(study: Study) -> Task:
     def program(instructions: str) -> dspy.Module:
         made = task.program(instructions)
         (predictor,) = made.predictors()
-        names = [*predictor.signature.input_fields, *predictor.signature.output_fields]
+        signature = task_signature(made)
+        names = [*signature.input_fields, *signature.output_fields]
         predictor.demos = [dspy.Example(**dict(zip(names, demo, strict=True))) for demo in study.demos]
         return made
 
