@@ -56,12 +56,14 @@ def _write(path: Path, template: str, target: Path) -> None:
     with needs("a checkpoint of a GGUF file", "finetune"):
         import gguf  # noqa: F401 (transformers needs it and says less)
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     place: dict[str, Any] = {"gguf_file": path.name}
     half = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(path.parent), **place)
-        weights: Any = AutoModelForCausalLM.from_pretrained(str(path.parent), dtype=torch.float32, **place)
+        weights: Any = AutoModelForCausalLM.from_pretrained(
+            str(path.parent), dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **place
+        )
         tokenizer.chat_template = template
         tokenizer.save_pretrained(half)
         weights.to(torch.bfloat16).save_pretrained(half)
