@@ -55,7 +55,7 @@ def _about(study: Study, recording: RequestRecording, counts: dict[str, int]) ->
         "task_source": source.url,
         "task_licence": source.licence,
         "questions": counts["wide"],
-        "questions_with_every_arm": counts["deep"],
+        "questions_with_every_arm": 0 if study.pool_only else counts["deep"],
         "requests": len(recording),
         "engine": "llama.cpp by xllamacpp, one thread, up to 16 answers at once",
     }

@@ -135,7 +135,7 @@ def _writing(study: Study, *, deep: bool) -> list[StrategyConfig]:
         arms.append(
             StrategyConfig(MUX, "benchmarks.real_models.arms:MostConsistentModel", model, study.n, role="select")
         )
-    return [*arms, StrategyConfig("fresh solve", "fresh_solve", model, middle)]
+    return [*arms, StrategyConfig("fresh solve", "fresh_solve", model, min(middle, study.n - 1))]
 
 
 def _deep(study: Study) -> list[StrategyConfig]:
