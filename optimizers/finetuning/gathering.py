@@ -153,11 +153,15 @@ class Gathering:
 
     def about(self) -> dict[str, Any]:
         """What the rows depend on beside the examples."""
+        compared = {} if self.preferences is None else self.preferences.about()
+        return {**self._about_references(), **compared}
+
+    def _about_references(self) -> dict[str, Any]:
+        """What an answer to be learned depends on, so that other objectives can share it."""
         program = {"fusor": program_digest(self.fusing.fusor), "task": program_digest(self.fusing.program)}
         program |= {"seed": self.fusing.seed, "shuffle": self.fusing.shuffle.value}
         adapter = adapter_state(present_adapter())
-        about = {**program, "adapter": adapter, **self.proposals.about(), **self.references.about()}
-        return about if self.preferences is None else {**about, **self.preferences.about()}
+        return {**program, "adapter": adapter, **self.proposals.about(), **self.references.about()}
 
     def _proposals(self, by_key: Mapping[str, dspy.Example]) -> Collected:
         about = {name: self.about()[name] for name in ("task", "adapter", "proposals")}
@@ -193,7 +197,7 @@ class Gathering:
         def make(key: str) -> dict[str, Any] | None:
             return references.of(by_key[key], self._shown(by_key[key], key, proposals), self.fusing)
 
-        return self._fill("references", self.about(), by_key, make, FusorFailed)
+        return self._fill("references", self._about_references(), by_key, make, FusorFailed)
 
     def _fill(
         self,

@@ -98,6 +98,14 @@ def test_grpo_rewards_what_the_model_draws(base: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+def test_what_was_collected_is_shared_with_other_objectives(base: Path, tmp_path: Path) -> None:
+    kept = {"collected": tmp_path / "kept", "warmup": 0.0}
+    fine_tuning(base, tmp_path / "aft", **kept).compile(program(), trainset=EXAMPLES[:2])
+    wanted = Preferences(right, draws=2, answer_tokens=8)
+    tuner = fine_tuning(base, tmp_path / "grpo", objective="grpo", preferences=wanted, **kept)
+    assert tuner.compile(program(), trainset=EXAMPLES[:2]).finetuning_report.rows == 2
+
+
 def test_pass_at_rewards_are_the_mean_best_of_the_sets_that_hold_an_answer() -> None:
     scores = [0.0, 1.0, 0.25, 0.5, 0.5]
     for k in (1, 2, 3, 5):
