@@ -120,9 +120,9 @@ def test_runs_are_compared_with_parallel_coordinates(store: tuple[str, Any], add
 def test_the_list_of_runs_has_a_child_a_strategy(store: tuple[str, Any], address: str, tmp_path: Path) -> None:
     experiment, _ = runs_of(store[0])
     with Page(f"{address}/#/experiments/{experiment}/evaluation-runs", height=900) as page:
-        said = seen(page, "one", "vote", "fused")
+        said = seen(page, "fused", "score_low")
         page.screenshot(kept("runs.png", tmp_path))
-    for text in ("dspy-fusion own", "one", "vote", "fused"):
+    for text in ("dspy-fusion own", "own test", "fused", "score", "score_low", "score_high"):
         assert text in said, text
 
 

@@ -37,7 +37,8 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("tracked")
     lm = scripted.ScriptedLM(add, name="openai/gpt-4o-mini")
     solve, uri = dspy.Predict("question -> answer"), f"sqlite:///{folder / 'mlflow.db'}"
-    sheets = dspy.Predict(dspy.Signature("question -> answer", "Work it out."))
+    task: Any = dspy.Signature("question -> answer", "Work it out.")
+    sheets = dspy.Predict(task)
     plus = embedded_lm("plus")
     with dspy.context(lm=lm):
         programs = {
@@ -146,7 +147,8 @@ def test_our_judges_are_scorers_of_mlflow() -> None:
         lambda request: {"reasoning": "good", "verdict": "4/5", "score": "4/5"}, name="scripted/j"
     )
     made = genai_scorer(LMJudge(judge), "question -> answer", name="quality")
-    feedback = made.run(inputs={"question": "1 + 1"}, outputs="2")
+    feedback: Any = made.run(inputs={"question": "1 + 1"}, outputs="2")
     assert (made.name, 0 < feedback.value <= 1) == ("quality", True)
     function = genai_scorer(lambda inputs, prediction: prediction.answer == "2", "question -> answer")
-    assert function.run(inputs={"question": "1 + 1"}, outputs={"answer": "2"}).value == 1.0
+    other: Any = function.run(inputs={"question": "1 + 1"}, outputs={"answer": "2"})
+    assert other.value == 1.0
