@@ -13,6 +13,7 @@ import gzip
 import itertools
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,8 +52,17 @@ def read(folder: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     table = np.full((len(rows), len(sources)), "", dtype=object)
     for place, row in enumerate(rows):
         for candidate in row["candidates"]:
-            table[place, sources.index(candidate["src"])] = str(candidate["pred"])
-    return sources, table, np.array([str(row["gold"]) for row in rows], dtype=object)
+            table[place, sources.index(candidate["src"])] = _number(candidate["pred"])
+    return sources, table, np.array([_number(row["gold"]) for row in rows], dtype=object)
+
+
+def _number(text: object) -> str:
+    """An answer as all sources would write it; an empty text where there is none."""
+    bare = re.sub(r"[,$%\s]", "", "" if text is None else str(text)).rstrip(".")
+    try:
+        return f"{float(bare):.10g}"
+    except ValueError:
+        return bare
 
 
 def contest(answers: np.ndarray, golds: np.ndarray, seed: int) -> tuple[Interval, Interval]:
@@ -76,8 +86,9 @@ def contest(answers: np.ndarray, golds: np.ndarray, seed: int) -> tuple[Interval
 
 
 def _vote(row: np.ndarray) -> str:
-    counts = Counter(row)
-    return max(counts, key=lambda answer: (counts[answer], -list(row).index(answer)))
+    said = [answer for answer in row if answer]  # who says nothing does not vote
+    counts = Counter(said)
+    return max(counts, key=lambda answer: (counts[answer], -said.index(answer)), default="")
 
 
 def _points(interval: Interval) -> str:

@@ -26,3 +26,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     hits = [found.low <= 0.7 <= found.high for found in (of_mean(list(rng.random(60) < 0.7)) for _ in range(300))]
     assert 0.9 < np.mean(hits) < 0.99
+
+
+def test_intervals_of_very_many_examples_go_on_from_those_of_many() -> None:
+    values = list(np.random.default_rng(3).random(2001) < 0.7)
+    few, many = of_mean(values[:2000]), of_mean(values)
+    assert abs(few.low - many.low) < 2e-3
+    assert abs(few.high - many.high) < 2e-3

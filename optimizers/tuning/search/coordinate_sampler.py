@@ -40,8 +40,8 @@ class CoordinateSampler(optuna.samplers.BaseSampler):
         known: what trials are worth and how sure that is, by their numbers; else their own values are taken, and how
             sure they are is estimated.
         texts: which share of the trials may be spent on unordered values, in [0, 1].
-        elsewhere: which share of the trials sees texts at other numbers, in [0, 1], and at most two in five of those
-            that the texts leave.
+        elsewhere: which share of the trials sees texts at other numbers, in [0, 1], and at most half of those that the
+            texts leave beyond eight.
         levels: how many values of each number are tried beside the incumbent's before all move together, at least 0.
         again: which share of the trials, the last ones, goes to trials that were dropped, in [0, 1], and at most three
             in ten of those that the texts leave.

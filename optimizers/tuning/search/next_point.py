@@ -17,7 +17,7 @@ from .trial_model import TrialModel
 AGAIN, ELSEWHERE, JOINT = "again", "elsewhere", "joint"
 RACED = {AGAIN: 0.0, JOINT: 0.1}
 """With which share of a race's error trials of a step are dropped: those that are expected to be good hardly ever."""
-_TOP, _PAIRS, _ANYWHERE, _FAR = 3, 15, 300, 20
+_TOP, _PAIRS, _ANYWHERE, _FAR, _JOINTLY = 3, 15, 300, 20, 8
 _DOUBT = 1.0  # standard deviations by which a dropped trial is thought better than expected
 
 
@@ -74,10 +74,12 @@ class NextPoint:
                 return step, point
         return JOINT, self._joint()
 
-    def _at_most(self, share: float, of_rest: float) -> int:
-        """How many trials a share is: of all of them, but of what the start and each text leave no more than a part."""
+    def _at_most(self, share: float, of_rest: float, kept: int = 0) -> int:
+        """How many trials a share is: of all of them, but of what the start, each text and ``kept`` more leave no more
+        than a part.
+        """
         texts = min(sum(len(self.grids[name]) - 1 for name in self.texts), self.shares.texts * self.trials)
-        return round(min(share * self.trials, of_rest * max(0, self.trials - 1 - texts)))
+        return round(min(share * self.trials, of_rest * max(0, self.trials - 1 - texts - kept)))
 
     @cached_property
     def model(self) -> TrialModel:
@@ -118,7 +120,11 @@ class NextPoint:
 
     def _elsewhere(self) -> Iterator[tuple[str, Point]]:
         """Texts at numbers far from all that were tried: those that were least often there, the better ones first."""
-        if not self.numbers or not self.texts or self.steps[ELSEWHERE] >= self._at_most(self.shares.elsewhere, 0.4):
+        if (
+            not self.numbers
+            or not self.texts
+            or self.steps[ELSEWHERE] >= self._at_most(self.shares.elsewhere, 0.5, kept=_JOINTLY)
+        ):
             return
         name = max(self.texts, key=lambda text: len(self.grids[text]))
         often = Counter(row.point[name] for row in self.rows if row.step == ELSEWHERE)
