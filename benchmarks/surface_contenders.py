@@ -35,7 +35,8 @@ class SurfaceEngine:
 
     def complete(self, request: Request) -> Response:
         """One answer, in the form that DSPy's chat adapter reads."""
-        system = request.system if isinstance(request.system, str) else "".join(p.text for p in request.system or ())
+        system = request.system
+        system = system if isinstance(system, str) else "".join(str(getattr(p, "text", "")) for p in system or ())
         example = re.findall(r"example (\d+)", request.messages[-1].text or "")
         names = re.findall(r"\[\[ ## (\w+) ## \]\]", system)
         if names and names[0] == "question" and "right" in names:
@@ -75,7 +76,7 @@ def contender(name: str) -> Any:
         engine = SurfaceEngine(study)
         lm = dspy.LM("scripted/surface", engine=engine, cache=False, num_retries=0)
         examples = [dspy.Example(question=f"example {i}", right="yes").with_inputs("question") for i in range(EXAMPLES)]
-        student = dspy.Predict(dspy.Signature("question -> right", instruction(0)))
+        student = dspy.Predict(dspy.make_signature("question -> right", instruction(0)))
         logging.getLogger("dspy").setLevel(logging.ERROR)
         with (
             dspy.context(lm=lm, disable_history=True, adapter=dspy.ChatAdapter()),

@@ -229,7 +229,8 @@ DSPYS = ("MIPROv2, then a grid", "GEPA, then a grid")
 def run(arm: str, family: int, seed: int, trials: int, requests: int) -> dict[str, Any]:
     """One study: its true quality, its regret against the optimum, and what it took."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    search, options = ARMS[arm] if arm in ARMS else (_contender(arm), {"error": 0.0})
+    none: dict[str, Any] = {"error": 0.0}
+    search, options = ARMS[arm] if arm in ARMS else (_contender(arm), none)
     surface, began = families(seed)[family], time.process_time()
     study = Study(surface, seed, **options)
     search(study, trials, requests)

@@ -32,7 +32,7 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def of_mean(values: Sequence[float], *, seed: int = 0) -> Interval:
+def of_mean(values: Sequence[float] | np.ndarray, *, seed: int = 0) -> Interval:
     """The mean of one value per example with its 95 % percentile bootstrap interval.
 
     With a single example the interval is as wide as nothing is known: [-inf, inf]. Of more than 2,000 it is the normal
@@ -48,7 +48,9 @@ def of_mean(values: Sequence[float], *, seed: int = 0) -> Interval:
     return Interval(float(data.mean()), *quantiles(means), len(data))
 
 
-def of_difference(after: Sequence[float], before: Sequence[float], *, seed: int = 0) -> Interval:
+def of_difference(
+    after: Sequence[float] | np.ndarray, before: Sequence[float] | np.ndarray, *, seed: int = 0
+) -> Interval:
     """The mean of ``after - before``, paired example by example."""
     return of_mean([a - b for a, b in zip(after, before, strict=True)], seed=seed)
 

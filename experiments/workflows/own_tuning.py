@@ -86,7 +86,7 @@ def tune(
     tracker = Tracker(place, _warn, connected=bool(run_id))
     tracker.tell(Told(parameters=_parameters(program, tuner)))
     with writing(folder.path), _told(tuner, tracker), active(uri, run_id) if run_id else nullcontext():
-        tuned = tuner.compile(program, valset=list(valset), testset=None if testset is None else list(testset))
+        tuned: Any = tuner.compile(program, valset=list(valset), testset=None if testset is None else list(testset))
     report: TuningReport = tuned.tuning_report
     with writing(folder.path):
         _keep(folder, tuner, tuned, report)

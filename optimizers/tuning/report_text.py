@@ -42,7 +42,7 @@ def _scores(report: TuningReport) -> list[tuple[str, ...]]:
     names = list(report.values_before)
     before = {"cost": report.cost_before, **report.values_before}
     after = {"cost": report.cost_after, **report.values_after}
-    rows = [("", "score", "95 % interval", "cost", *names)]
+    rows: list[tuple[str, ...]] = [("", "score", "95 % interval", "cost", *names)]
     if report.before is None:
         return [*rows, _row("before, on the trials' examples", report.baseline, before)]
     rows.append(_row(f"before, {report.before.n} held-out examples", report.before, before))

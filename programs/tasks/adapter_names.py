@@ -10,6 +10,7 @@ import dspy
 from ..errors import ConfigurationError
 from .hyperparameters import Hyperparameter
 from .plain_adapter import PlainAdapter, answer_field
+from .signatures import signature_of
 
 AdapterName = Literal["chat", "json", "xml", "plain"]
 ADAPTER = "adapter"  # what the hyperparameter is called in every program
@@ -56,7 +57,7 @@ def is_askable(module: dspy.Module, name: str) -> bool:
         return True
     try:
         for predictor in module.predictors():
-            answer_field(predictor.signature)
+            answer_field(signature_of(predictor))
     except ConfigurationError:
         return False
     return True
