@@ -17,7 +17,7 @@ from ..errors import ConfigurationError
 from ..pools.candidates import Candidate, Usage
 from .code_calls import calls_like
 from .code_process import CodeLimits, run_tests
-from .code_tests import Tests, ToCode, code_in, tests_for
+from .code_tests import Tests, ToCode, check_fields, code_in, tests_for
 from .scorer import Scorer, Scores
 
 _LONGEST_REPR = 4000
@@ -95,12 +95,7 @@ class CodeAgreement(Scorer):
 
     def bound(self, task: type[dspy.Signature]) -> CodeAgreement:
         """This scorer for a task; raises ``ConfigurationError`` where the task lacks a field that it names."""
-        if self.field is not None and self.field not in task.output_fields:
-            raise ConfigurationError(
-                f"field names {self.field!r}, but the task's outputs are {list(task.output_fields)}"
-            )
-        if isinstance(self.tests, str) and self.tests not in task.input_fields:
-            raise ConfigurationError(f"tests names {self.tests!r}, but the task's inputs are {list(task.input_fields)}")
+        check_fields(task, self.field, self.tests)
         return self
 
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:

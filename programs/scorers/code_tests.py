@@ -21,6 +21,14 @@ ToCode = Callable[[Mapping[str, Any], str], str]
 """From a task's inputs and the text of an answer to the code that is run."""
 
 
+def check_fields(task: type[dspy.Signature], field: str | None, tests: object) -> None:
+    """Raises ``ConfigurationError`` where a task lacks the output ``field``, or the input that ``tests`` names."""
+    if field is not None and field not in task.output_fields:
+        raise ConfigurationError(f"field names {field!r}, but the task's outputs are {list(task.output_fields)}")
+    if isinstance(tests, str) and tests not in task.input_fields:
+        raise ConfigurationError(f"tests names {tests!r}, but the task's inputs are {list(task.input_fields)}")
+
+
 class CodeTests(Scorer):
     """Scores a candidate by the share of tests that its code passes, in [0, 1]; costs no calls.
 
@@ -68,12 +76,7 @@ class CodeTests(Scorer):
 
     def bound(self, task: type[dspy.Signature]) -> CodeTests:
         """This scorer for a task; raises ``ConfigurationError`` where the task lacks a field that it names."""
-        if self.field is not None and self.field not in task.output_fields:
-            raise ConfigurationError(
-                f"field names {self.field!r}, but the task's outputs are {list(task.output_fields)}"
-            )
-        if isinstance(self.tests, str) and self.tests not in task.input_fields:
-            raise ConfigurationError(f"tests names {self.tests!r}, but the task's inputs are {list(task.input_fields)}")
+        check_fields(task, self.field, self.tests)
         return self
 
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
