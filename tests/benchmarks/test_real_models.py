@@ -47,9 +47,9 @@ def test_the_study_is_replayed_without_a_model(name: str, tmp_path: Path) -> Non
 
 @needs_data
 def test_a_question_that_was_not_recorded_stops_the_replay(tmp_path: Path) -> None:
-    count = about()["mbpp"]["questions"] + 1
+    count = about()["gsm8k"]["questions"] + 1
     with pytest.raises(NotRecorded, match=r"lacks .* answers that were asked for"):
-        replayed(STUDIES["mbpp"], count, tmp_path / "run", deep=False)
+        replayed(STUDIES["gsm8k"], count, tmp_path / "run", deep=False)
 
 
 def test_fusion_is_asked_only_where_no_candidate_passes_the_test() -> None:

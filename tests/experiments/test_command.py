@@ -21,7 +21,7 @@ CONFIG = 'task = "worksheets"\n[[strategy]]\nname = "vote"\nprogram = "vote"\npo
     ("arguments", "message"),
     [
         ([], "required"),
-        (["compare"], "give a configuration file, or --task with --models"),
+        (["compare"], "give a configuration file, or --task or --data, with --models or --program"),
         (["compare", "--task", "worksheets", "--models", ","], "--models names no model: ','"),
         (
             ["compare", "--task", "sheets", "--models", "embedded/plus"],

@@ -196,7 +196,7 @@ def test_a_full_disk_is_an_error_and_the_study_goes_on_when_there_is_room(tmp_pa
         ),
         ({"storage": optuna.storages.InMemoryStorage()}, "must be a path or the URL .* but got a InMemoryStorage"),
         ({"constraints": ["quality > .8"]}, r'must be of the form "quality >= 0.8" or "cost <= 500", but got'),
-        ({"constraints": "cost <= 5"}, "constraints must be a list"),
+        ({"constraints": "quality beats 5"}, r'must be of the form "quality >= 0.8" or "cost <= 500", but got'),
         ({"max_errors": 1.0}, r"max_errors must be a share in \[0, 1\)"),
         ({"instructions": [5]}, "instructions, number 0, must be a text, but got 5"),
         ({"instructions": "one text"}, "instructions must be a list of texts, but got 'one text'"),

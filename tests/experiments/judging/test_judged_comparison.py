@@ -48,7 +48,7 @@ def test_every_judge_chooses_in_a_comparison(config: CompareConfig, lab: Any, tm
         (chosen("judge", "one,two"), "judge names several models, 'one,two'; only scorer 'panel' takes more than one"),
         (
             chosen("jury", "one"),
-            "there is no scorer 'jury'; there are: likelihood, code_tests, reward_model, judge, pairwise, panel",
+            "there is no scorer 'jury'; there are: likelihood, code_tests, code_agreement, reward_model, judge",
         ),
     ],
 )

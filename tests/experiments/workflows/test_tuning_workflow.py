@@ -132,7 +132,7 @@ def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(config: Path) 
         ("", ["--storage", "nonsense"], "cannot open the storage 'nonsense'"),
         ("trails = 3", [], "unknown key 'trails'"),
         ('proposer = "nobody"', [], "no model is called 'nobody'"),
-        ('objectives = ["cost"]', [], "objectives must be ('quality', 'cost') or ('quality',)"),
+        ('objectives = ["cost"]', [], "objectives must be ('quality',), ('quality', 'cost') or"),
         ('split = "dev"', [], "there is no split 'dev'"),
     ],
 )

@@ -21,7 +21,7 @@ def test_the_model_string_carries_the_weights_digest(weights_path: Path) -> None
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="'plsu'; choose one of plus, minus, times, sft, aft, judge"):
+    with pytest.raises(ConfigurationError, match="'plsu'; choose one of plus, minus, times, sft, solver, aft, judge"):
         embedded_lm("plsu")
 
 
