@@ -40,6 +40,11 @@ class _OfVllm:
         options = VllmOptions(checkpoint, **{**said, "arguments": tuple(said["arguments"])})
         return cls(shared_server(options), Gathering())  # type: ignore[call-arg]
 
+    def bank_identity(self) -> list[Any]:
+        """What its texts depend on beside the model's name: the weights, the template and how vLLM runs them."""
+        options = self.server.options
+        return [options.checkpoint.digest, options.checkpoint.chat_template, list(options.arguments)]
+
     def _request(self, data: dict[str, Any]) -> dict[str, Any]:
         asked = super()._request(data)  # type: ignore[misc]
         return {**asked, "model": f"hosted_vllm/{self.server.model}"}
