@@ -104,6 +104,7 @@ def test_a_store_that_fails_costs_a_warning(tmp_path: Path, caplog: pytest.LogCa
 def test_a_run_of_the_users_own_stays_the_active_one(tmp_path: Path) -> None:
     dspy.configure(lm=ScriptedLM(answer))
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'own.db'}")
+    mlflow.set_experiment("mine")  # whatever was the active one before is not in this store
     with mlflow.start_run() as mine:
         tune(program(), tuner(tmp_path, trials=2), valset=EXAMPLES, out=tmp_path / "run", tracking_uri=uri(tmp_path))
         active = mlflow.active_run()
