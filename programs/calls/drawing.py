@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
@@ -22,6 +21,7 @@ from dspy.streaming import StatusMessage
 
 from ..pools.candidates import Candidate, PooledPrediction
 from .attempts import Attempt, current_lineage
+from .interrupts import let_end, start_threads
 from .metering import LeftBehind, Meter, count_replayed
 from .status_relay import AwaitedRelay, Tell, teller, telling
 
@@ -135,9 +135,7 @@ def _make_rest(batch: Batch) -> list[Candidate]:
     limited, tell = not current_lineage(), None if _is_streaming(batch.attempts[0]) else teller()
     if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
         with telling(tell):
-            return [
-                _make(batch, batch.attempts[0], Meter(limited=limited))
-            ]  # in this thread, the only one in which DSPy can stream
+            return [_make(batch, batch.attempts[0], Meter(limited=limited))]  # DSPy streams in this thread alone
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = [Meter(limited=limited, end=end) for _ in batch.attempts]
     arrived: queue.SimpleQueue[tuple[int, _Arrival]] = queue.SimpleQueue()
@@ -158,12 +156,13 @@ def _make_rest(batch: Batch) -> list[Candidate]:
             except BaseException as error:  # noqa: BLE001 (handed to the caller, who raises it)
                 arrived.put((i, error))
 
-    for _ in range(min(len(batch.attempts), batch.max_concurrency or len(batch.attempts))):
-        threading.Thread(target=work, daemon=True, name="dspy-fusion").start()
+    threads = start_threads(work, min(len(batch.attempts), batch.max_concurrency or len(batch.attempts)))
     try:
         return _wanted(_collect(batch, arrived, meters, end, tell))
-    except BaseException:  # an interrupt, for one: nobody waits for any of them
+    except BaseException as error:  # an interrupt, for one: nobody waits for any of them
+        waiting.clear()
         _give_up(meters)
+        let_end(threads, error)
         raise
     finally:
         waiting.clear()  # what has not begun by the deadline never begins

@@ -7,14 +7,18 @@ end, and a call of a server that hangs has none.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
 GRACE_SECONDS = 2.0
 """How long answers that are under way, and paid for, may still come."""
+
+
+_SECONDS_TO_END = 1.0  # for a thread whose connections are closed
 
 
 class Metered(Protocol):
@@ -73,3 +77,24 @@ def given_up_when_interrupted() -> Iterator[None]:
         raise
     finally:
         _work.reset(token)
+
+
+def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread]:
+    """So many threads that do ``work``; none of them keeps the process from ending."""
+    threads = [threading.Thread(target=work, daemon=True, name="dspy-fusion") for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def let_end(threads: Sequence[threading.Thread], error: BaseException) -> None:
+    """After an interrupt, waits a moment for threads whose connections were closed.
+
+    A process that ends while one of them is in the middle of an import never gets to its end: libraries import as they
+    are taken down, and wait for the lock of an import that nobody finishes.
+    """
+    if isinstance(error, Exception):
+        return
+    end = time.monotonic() + _SECONDS_TO_END
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
