@@ -49,7 +49,8 @@ def own_examples(data: Any, *, inputs: Sequence[str] = (), output: str = "") -> 
         places[name] = row.where
         made.append(example if "id" in example else example.copy(id=name))
     if not made:
-        raise ConfigurationError("there are no examples; give at least one")
+        where = f"{data} has" if isinstance(data, str | Path) else "there are"
+        raise ConfigurationError(f"{where} no examples; give at least one")
     return tuple(made)
 
 

@@ -6,7 +6,6 @@ Its memory is free again when it is closed. LoRA adapters are served over their 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import shutil
 import socket
@@ -22,6 +21,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import FusionError, MissingExtra
 
+from ..local.llama_server import end_process
 from .checkpoint_options import CheckpointOptions
 
 BASE, TRAINED = "base", "trained"
@@ -115,17 +115,9 @@ class VllmServer:
             self._end()
 
     def _end(self) -> None:
-        if self._process is None:
-            return
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        if self._process is not None:
+            end_process(self._process, seconds=30)
+            self._process = None
 
     def _start(self) -> None:
         port = _free_port()

@@ -91,6 +91,18 @@ class LlamaOptions:
         return file
 
 
+def end_process(process: subprocess.Popen[Any], *, seconds: float) -> None:
+    """Ends a server that lives as long as its standard input is open; kills it where it takes longer than this."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class LlamaServer:
     """A server in a process of its own."""
 
@@ -145,17 +157,9 @@ class LlamaServer:
     def close(self) -> None:
         """Ends the process; the server starts again when it is asked."""
         with self._lock:
-            if self._process is None:
-                return
-            if self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process, self._has_answered = None, False
+            if self._process is not None:
+                end_process(self._process, seconds=5)
+                self._process, self._has_answered = None, False
 
     @property
     def _name(self) -> str:
