@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 import pytest
 from conftest import ScriptedLM
-from shared_data import needs_data
+from shared_data import DATA, needs_data
 
 from benchmarks.real_models.arms import MostConsistentModel, TestedElseFused
 from benchmarks.real_models.plan import STUDIES
@@ -17,6 +17,13 @@ from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import NotRecorded
 
 STUDIED = sorted(about())
+
+
+@pytest.fixture(autouse=True)
+def _rows_of_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay reads a task's rows from where everyone else would: the folder that the environment names."""
+    if DATA is not None:
+        monkeypatch.setenv("DSPY_FUSION_DATA", str(DATA))
 
 
 @pytest.mark.parametrize("name", STUDIED)
