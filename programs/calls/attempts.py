@@ -80,6 +80,11 @@ class Attempt:
         """The name of the model that will answer, or an empty string where the module's predictors choose."""
         return getattr(self.lm or dspy.settings.lm, "model", "")
 
+    @property
+    def kind(self) -> tuple[int, int]:
+        """Equal for attempts that begin with the same call."""
+        return id(self.lm), id(self.module)
+
     def make(self, meter: Meter) -> Candidate:
         """Calls the module; an exception becomes the candidate's error."""
         started = time.monotonic()

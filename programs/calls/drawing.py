@@ -22,7 +22,7 @@ from dspy.streaming import StatusMessage
 from ..pools.candidates import Candidate, PooledPrediction
 from .attempts import Attempt, current_lineage
 from .interrupts import let_end, start_threads
-from .metering import LeftBehind, Meter, count_replayed
+from .metering import LeftBehind, Meter, count_replayed, meters_of
 from .status_relay import AwaitedRelay, Tell, teller, telling
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def _make_rest(batch: Batch) -> list[Candidate]:
         with telling(tell):
             return [_make(batch, batch.attempts[0], Meter(limited=limited))]  # DSPy streams in this thread alone
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
-    meters = [Meter(limited=limited, end=end) for _ in batch.attempts]
+    meters = meters_of([a.kind for a in batch.attempts], at_once=batch.max_concurrency, limited=limited, end=end)
     arrived: queue.SimpleQueue[tuple[int, _Arrival]] = queue.SimpleQueue()
     with telling(tell and (lambda message: arrived.put((-1, message)))):
         waiting = deque(
@@ -214,7 +214,7 @@ async def _amake_all(batch: Batch) -> list[Candidate]:
 async def _amake_rest(batch: Batch) -> list[Candidate]:
     places = asyncio.Semaphore(batch.max_concurrency or len(batch.attempts))
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
-    meters = [Meter(limited=False, end=end) for _ in batch.attempts]
+    meters = meters_of([a.kind for a in batch.attempts], at_once=batch.max_concurrency, limited=False, end=end)
 
     async def make(attempt: Attempt, meter: Meter) -> Candidate:
         async with places:

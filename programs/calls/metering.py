@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -49,11 +50,13 @@ class Meter(UsageTracker, BaseCallback):
             outermost meter of a thread may be limited, or two meters would wait for each other.
         end: when nobody waits for the attempt any more, by ``time.monotonic()``, or None; not later than for the
             attempt around it.
+        siblings: how many attempts, this one included, begin together with the same call of the same model.
     """
 
-    def __init__(self, *, limited: bool, end: float | None = None) -> None:
+    def __init__(self, *, limited: bool, end: float | None = None, siblings: int = 1) -> None:
         super().__init__()
         self.limited = limited
+        self._siblings = siblings
         self._outer: UsageTracker | None = dspy.settings.usage_tracker
         ends = [known for known in (end, getattr(self._outer, "end", None)) if known is not None]
         self.end: float | None = min(ends, default=None)
@@ -142,6 +145,13 @@ class Meter(UsageTracker, BaseCallback):
             self._outer.fell_back()
 
     @property
+    def calls_like_this(self) -> int:
+        """How many attempts are making the call that this one is making, as far as is known: only first calls of
+        siblings are alike for certain.
+        """
+        return self._siblings if sum(usage.calls for usage in self._spent.values()) == 1 else 1
+
+    @property
     def spent(self) -> dict[str, Usage]:
         """Calls made now, per model."""
         return dict(self._spent)
@@ -210,6 +220,15 @@ class Meter(UsageTracker, BaseCallback):
         with self._lock:
             for name, usage in by_model.items():
                 kind[name] = kind.get(name, NOTHING_USED) + usage
+
+
+def meters_of(
+    calls: Sequence[Hashable], *, at_once: int | None, limited: bool, end: float | None = None
+) -> list[Meter]:
+    """A meter for each of several attempts that begin together; equal ``calls`` are of the same module and model."""
+    alike = Counter(calls)
+    siblings = [min(alike[call], at_once or len(calls)) for call in calls]
+    return [Meter(limited=limited, end=end, siblings=count) for count in siblings]
 
 
 def _count(usage_entry: Any, *names: str) -> int:

@@ -6,13 +6,18 @@ still come, makes the one request, and hands each of them its part.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-_PAUSE_SECONDS, _LONGEST_SECONDS = 0.01, 0.1
+import dspy
+
+from dspy_fusion.programs.calls.metering import Meter
+
+_PAUSE_SECONDS, _LONGEST_SECONDS, _LONGEST_SECONDS_FOR_SIBLINGS = 0.01, 0.1, 0.3
 
 
 class Group:
@@ -22,16 +27,30 @@ class Group:
     ``tags`` holds what each of the others said of itself when it joined.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = math.inf) -> None:
+        self._most = most
         self.others: list[Future[Any]] = []
         self.tags: list[Any] = []
 
     def pauses(self) -> Iterator[float]:
-        """The seconds that the leader sleeps, one pause after another, until during one of them nobody came."""
+        """The seconds that the leader sleeps, one pause after another.
+
+        Where it is known how many attempts make this call together, until they are there, else until nobody came
+        during a pause.
+        """
+        expected = min(_calls_like_this(), self._most)
+        yield from self._until_quiet() if expected < 2 else self._until(expected)
+
+    def _until_quiet(self) -> Iterator[float]:
         count, end = -1, time.monotonic() + _LONGEST_SECONDS
         while len(self.others) > count and time.monotonic() < end:
             count = len(self.others)
             yield _PAUSE_SECONDS
+
+    def _until(self, expected: float) -> Iterator[float]:
+        end = time.monotonic() + _LONGEST_SECONDS_FOR_SIBLINGS
+        while 1 + len(self.others) < expected and time.monotonic() < end:
+            yield _PAUSE_SECONDS / 5
 
     def hand_out(self, parts: Sequence[Any]) -> None:
         """Gives each of the others its part, and None to those for whom there is none."""
@@ -52,20 +71,25 @@ class Group:
 
 
 class Gathering:
-    """Open groups by what their calls have in common."""
+    """Open groups by what their calls have in common.
 
-    def __init__(self) -> None:
+    Args:
+        most: how many calls can come at once; None for any number.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._open: dict[str, Group] = {}
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Gathering], tuple[()]]:
-        return Gathering, ()
+    def __reduce__(self) -> tuple[type[Gathering], tuple[int | None]]:
+        return Gathering, (self._most,)
 
     def join(self, key: str, tag: Any = None) -> Group | Future[Any]:
         """A new group, for the caller to lead and to :meth:`close`, or a future in an open one."""
         with self._lock:
             if key not in self._open:
-                self._open[key] = Group()
+                self._open[key] = Group(self._most or math.inf)
                 return self._open[key]
             place: Future[Any] = Future()
             self._open[key].others.append(place)
@@ -77,3 +101,8 @@ class Gathering:
         with self._lock:
             if self._open.get(key) is group:
                 del self._open[key]
+
+
+def _calls_like_this() -> int:
+    tracker = dspy.settings.usage_tracker
+    return tracker.calls_like_this if isinstance(tracker, Meter) else 1

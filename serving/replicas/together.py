@@ -81,7 +81,7 @@ class TogetherLM(RoutedLM):
         fallback: dspy.LM | None = None,
         **kwargs: Any,
     ) -> None:
-        gathering = Gathering()
+        gathering = Gathering(max_concurrency)
         engines = {
             "engine": TogetherEngine(gathering, connection),
             "async_engine": AsyncTogetherEngine(gathering, connection),

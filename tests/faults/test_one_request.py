@@ -35,7 +35,8 @@ def together(server: FaultyServer) -> TogetherLM:
 
 
 def strikes_candidates(fault: str) -> object:
-    return lambda asked: fault if asked.body["n"] > 1 and not asked.is_fusor else ""
+    """The fault for every request that draws; who asks alone after a harmless one is answered."""
+    return lambda asked: "" if asked.is_fusor or (fault in HARMLESS and asked.body["n"] == 1) else fault
 
 
 @pytest.mark.parametrize("fault", FAULTS)

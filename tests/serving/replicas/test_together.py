@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import logging
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,25 @@ def test_the_candidates_of_a_question_are_one_request(server: SwitchServer, awai
     assert [body["n"] for body in server.bodies] == [6]
     assert len({candidate.prediction.answer for candidate in pool.good}) == 6
     assert [candidate.index for candidate in pool.candidates] == list(range(6))
+
+
+class _SlowForOne(PlainAdapter):
+    """Writes the prompt of one candidate later than those of its siblings, as a busy machine does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = itertools.count()
+
+    def format(self, *args: Any, **kwargs: Any) -> Any:
+        if next(self._calls) == 1:
+            time.sleep(0.08)
+        return super().format(*args, **kwargs)
+
+
+def test_who_is_late_is_waited_for(server: SwitchServer) -> None:
+    with dspy.context(adapter=_SlowForOne()):
+        pool = drawing(together(server), 4)(question="q").pool
+    assert ([body["n"] for body in server.bodies], len(pool.good)) == ([4], 4)
 
 
 def test_the_request_is_billed_once(server: SwitchServer) -> None:
