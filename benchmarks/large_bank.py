@@ -20,7 +20,7 @@ from dspy_fusion.programs import CandidateBank, Vote
 
 from .bank import _by_batch, _rate
 from .loopback import loopback_server
-from .scale import _bare
+from .scale import bare_rate
 
 _N, _QUESTIONS, _AT_ONCE = 8, 125, 20_000
 
@@ -42,7 +42,7 @@ def main() -> None:
             for _ in range(arguments.rounds):
                 for place, bank in enumerate(banks):
                     rates[place].append(_rate(batches[place], lambda attempts, bank=bank: _by_batch(bank, attempts)))
-        calls = statistics.median(_bare(address, 500, 1) for _ in range(3))
+        calls = statistics.median(bare_rate(address, 500, 1) for _ in range(3))
     small, large = (statistics.median(values) for values in rates)
     print(f"{small:8.0f} candidates/s  from a bank of 1,000")
     print(f"{large:8.0f} candidates/s  from a bank of {arguments.candidates:,}: {large / small:.2f} of that")

@@ -1,8 +1,10 @@
 """A large comparison: its memory, its rate beside the bare server's, and how long its table takes.
 
 ``python -m benchmarks.scale`` compares a vote of eight on 1,000 and on 10,000 examples, each in a process of its own
-against one loopback server that answers at once, and prints the peak memory of both and their ratio, the calls a second
-beside those of bare ``dspy.LM`` objects in as many threads, and the seconds from the last record to the table.
+against one loopback server that answers at once. It prints the peak memory of both and their ratio, the calls a second
+and the processor time a call, both beside those of bare predictors in as many threads (half of them asked before the
+comparison and half after it, since other work on the machine comes and goes), and the seconds from the last record to
+the table.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -25,6 +28,7 @@ import dspy
 from .loopback import loopback_server
 
 _N = 8
+_BARE = 2_000  # calls
 
 
 def main() -> None:
@@ -38,16 +42,19 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(_one(arguments.one[0], int(arguments.one[1]), arguments.threads)))
         return
+    peaks = []
     with loopback_server(0.0) as address:
-        bare = _bare(address, 2_000, arguments.threads)
-        small, large = (_apart(address, count, arguments.threads) for count in (arguments.small, arguments.examples))
-    for count, measured in ((arguments.small, small), (arguments.examples, large)):
-        rate = measured["rate"]
-        print(
-            f"{count:6,} examples x {_N}: {rate:.0f} calls/s ({rate / bare:.2f} of {bare:.0f} bare),"
-            f" peak memory {measured['megabytes']:.0f} MB, table in {measured['table_seconds']:.1f} s"
-        )
-    print(f"memory: {large['megabytes'] / small['megabytes']:.2f} times that of the small one")
+        for count in (arguments.small, arguments.examples):
+            one = _apart(address, count, arguments.threads)
+            peaks.append(one["megabytes"])
+            print(
+                f"{count:6,} examples x {_N}: {one['rate']:.0f} calls/s ({one['rate'] / one['bare_rate']:.2f} of"
+                f" {one['bare_rate']:.0f} bare), {1000 * one['processor']:.2f} ms of processor time a call"
+                f" ({one['bare_processor'] / one['processor']:.2f} as fast as {1000 * one['bare_processor']:.2f} bare),"
+                f" peak memory {one['megabytes']:.0f} MB, table in {one['table_seconds']:.1f} s",
+                flush=True,
+            )
+    print(f"memory: {peaks[1] / peaks[0]:.2f} times that of the small one")
 
 
 def _apart(address: str, count: int, threads: int) -> dict[str, float]:
@@ -67,29 +74,43 @@ def _one(address: str, count: int, threads: int) -> dict[str, float]:
         programs = {"vote": Vote(dspy.Predict("question -> answer"), n=_N)}
         options: dict[str, Any] = {"inputs": ["question"], "output": "answer", "out": f"{folder}/run"}
         options |= {"tracking": False, "progress": False, "max_concurrency": threads}
-        started = time.perf_counter()
-        compare(programs, rows, "exact", **options)
-        seconds = time.perf_counter() - started
+        bare = [_timed(lambda: _ask_bare(address, _BARE // 2, threads))]
+        seconds, processor = _timed(lambda: compare(programs, rows, "exact", **options))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        started = time.perf_counter()
-        write_views(read_run(Path(folder) / "run"))
-        table = time.perf_counter() - started
-    return {"rate": count * _N / (seconds - table), "megabytes": peak, "table_seconds": table}
+        bare.append(_timed(lambda: _ask_bare(address, _BARE // 2, threads)))
+        table, of_table = _timed(lambda: write_views(read_run(Path(folder) / "run")))
+    return {
+        "rate": count * _N / (seconds - table),
+        "processor": (processor - of_table) / (count * _N),
+        "bare_rate": _BARE / sum(one for one, _ in bare),
+        "bare_processor": sum(one for _, one in bare) / _BARE,
+        "megabytes": peak,
+        "table_seconds": table,
+    }
 
 
-def _bare(address: str, calls: int, threads: int) -> float:
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """The seconds that something takes, and those of the processor."""
+    started, begun = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - started, time.process_time() - begun
+
+
+def bare_rate(address: str, calls: int, threads: int) -> float:
     """Calls a second of a bare predictor in as many threads."""
+    return calls / _timed(lambda: _ask_bare(address, calls, threads))[0]
+
+
+def _ask_bare(address: str, calls: int, threads: int) -> None:
     predictor = dspy.Predict("question -> answer")
 
     def ask(place: int) -> None:
         predictor(question=f"question {place}", config={"temperature": 0.7, "seed": place, "rollout_id": place})
 
     with dspy.context(lm=_lm(address), disable_history=True, trace=None), ThreadPoolExecutor(threads) as pool:
-        started = time.perf_counter()
         futures = [pool.submit(copy_context().run, ask, place) for place in range(calls)]
         for future in futures:
             future.result()
-    return calls / (time.perf_counter() - started)
 
 
 def _lm(address: str) -> dspy.LM:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspy_fusion.experiments.statistics.intervals import RESAMPLES, Interval, quantiles, resampled
+from dspy_fusion.experiments.statistics.intervals import RESAMPLES, Interval
 from dspy_fusion.experiments.statistics.significance import FLIPS
+from dspy_fusion.optimizers.bootstrap import quantiles, resampled
 from dspy_fusion.programs.errors import ConfigurationError
 
 from .chrf_counts import chrf_of

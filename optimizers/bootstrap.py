@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 _RESAMPLES, _NORMAL, _TWO_SIDED = 2000, 2000, 1.959964
+_KEPT = 8_000_000  # numbers of a resampling that are kept
+_AT_ONCE = 1_000_000  # numbers that are worked on at once
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,61 @@ def quantiles(values: np.ndarray, confidence: float = 0.95) -> tuple[float, floa
     return float(low), float(high)
 
 
-@lru_cache(maxsize=8)
-def resampled(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
-    """How often each example is drawn in each resample, (resamples, examples), within strata of these sizes; kept,
-    since most intervals of a run have the same sizes.
+def resampled_sums(columns: np.ndarray, sizes: Sequence[int], resamples: int, seed: int) -> np.ndarray:
+    """The sums of each column over resampled examples, (resamples, strata, columns), within strata of these sizes.
+
+    How often each example is drawn is kept for the next call where that takes little memory; of many examples they are
+    drawn anew, a part at a time, so that memory does not grow with them.
+
+    Args:
+        columns: (examples, columns), one stratum after another.
+        sizes: the number of examples in each stratum.
+        resamples: how often examples are drawn anew.
+        seed: of the drawing; every column of every call with it is summed over the same draws.
     """
-    rng = np.random.default_rng(seed)
-    return np.hstack([rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in sizes]).astype(float)
+    if resamples * len(columns) > _KEPT:
+        return _drawn_sums(columns, sizes, resamples, seed)
+    times, most = _counts(tuple(sizes), resamples, seed), max(1, _AT_ONCE // len(columns))
+    parts = [
+        np.stack([rows[:, part] @ columns[part] for part in _slices(sizes)], axis=1)
+        for rows in (times[begin : begin + most].astype(float) for begin in range(0, resamples, most))
+    ]
+    return np.concatenate(parts)
+
+
+def resampled(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
+    """How often each example is drawn in each resample, (resamples, examples), within strata of these sizes."""
+    return _counts(sizes, resamples, seed).astype(float)
+
+
+@lru_cache(maxsize=4)
+def _counts(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
+    """The same in small numbers, made in parts; kept, since most intervals of a run have the same sizes."""
+    rng, counts = np.random.default_rng(seed), np.empty((resamples, sum(sizes)), dtype=np.uint16)
+    for n, part in zip(sizes, _slices(sizes), strict=True):
+        most = max(1, _AT_ONCE // n)
+        for begin in range(0, resamples, most):
+            rows = counts[begin : begin + most, part]
+            rows[:] = rng.multinomial(n, np.full(n, 1 / n), size=len(rows))
+    return counts
+
+
+def _drawn_sums(columns: np.ndarray, sizes: Sequence[int], resamples: int, seed: int) -> np.ndarray:
+    """The sums over examples that are drawn one by one, which of many is faster than to count each."""
+    rng, sums = np.random.default_rng(seed), np.empty((resamples, len(sizes), columns.shape[1]))
+    varying = [column for column in range(columns.shape[1]) if np.ptp(columns[:, column])]
+    for place, (n, part) in enumerate(zip(sizes, _slices(sizes), strict=True)):
+        most = max(1, _AT_ONCE // n)
+        sums[:, place] = n * columns[part.start]
+        for begin in range(0, resamples, most):
+            rows = sums[begin : begin + most, place]
+            draws = rng.integers(0, n, size=(len(rows), n), dtype=np.uint32)
+            for column in varying:
+                rows[:, column] = columns[part, column].take(draws).sum(axis=1)
+    return sums
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    """Where each stratum lies."""
+    ends = np.cumsum((0, *sizes)).tolist()
+    return [slice(start, end) for start, end in pairwise(ends)]

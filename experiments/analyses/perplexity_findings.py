@@ -8,8 +8,10 @@ from dataclasses import asdict
 
 import numpy as np
 
+from dspy_fusion.optimizers.bootstrap import quantiles, resampled_sums
+
 from ..presentation.text_table import TextTable
-from ..statistics.intervals import Interval, quantiles, ratio_interval, resampled
+from ..statistics.intervals import Interval, ratio_interval
 from .output import Findings
 from .perplexity import TargetRecord
 
@@ -52,7 +54,7 @@ def perplexity_ratio(records: Sequence[TargetRecord], name: str, reference: str,
     columns = np.array(
         [[-own[e].loglikelihood, own[e].tokens, -other[e].loglikelihood, other[e].tokens] for e in shared], dtype=float
     )  # (examples, 4)
-    samples = resampled((len(shared),), _RESAMPLES, seed) @ columns
+    samples = resampled_sums(columns, (len(shared),), _RESAMPLES, seed)[:, 0]
     low, high = quantiles(_ratio(samples)) if len(shared) > 1 else (math.nan, math.nan)
     return Interval(float(_ratio(columns.sum(axis=0, keepdims=True))[0]), low, high, len(shared))
 

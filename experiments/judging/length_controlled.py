@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from dspy_fusion.optimizers.bootstrap import quantiles, resampled
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.extras import needs
 
-from ..statistics.intervals import Interval, mean_interval, quantiles, resampled
+from ..statistics.intervals import Interval, mean_interval
 
 # inverse strength of the penalty on what is estimated: so weak that it only keeps all-or-nothing verdicts finite
 _WEAK = 100.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from sys import intern
 from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
@@ -13,6 +14,7 @@ from dspy_fusion.programs.pools.candidates import Usage
 from dspy_fusion.programs.redaction import without_secrets
 
 Key = tuple[str, str, str, int]
+_REPEATED = ("task", "strategy", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +144,24 @@ class Record:
         """
         try:
             row = read_json(line)
-            row["candidates"] = tuple(CandidateRecord(**candidate) for candidate in row["candidates"])
+            texts = {row["answer"]: row["answer"]} if row.get("answer") is not None else {}
+            row["candidates"] = tuple(CandidateRecord(**_shared(c, texts)) for c in row["candidates"])
             row["parts"] = tuple(PartRecord(**{**part, "same_as": tuple(part["same_as"])}) for part in row["parts"])
             row["shown"] = tuple(row.get("shown", ()))  # records of older runs have none
             row["usage"] = {role: Usage(**usage) for role, usage in row["usage"].items()}
+            row |= {name: intern(row[name]) for name in _REPEATED if name in row}
             return cls(**row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(f"not a record: {line[:60]!r} ({error})") from error
+
+
+def _shared(candidate: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+    """A candidate whose texts, where they are said again, are in memory once: in the pool, or the model's name in all
+    records.
+    """
+    text = candidate["text"]
+    shared = text if text is None else texts.setdefault(text, text)
+    return {**candidate, "text": shared, "model": intern(candidate["model"])}
 
 
 def scores_of(

@@ -7,7 +7,7 @@ work is done anew.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
@@ -30,7 +30,7 @@ class RecordFile:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._failed = {record.key: bool(record.error) for record in read_records(path)} if path.exists() else {}
+        self._failed = {record.key: bool(record.error) for record in _each(path)} if path.exists() else {}
         try:
             self._file = JsonLines(path)
             path.touch()
@@ -69,16 +69,16 @@ def read_records(path: Path) -> tuple[Record, ...]:
     Raises:
         RecordError: the file cannot be read, or a line other than a torn last one is no record.
     """
+    return tuple({record.key: record for record in _each(path)}.values())
+
+
+def _each(path: Path) -> Iterator[Record]:
+    number = 0
     try:
-        lines = [line.decode("utf-8", "replace") for _, line in whole_lines(path)]
+        for _, line in whole_lines(path):
+            number += 1
+            yield Record.from_json(line.decode("utf-8", "replace"))
     except OSError as error:
         raise RecordError(f"cannot read records from {path}: {error.strerror}") from error
-    return tuple({record.key: record for record in _parse(lines, path)}.values())
-
-
-def _parse(lines: Iterable[str], path: Path) -> Iterable[Record]:
-    for number, line in enumerate(lines, 1):
-        try:
-            yield Record.from_json(line)
-        except RecordError as error:
-            raise RecordError(f"{path}, line {number}: {error}; remove that line to go on without it") from error
+    except RecordError as error:
+        raise RecordError(f"{path}, line {number}: {error}; remove that line to go on without it") from error

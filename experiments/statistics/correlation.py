@@ -7,7 +7,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-from .intervals import RESAMPLES, Interval, Scores, Strata, clusters, quantiles, resampled
+from dspy_fusion.optimizers.bootstrap import quantiles, resampled_sums
+
+from .intervals import RESAMPLES, Interval, Scores, Strata, clusters
 
 
 def rank_correlation(
@@ -28,8 +30,7 @@ def rank_correlation(
     columns = (x, y, x * x, y * y, x * y)
     tables = [clusters(dict(zip(keys, column, strict=True)), strata) for column in columns]
     moments = np.column_stack([*(cluster.sums for cluster in tables), tables[0].counts])  # (examples, 6)
-    times = resampled(tables[0].sizes, resamples, seed)
-    samples = _correlations(times @ moments)
+    samples = _correlations(resampled_sums(moments, tables[0].sizes, resamples, seed).sum(axis=1))
     low, high = quantiles(samples[np.isfinite(samples)])
     return Interval(float(_correlations(moments.sum(axis=0, keepdims=True))[0]), low, high, len(moments))
 

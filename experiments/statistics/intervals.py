@@ -11,17 +11,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
-from dspy_fusion.optimizers.bootstrap import Interval, quantiles, resampled
+from dspy_fusion.optimizers.bootstrap import Interval, quantiles, resampled_sums
 
 RESAMPLES = 5000
-_AT_ONCE = 8_000_000  # numbers of a resampling that are in memory
 Scores = Mapping[tuple[str, int], float]
 """One score per (example, seed)."""
 Strata = Mapping[str, str]
@@ -102,13 +99,13 @@ def macro_difference(
         ValueError: they have no pair in common.
     """
     groups = clusters(shared_differences(scores, reference), strata, smallest=1)
-    mean = _macro(np.ones((1, len(groups.sums))), groups)[0]
-    ends = (
-        quantiles(_macro(resampled(groups.sizes, resamples, seed), groups), confidence)
-        if len(groups.sums) > 1
-        else (math.nan, math.nan)
-    )
-    return Interval(float(mean), *ends, len(groups.sums))
+    columns = np.column_stack([groups.sums, groups.counts])
+    begins = np.cumsum((0, *groups.sizes[:-1]))
+    mean = _macro(np.add.reduceat(columns, begins)[None])[0]
+    ends = math.nan, math.nan
+    if len(columns) > 1:
+        ends = quantiles(_macro(resampled_sums(columns, groups.sizes, resamples, seed)), confidence)
+    return Interval(float(mean), *ends, len(columns))
 
 
 def ratio_interval(
@@ -132,6 +129,11 @@ def ratio_interval(
         raise ValueError("the base of a ratio must not add up to 0")
     low, high = _bootstrap(Clusters(above.sums, below.sums, above.sizes), confidence, resamples, seed)
     return Interval(float(above.sums.sum() / below.sums.sum()), low, high, len(above.sums))
+
+
+def _macro(sums: np.ndarray) -> np.ndarray:
+    """The mean of the strata's means for each resample, from (resamples, strata, sum and count)."""
+    return (sums[:, :, 0] / sums[:, :, 1]).mean(axis=1)
 
 
 def shared_differences(scores: Scores, reference: Scores) -> Scores:
@@ -190,29 +192,5 @@ def _strata_of(examples: Iterable[str], strata: Strata, smallest: int) -> dict[s
 def _bootstrap(found: Clusters, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
     if len(found.sums) < 2:
         return math.nan, math.nan
-    columns, most = np.column_stack([found.sums, found.counts]), max(1, _AT_ONCE // len(found.sums))
-    times = _times(found.sizes, resamples, seed)
-    sums = np.vstack([times[begun : begun + most].astype(float) @ columns for begun in range(0, resamples, most)])
+    sums = resampled_sums(np.column_stack([found.sums, found.counts]), found.sizes, resamples, seed).sum(axis=1)
     return quantiles(sums[:, 0] / sums[:, 1], confidence)
-
-
-@lru_cache(maxsize=4)
-def _times(sizes: tuple[int, ...], resamples: int, seed: int) -> np.ndarray:
-    """What :func:`resampled` gives, in small numbers, and made in parts: of many examples it would fill the memory."""
-    rng, ends = np.random.default_rng(seed), np.cumsum((0, *sizes))
-    times = np.empty((resamples, sum(sizes)), dtype=np.uint16)
-    for n, (start, end) in zip(sizes, pairwise(ends), strict=True):
-        most = max(1, _AT_ONCE // n)
-        for begun in range(0, resamples, most):
-            count = min(most, resamples - begun)
-            times[begun : begun + count, start:end] = rng.multinomial(n, np.full(n, 1 / n), size=count)
-    return times
-
-
-def _macro(times: np.ndarray, found: Clusters) -> np.ndarray:
-    """The mean of the strata's means for each row of ``times``, (resamples,)."""
-    ends = np.cumsum((0, *found.sizes))
-    parts = [slice(start, end) for start, end in pairwise(ends)]
-    return np.mean(
-        [(times[:, part] @ found.sums[part]) / (times[:, part] @ found.counts[part]) for part in parts], axis=0
-    )

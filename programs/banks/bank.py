@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 
 import dspy
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from ..calls.attempts import Attempt
 from ..calls.metering import Meter
@@ -27,6 +25,7 @@ from ..pools.candidates import Candidate
 from ..redaction import redacting
 from .databases import cause, database_url, listen, without_password
 from .payloads import read, written
+from .shared_bank import DrawnOnce, SharedWrites
 
 VERSION = 2
 _READ = (1, VERSION)
@@ -40,6 +39,9 @@ _candidates = sa.Table(
     _metadata,
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("payload", sa.Text, nullable=False),
+)
+_kept = sa.select(_candidates.c.key, _candidates.c.payload).where(
+    _candidates.c.key.in_(sa.bindparam("keys", expanding=True))
 )
 _about = sa.Table("dspy_fusion_bank", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
@@ -61,11 +63,11 @@ class CandidateBank:
 
     def __init__(self, url: str | Path) -> None:
         self.url, self._shown = str(url), without_password(url)
-        self._locks: dict[str, threading.Lock] = {}
-        self._locks_guard = threading.Lock()
+        self._once = DrawnOnce()
         with self._told("open", "give the path or URL of a bank or of a new file"):
             self._engine = listen(sa.create_engine(database_url(url)))
             self._open()
+        self._writes = SharedWrites(self._engine, _candidates)
 
     def replays(self, attempts: Sequence[Attempt]) -> dict[str, Candidate]:
         """The kept candidates of these attempts by their keys, in one look-up; those that are not kept are left out.
@@ -76,8 +78,9 @@ class CandidateBank:
             BankError: what is kept cannot be read.
         """
         keyed = {attempt.key: attempt for attempt in attempts if attempt.key}
+        self._once.sought(keyed)
         with self._told("read", "use a new bank"):
-            payloads = list(self._payloads(list(keyed)))
+            payloads = self._payloads(list(keyed))
         try:
             replays = {key: read(keyed[key], payload) for key, payload in payloads}
         except Exception as error:  # damage can be anything
@@ -87,6 +90,7 @@ class CandidateBank:
         lacking = (key for key, c in replays.items() if keyed[key].logprobs and c.ok and c.logprob is None)
         for key in list(lacking):  # drawn when nobody asked for log-probabilities
             del replays[key]
+        self._once.there(replays)
         return replays
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
@@ -94,12 +98,14 @@ class CandidateBank:
 
         Threads that want the same one wait for the first.
         """
-        with self._drawing(attempt.key):
-            return self._replay(attempt, meter) or self._keep(attempt, attempt.make(meter), meter)
+        with self._once.turn(attempt.key) as must_look:
+            replay = self._replay(attempt, meter) if must_look else None
+            return replay or self._keep(attempt, attempt.make(meter), meter)
 
     async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """As :meth:`drawn_once`; tasks that want the same candidate at the same time may each draw it."""
-        replay = await asyncio.to_thread(self._replay, attempt, meter)
+        must_look = self._once.must_look_again(attempt.key)
+        replay = await asyncio.to_thread(self._replay, attempt, meter) if must_look else None
         return replay or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter), meter)
 
     def fill(self, attempts: Sequence[Attempt], answers: Sequence[Mapping[str, Any]]) -> None:
@@ -119,7 +125,9 @@ class CandidateBank:
         if keyless := [attempt.index for attempt in attempts if not attempt.key]:
             raise BankError(f"attempt {keyless[0]} has no key, so nothing can be kept for it; the log says why")
         for attempt, answer in zip(attempts, answers, strict=True):
-            self._keep(attempt, Candidate(attempt.index, dspy.Prediction(**answer), layer=attempt.layer))
+            candidate = Candidate(attempt.index, dspy.Prediction(**answer), layer=attempt.layer)
+            with self._told("write to", "what was kept before is safe"):
+                self._writes.replace(attempt.key, written(attempt, candidate))
 
     @property
     def engine(self) -> sa.Engine:
@@ -162,23 +170,10 @@ class CandidateBank:
                     self._shown,
                 )
 
-    def _payloads(self, keys: list[str]) -> Iterator[tuple[str, str]]:
-        query = sa.select(_candidates.c.key, _candidates.c.payload)
+    def _payloads(self, keys: list[str]) -> list[tuple[str, str]]:
         with self._engine.connect() as connection:
-            for start in range(0, len(keys), _AT_ONCE):
-                rows = connection.execute(query.where(_candidates.c.key.in_(keys[start : start + _AT_ONCE])))
-                yield from ((row.key, row.payload) for row in rows)
-
-    @contextmanager
-    def _drawing(self, key: str) -> Iterator[None]:
-        with self._locks_guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        try:
-            with lock:
-                yield
-        finally:
-            with self._locks_guard:
-                self._locks.pop(key, None)
+            parts = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+            return [(key, payload) for part in parts for key, payload in connection.execute(_kept, {"keys": part})]
 
     @contextmanager
     def _told(self, doing: str, advice: str) -> Iterator[None]:
@@ -196,17 +191,16 @@ class CandidateBank:
             meter.add_replayed(replay.by_model or {replay.lm: replay.usage})
         return replay
 
-    def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter | None = None) -> Candidate:
-        if meter is not None and meter.has_stand_in:
+    def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter) -> Candidate:
+        if meter.has_stand_in:
             return candidate
         if not candidate.ok and not (candidate.error or "").startswith(_KEPT_ERRORS):
             return candidate
         with self._told("write to", "what was kept before is safe"):
-            values = {"key": attempt.key, "payload": written(attempt, candidate)}
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(_candidates.delete().where(_candidates.c.key == attempt.key))
-                    connection.execute(_candidates.insert().values(values))
-            except IntegrityError:  # another process was first, and first is what everyone replays
-                return self.replays([attempt]).get(attempt.key) or candidate
+            payload = written(attempt, candidate)
+            if not self._writes.keep(attempt.key, payload):  # another was first, and first is what everyone replays
+                if (replay := self.replays([attempt]).get(attempt.key)) is not None:
+                    return replay
+                self._writes.replace(attempt.key, payload)  # that one has no log-probabilities
+        self._once.there([attempt.key])
         return candidate

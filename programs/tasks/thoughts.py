@@ -22,6 +22,7 @@ _PAIRS = (
 )
 """What opens and closes thoughts, as the models' own templates have it, and the word in the tag."""
 
+_MARK = re.compile(r"[<◁]|\[/?THINK\]", re.IGNORECASE)  # one of which every such tag holds
 _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant)?<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>"
 )
@@ -42,6 +43,8 @@ def split_thoughts(text: str, fields: Collection[str] = (), *, is_cut_off: bool 
         fields: names whose tags belong to the answer's own form, such as ``reasoning`` under an XML adapter.
         is_cut_off: whether it ended at the token limit; a thought that was not closed then ran to it.
     """
+    if not _MARK.search(text):
+        return "", text
     if "<|channel|>" in text[:200]:
         return _split_channels(text)
     thoughts, rest = [], text
