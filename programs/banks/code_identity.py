@@ -75,9 +75,12 @@ def _class(value: type, contents: Contents) -> list[Any]:
 
 
 def _is_own(name: str, part: Any) -> bool:
-    """Whether the user wrote a member of a class, and neither Python nor pydantic put it there."""
+    """Whether the user wrote a member of a class, and neither Python nor pydantic put it there.
+
+    Python makes empty annotations when somebody looks for them.
+    """
     if name.startswith("__"):
-        return name == "__annotations__" or isinstance(part, _FUNCTIONS)
+        return (name == "__annotations__" and bool(part)) or isinstance(part, _FUNCTIONS)
     return not name.startswith("_abc_") and name != "model_config"
 
 

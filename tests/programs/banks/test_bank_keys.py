@@ -124,6 +124,18 @@ def test_inputs_are_told_apart_by_what_they_hold(kind: str, bank: CandidateBank)
     assert len(lm.requests) == len(bank) == 2
 
 
+def test_who_looks_for_annotations_makes_no_other_module_of_it(bank: CandidateBank) -> None:
+    class Plain(dspy.Module):
+        def forward(self, question: str) -> dspy.Prediction:
+            return dspy.Predict("question -> answer")(question=question)
+
+    lm = ScriptedLM(answers("a"))
+    asked(Plain(), bank, lm, question="q")
+    assert Plain.__annotations__ == {}  # which Python keeps in the class from now on
+    asked(Plain(), bank, lm, question="q")
+    assert len(lm.requests) == len(bank) == 1
+
+
 def test_files_are_told_apart_by_what_is_in_them(bank: CandidateBank, tmp_path: Path) -> None:
     lm, file = ScriptedLM(answers("a")), tmp_path / "notes.txt"
     for text in ("first", "second", "first"):
