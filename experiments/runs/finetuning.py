@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from dspy_fusion.optimizers.finetuning import (
 )
 from dspy_fusion.programs import CandidateBank, LMJudge, RewardModel
 from dspy_fusion.programs.errors import ConfigurationError
-from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.scorers.scorer import Reward, Scorer
 from dspy_fusion.programs.tasks.signatures import input_digest, signature_of
 from dspy_fusion.serving.checkpoints.model_server import ModelServer
@@ -31,6 +31,7 @@ from ..plans.comparison_config import CompareConfig
 from ..plans.own_programs import pools_of_own, with_own
 from ..plans.strategies import model_names, planned
 from ..plans.strategy_programs import Site, build
+from ..rows.row_files import read_file
 from ..tasks import Task
 from .finetuning_config import FineTuningConfig
 from .finetuning_models import BASE, WithBase, checkpoint_of, serve_of, server_of
@@ -160,17 +161,22 @@ def _scorer(
         return LMJudge(models.lm(config.judge), **config.scorer_options)
     if config.scorer == "reward_model":
         return RewardModel(**config.scorer_options)
-    return _graded(task, examples) if config.scorer == "metric" else None
+    return _Graded(task, examples) if config.scorer == "metric" else None
 
 
-def _graded(task: Task, examples: Sequence[dspy.Example]) -> Callable[[dict[str, Any], dspy.Prediction], float]:
+class _Graded:
     """The task's metric as a reward function, which gets the inputs alone."""
-    by_inputs = {input_digest(example.inputs().toDict()): example for example in examples}
 
-    def metric(arguments: dict[str, Any], prediction: dspy.Prediction) -> float:
-        return task.metric(by_inputs[input_digest(arguments)], prediction)
+    def __init__(self, task: Task, examples: Sequence[dspy.Example]) -> None:
+        self.task = task
+        self.examples = {input_digest(example.inputs().toDict()): example for example in examples}
 
-    return metric
+    def __call__(self, arguments: dict[str, Any], prediction: dspy.Prediction) -> float:
+        return self.task.metric(self.examples[input_digest(arguments)], prediction)
+
+    def bank_identity(self) -> list[Any]:
+        """What tells this scorer from others: the metric; the examples are told apart by themselves."""
+        return [self.task.name, self.task.metric]
 
 
 def _examples(config: FineTuningConfig, task: Task) -> list[dspy.Example]:
@@ -178,18 +184,13 @@ def _examples(config: FineTuningConfig, task: Task) -> list[dspy.Example]:
         first = config.held_out if is_own_data(config.data) else 0  # own rows have one split, whose first are held out
         return list(task.examples(config.split, first + config.examples)[first:])
     inputs = list(signature_of(task.program(task.instructions).predictors()[0]).input_fields)
-    try:
-        lines = Path(config.file).read_text(encoding="utf-8").splitlines()
-        rows = [read_json(line) for line in lines[: config.examples]]
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {config.file}: {error}; it must hold one JSON object a line") from error
-    for place, row in enumerate(rows, 1):
-        if missing := [name for name in (*inputs, "proposals") if name not in row]:
-            raise ConfigurationError(
-                f"{config.file}, line {place}: the key {missing[0]!r} is missing; there are {', '.join(row)}"
-            )
-    return [dspy.Example(**row).with_inputs(*inputs) for row in rows]
+    rows = list(islice(read_file(Path(config.file).expanduser()), config.examples))
+    scored = [row for row in rows if "scores" in row.values]
+    for row in rows:
+        for name in (*inputs, "proposals", *(["scores"] if scored else [])):
+            row.get(name)
+    return [dspy.Example(**row.values).with_inputs(*inputs) for row in rows]
 
 
 def _scores_field(examples: Sequence[dspy.Example]) -> str:
-    return "scores" if examples and all("scores" in example for example in examples) else ""
+    return "scores" if examples and "scores" in examples[0] else ""

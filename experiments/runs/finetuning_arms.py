@@ -19,9 +19,9 @@ import dspy
 from dspy_fusion.optimizers.bootstrap import Interval
 from dspy_fusion.optimizers.finetuning.aggregation_rows import fusing_program
 from dspy_fusion.optimizers.finetuning.files.collected import Collected, Failures
-from dspy_fusion.optimizers.finetuning.files.identities import lm_identity, program_digest
+from dspy_fusion.optimizers.finetuning.files.identities import content_identity, lm_identity, program_digest
+from dspy_fusion.optimizers.tuning.scores.objective import example_digest
 from dspy_fusion.programs.errors import FusionError
-from dspy_fusion.programs.tasks.signatures import input_digest
 
 from ..statistics.intervals import Scores, mean_interval, paired_difference
 from .finetuning import FineTuning
@@ -153,9 +153,9 @@ def _seeded(program: dspy.Module, seed: int) -> dspy.Module:
 def _about(tuning: FineTuning, program: dspy.Module) -> dict[str, Any]:
     """What the scores depend on beside the example and the seed."""
     pool = [lm_identity(lm) for lm in fusing_program(program).lms or ()]
-    inputs = [input_digest(example.inputs().toDict()) for example in tuning.held_out]
-    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([example_digest(one) for one in tuning.held_out]).encode()).hexdigest()[:16]
     asked = {"program": program_digest(tuning.program), "task": tuning.task.name, "held_out": digest}
+    asked["metric"] = content_identity(tuning.task.metric)
     return {"model": lm_identity(_lm(program)), "pool": pool, **asked}
 
 

@@ -37,8 +37,8 @@ class FineTuningConfig(RunConfig):
     examples: Count = 1000
     """How many of them."""
     file: str = ""
-    """A file of JSON lines with the task's inputs and outputs and ``proposals``, and ``scores`` where there are any,
-    instead of a split.
+    """A file with the task's inputs and outputs and ``proposals``, and ``scores`` where there are any, instead of a
+    split: JSON lines, a JSON array, Parquet, or CSV with lists in JSON.
     """
     rows: Annotated[str, Written("from", "--from")] = ""
     """The folder of a synthesis or of a fine-tuning, or a file of rows with ``prompt`` and ``completion`` or with

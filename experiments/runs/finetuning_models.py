@@ -9,7 +9,14 @@ from pathlib import Path
 
 import dspy
 
-from dspy_fusion.optimizers.finetuning.files.output_folder import check_free, check_ours, claim, mark_whole, read_mark
+from dspy_fusion.optimizers.finetuning.files.output_folder import (
+    check_free,
+    check_ours,
+    claim,
+    mark,
+    mark_whole,
+    read_mark,
+)
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.model_entry import Price
 from dspy_fusion.serving.checkpoints.model_server import ModelServer
@@ -67,10 +74,12 @@ def checkpoint_of(config: FineTuningConfig, folder: Path) -> str | Path:
         return config.base
     checkpoint, source = folder / "base", load_model(config.base.removeprefix("embedded/"))
     check_ours(checkpoint)
-    if (said := read_mark(checkpoint)) is None:
+    said = read_mark(checkpoint) or {}
+    if "source" not in said:  # nothing is there, or half of it
+        mark(checkpoint)
         to_huggingface(source.source, checkpoint)
         mark_whole(checkpoint, {"source": source.name})
-    elif said.get("source") != source.name:
+    elif said["source"] != source.name:
         raise ConfigurationError(
             f"{folder} was made with another base, {said.get('source')}, not {source.name}; choose another folder"
         )

@@ -4,7 +4,7 @@ and where it runs in this process measured before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,17 @@ def finished_rows(path: Path, wanted: str = "sft", answer: str = "auto") -> list
     Raises:
         ConfigurationError: there are none, or they cannot be read.
     """
+    rows = list(_rows_of(path, wanted, answer))
+    if not rows:
+        raise ConfigurationError(f"there are no rows in {path} to be learned; give a folder or a file with some")
+    return rows
+
+
+def _rows_of(path: Path, wanted: str, answer: str) -> Iterable[TrainingRow]:
     if not path.is_dir():
-        return list(read_training_rows(path))
+        return read_training_rows(path)
     if (path / ROWS).is_file():
-        return list(read_training_rows(path / ROWS))
+        return read_training_rows(path / ROWS)
     try:
         system = read_folder(path).about["system"]
         return list(exported_rows(path, Shape(wanted, answer, system=system)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -27,7 +26,7 @@ from .files.output_folder import mark, mark_whole, remove
 from .files.training_row import TrainingRow
 from .rewards import HowToLearn, Rewards
 from .settings import Lora, Training
-from .training_steps import Curve, Log, newest_checkpoint, trainer_class
+from .training_steps import Curve, Log, newest_checkpoint, read_curve, trainer_class
 from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_written
 
 CURVE = "curve.jsonl"
@@ -74,7 +73,7 @@ def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Lo
 
 def last_loss(folder: Path, points: int = 3) -> float:
     """The mean loss of the curve's last points."""
-    losses = [json.loads(line)["loss"] for line in (folder / CURVE).read_text().splitlines()[-points:]]
+    losses = [point["loss"] for point in read_curve(folder / CURVE)[-points:]]
     return sum(losses) / len(losses) if losses else math.nan
 
 

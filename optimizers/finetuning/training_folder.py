@@ -6,6 +6,7 @@ of it once the report is.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
+from dspy_fusion.programs.json_text import read_json
 
 from .aggregation_preferences import Preferences
 from .files.collected import alone_in, check_about
@@ -114,13 +116,13 @@ class TrainingFolder:
             check_about(self.output / "about.json", {**chosen, **self.training.relevant, **source.about})
             if base is not None:
                 self._train_from(base, source)
-            return FineTuningReport.load(self.output / REPORT)
+            return FineTuningReport.load(self.output / REPORT).of_folder(self.output)
 
     def _train_from(self, base: BaseModel, source: RowSource) -> None:
         if not (self.output / SUMMARY).exists():
             self._write_rows(base, source)
         source.release()
-        summary = json.loads((self.output / SUMMARY).read_text(encoding="utf-8"))
+        summary = self._summary()
         few = self.training.check_rows(summary["rows"], source.draws)
         from .training import last_loss
 
@@ -129,6 +131,23 @@ class TrainingFolder:
         made = {"model": str(self.output / "model"), "adapter": adapter, "steps": steps, "loss": last_loss(self.output)}
         notes = (*_notes(summary), *([few] if few else []))
         FineTuningReport(source.objective, self.base, **made, **summary, notes=notes).save(self.output / REPORT)
+
+    def _summary(self) -> dict[str, Any]:
+        """What was said of the rows when they were whole, and still holds of them."""
+        path = self.output / SUMMARY
+        try:
+            said = dict(read_json(path.read_text(encoding="utf-8")))
+            known, rows = said.pop("digest", None), said["rows"]
+            is_same = known in (None, _digest(self.output / ROWS)) and isinstance(rows, int)
+            wrong = "" if is_same else f"{ROWS} is another by now"
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            wrong = f"it cannot be read: {type(error).__name__}: {error}"
+        if wrong:
+            raise RecordError(
+                f"{path} does not say what is in {ROWS}: {wrong}; remove {path}, and the rows are written again from"
+                " what was collected (rows of your own are learned by RowFineTuning, or --from)"
+            )
+        return said
 
     def _learn(self, base: BaseModel, source: RowSource) -> int:
         from .base_model import together
@@ -153,6 +172,7 @@ class TrainingFolder:
                         rows += 1
             fitter.check(self.base)
             summary = {"rows": rows, "dropped_proposals": fitter.dropped, "tokens": fitter.longest, **source.counts()}
+            summary["digest"] = _digest(self.output / ROWS)
             beside = (self.output / SUMMARY).with_suffix(".partial")
             beside.write_text(json.dumps(summary), encoding="utf-8")
             beside.rename(self.output / SUMMARY)
@@ -161,6 +181,11 @@ class TrainingFolder:
 
     def _log(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         self.on_progress(FineTuningProgress("training", step, steps, values))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _notes(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +71,11 @@ class FineTuningReport:
     unpaired: int = 0
     notes: tuple[str, ...] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_folder(self, folder: Path) -> FineTuningReport:
+        """The same of a folder that may have been moved since it was written."""
+        adapter = str(folder / "adapter") if self.adapter else ""
+        return replace(self, model=str(folder / "model"), adapter=adapter)
 
     def save(self, path: Path) -> None:
         """Writes it as JSON; raises ``RecordError`` where it cannot be written."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.json_text import read_json
 
-from .files.output_folder import mark, mark_whole, read_mark, remove
+from .files.output_folder import is_whole, mark, mark_whole, read_mark, remove
 from .objectives import Method
 
 Log = Callable[[int, int, Mapping[str, float]], None]
@@ -52,7 +54,8 @@ class _Marking:
     def go_on(self, checkpoint: Path | None) -> None:
         """Trains, from a checkpoint where there is one."""
         if checkpoint is not None:
-            self._total_train_tokens = (read_mark(checkpoint) or {}).get("tokens", 0)
+            tokens = (read_mark(checkpoint) or {}).get("tokens")
+            self._total_train_tokens = tokens if isinstance(tokens, int | float) else 0
         trainer: Any = self
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
@@ -71,7 +74,7 @@ def trainer_class(method: Method) -> Any:
 def complete_checkpoints(folder: Path) -> dict[int, Path]:
     """The checkpoints of ours that are whole, by their steps."""
     paths = {path.name.rpartition("-")[2]: path for path in folder.glob("checkpoint-*")}
-    return {int(step): path for step, path in paths.items() if step.isdigit() and "files" in (read_mark(path) or {})}
+    return {int(step): path for step, path in paths.items() if step.isdigit() and is_whole(path)}
 
 
 def newest_checkpoint(folder: Path, *, clean: bool = True) -> Path | None:
@@ -81,6 +84,17 @@ def newest_checkpoint(folder: Path, *, clean: bool = True) -> Path | None:
         if path not in whole.values() and read_mark(path) is not None:
             remove(path)
     return whole[max(whole)] if whole else None
+
+
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """The points of a curve; a line that is none, such as a torn one, is passed over."""
+    points = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            point = read_json(line)
+            if isinstance(point, dict) and all(isinstance(point.get(name), int | float) for name in ("step", "loss")):
+                points.append(point)
+    return points
 
 
 class Curve(TrainerCallback):
@@ -94,9 +108,8 @@ class Curve(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not state.is_world_process_zero:
             return
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        points = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state.global_step]
-        self.path.write_text("".join(f"{line}\n" for line in points))
+        kept = [point for point in read_curve(self.path) if point["step"] <= state.global_step]
+        self.path.write_text("".join(f"{json.dumps(point)}\n" for point in kept))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         control.should_log = control.should_log or state.global_step == state.max_steps

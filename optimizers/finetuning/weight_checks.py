@@ -107,16 +107,21 @@ def check_room(name: str, parameters: int, lora: Lora | None, folder: Path, *, o
     cure = "take a smaller model" if lora is not None else "train adapters (lora), or take a smaller model"
     if free is not None and needed > free:
         raise ConfigurationError(
-            f"training {name!r} needs at least {needed / 1e9:.1f} GB of {'memory' if on_cpu else 'GPU memory'}, but"
-            f" {free / 1e9:.1f} are free; {cure}"
+            f"training {name!r} needs at least {_size(needed)} of {'memory' if on_cpu else 'GPU memory'}, but"
+            f" {_size(free)} are free; {cure}"
         )
     written = parameters * (bytes_each if lora is not None else 4 * bytes_each + 2 * bytes_each * _CHECKPOINTS)
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
     if written > (room := shutil.disk_usage(place).free):
         raise ConfigurationError(
-            f"training {name!r} writes at least {written / 1e9:.1f} GB to {folder}, but {room / 1e9:.1f} are free;"
+            f"training {name!r} writes at least {_size(written)} to {folder}, but {_size(room)} are free;"
             " make room, or choose another output folder"
         )
+
+
+def _size(count: float) -> str:
+    """Bytes as a person reads them."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _free_memory(*, on_cpu: bool) -> int | None:

@@ -56,6 +56,16 @@ def lm_fingerprint(lm: dspy.BaseLM | None) -> list[Any]:
     return [*identity, Contents(_identity, of_model=True).digest(own)[:16]] if own else identity
 
 
+def content_of(value: Any) -> str:
+    """The digest of what a function, scorer or class does and holds, the same in every process; what it only counts or
+    remembers of its calls is no part of it.
+
+    Raises:
+        Unkeyable: it has no content that could be told, such as an open connection.
+    """
+    return Contents(_identity_of_itself, of_model=True).digest(value)[:16]
+
+
 class _Keys:
     """Makes the keys of one batch, whose attempts share most of what they depend on."""
 
@@ -112,6 +122,13 @@ def _identity(value: Any, contents: Contents) -> Any:
     if isinstance(value, dspy.BaseLM):
         return _model(value)
     return code_identity(value, contents)
+
+
+def _identity_of_itself(value: Any, contents: Contents) -> Any:
+    """As ``_identity``, with what an attempt would set of a model, which is its own here."""
+    if isinstance(value, dspy.BaseLM):
+        return [*_model(value), _own(value, "temperature"), _own(value, "seed")]
+    return _identity(value, contents)
 
 
 def _module(module: dspy.Module, contents: Contents) -> list[Any]:

@@ -17,13 +17,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 from ..model_sampling import OwnSampling
 from . import SUFFIX
-from .checkpoint import Architecture, load_checkpoint, save_checkpoint
+from .checkpoint import Architecture, Checkpoint, load_checkpoint, save_checkpoint
 from .embedded_lm import embedded_lm
-from .embedded_model import WEIGHTS, load_model
+from .embedded_model import WEIGHTS, EmbeddedModel, load_model
 from .tokenizer import ASSISTANT, BEGIN, END, USER, ChatTokenizer
 
 CHAT_TEMPLATE = (
@@ -67,10 +67,20 @@ def to_huggingface(source: str | Path, folder: Path | str) -> Path:
 
     Raises:
         ConfigurationError: there is no such model.
+        RecordError: the folder cannot be written.
     """
     model, folder = load_model(source), Path(folder)
     path = Path(source) if str(source).endswith(SUFFIX) else WEIGHTS / f"{source}{SUFFIX}"
     checkpoint = load_checkpoint(path)
+    try:
+        _write_all(model, checkpoint, folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecordError(f"cannot write to {folder}: {reason}; make room, or choose another place") from error
+    return folder
+
+
+def _write_all(model: EmbeddedModel, checkpoint: Checkpoint, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(checkpoint.weights, folder / _WEIGHTS, metadata={"format": "pt"})
     model.tokenizer.tokenizer.save(str(folder / _TOKENIZER))
@@ -85,7 +95,6 @@ def to_huggingface(source: str | Path, folder: Path | str) -> Path:
     named = {"bos_token": BEGIN, "eos_token": END, "pad_token": END}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": checkpoint.architecture.max_positions}
     _write(folder / "tokenizer_config.json", settings | named | {"clean_up_tokenization_spaces": False})
-    return folder
 
 
 def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True) -> Path:
@@ -102,6 +111,7 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
 
     Raises:
         ConfigurationError: the checkpoint is not of the embedded models' kind; the message says what differs.
+        RecordError: the file cannot be written.
     """
     folder, path = Path(folder), Path(path)
     config = _read_config(folder)
@@ -112,16 +122,19 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
             f"{folder} has no {_TOKENIZER}; put the tokenizer there that the model was trained with"
         )
     ChatTokenizer.from_file(folder / _TOKENIZER)
+    beside = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if int8:
-            save_checkpoint(path, architecture, weights)
+            save_checkpoint(beside, architecture, weights)
         else:
-            save_file(weights, path, metadata={"architecture": json.dumps(asdict(architecture))})
+            save_file(weights, beside, metadata={"architecture": json.dumps(asdict(architecture))})
         shutil.copyfile(folder / _TOKENIZER, path.parent / _TOKENIZER)
+        beside.rename(path)
     except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"cannot write {path}: {reason}; make room, or choose another place") from error
+        raise RecordError(f"cannot write {path}: {reason}; make room, or choose another place") from error
     return path
 
 

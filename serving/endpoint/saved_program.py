@@ -23,6 +23,7 @@ from dspy_fusion.programs.saving.plain_options import HELP
 from dspy_fusion.programs.saving.program_building import build_adapter, build_program
 from dspy_fusion.programs.saving.program_file import NOT_DESCRIBED, READ, described_state
 from dspy_fusion.programs.saving.saved_state import KEY, read_state, restore
+from dspy_fusion.programs.tasks.trained_fusor import moved_with
 
 from ..catalogue.models import GGUF_SUFFIX, ModelCatalogue
 from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
@@ -133,7 +134,7 @@ def load_program(path: Path | str, catalogue: ModelCatalogue, *, lm: str = "", f
         ConfigurationError: the file cannot be read or does not describe a program, or a model is unknown, without a
             name, or lacks its key.
     """
-    state = read_state(path)
+    state = moved_with(read_state(path), Path(path).parent)
     described = state.get(KEY)
     if not isinstance(described, dict):
         raise ConfigurationError(

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
+import logging
 from collections.abc import Mapping
-from types import CodeType, FunctionType
 from typing import Any
 
 import dspy
 
-from dspy_fusion.programs.redaction import know_lm, without_secrets_in
-from dspy_fusion.programs.tasks.hyperparameters import Hyperparameter
+from dspy_fusion.programs.banks.bank_keys import content_of
+from dspy_fusion.programs.banks.code_identity import is_installed
+from dspy_fusion.programs.banks.content_digest import Unkeyable
+from dspy_fusion.programs.redaction import know_lm, redacting, without_secrets_in
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
+logger = redacting(logging.getLogger(__name__))
+
 _PASSING = frozenset({"rollout_id", "api_key", "cache", "num_retries", "timeout"})
-_DEEP = 4  # functions within functions that are looked into
 
 
 def lm_identity(lm: dspy.BaseLM) -> dict[str, Any]:
@@ -33,79 +35,46 @@ def lm_identity(lm: dspy.BaseLM) -> dict[str, Any]:
 
 
 def scorer_identity(scorer: Any) -> Any:
-    """A scorer's kind, its options, prompts and models; or a function's name and the digest of its code.
+    """A scorer's or a function's name, and what tells it from others of that name; None where there is none."""
+    return None if scorer is None else {"kind": _name(scorer), "content": content_identity(scorer)}
 
-    None where there is no scorer.
+
+def content_identity(value: Any) -> str:
+    """The digest of what a scorer, function or class does: its code, that of what it calls, its options and models.
+
+    Where that cannot be told, the reason; the log says it once.
     """
-    return None if scorer is None else _identity(scorer, _DEEP)
+    try:
+        return content_of(value)
+    except Unkeyable as error:
+        _say_once(_name(value), str(error))
+        return f"not told: {error}"
 
 
 def program_digest(program: dspy.Module) -> str:
-    """The digest of a program's class, signatures with their types, and state (instructions, demos, numbers)."""
+    """The digest of a program's classes with the code of a user's own, signatures with their types, and state
+    (instructions, demos, numbers).
+    """
     types = [
         (name, [(key, str(field.annotation)) for key, field in signature_of(predictor).fields.items()])
         for name, predictor in program.named_predictors()
     ]
     state = {name: {**plain(part.dump_state()), "train": [], "traces": []} for name, part in program.named_parameters()}
-    return _digest([type(program).__qualname__, types, state])
+    kinds = {kind for _, part in program.named_sub_modules() if not is_installed(kind := type(part))}
+    code = sorted(content_identity(kind) for kind in kinds)
+    return _digest([type(program).__qualname__, types, state, *([code] if code else [])])
 
 
-def _identity(value: Any, deep: int) -> Any:
-    if isinstance(value, dspy.BaseLM):
-        return lm_identity(value)
-    if isinstance(value, dspy.Module):
-        return _of_module(value, deep)
-    if isinstance(value, functools.partial):
-        return [_identity(value.func, deep), plain(list(value.args)), plain(value.keywords)]
-    if inspect.isfunction(value):
-        return _of_function(value, deep)
-    if inspect.ismethod(value):
-        return [_of_function(value.__func__, deep), _options(value.__self__, deep)]
-    return _options(value, deep)
-
-
-def _of_module(module: dspy.Module, deep: int) -> dict[str, Any]:
-    prompts = {name: signature_of(predictor).instructions for name, predictor in module.named_predictors()}
-    return {"kind": _name(type(module)), "prompts": _digest(prompts), **_options(module, deep)["options"]}
-
-
-def _options(value: Any, deep: int) -> dict[str, Any]:
-    options = {}
-    for name, part in sorted(getattr(value, "__dict__", {}).items()):
-        if isinstance(part, str | int | float | bool | None):
-            options[name] = part
-        elif isinstance(part, dspy.BaseLM) or (deep and (callable(part) or isinstance(part, dspy.Module))):
-            options[name] = _identity(part, deep - 1)
-        elif isinstance(part, list | tuple) and any(isinstance(item, dspy.BaseLM | dspy.Module) for item in part):
-            options[name] = [_identity(item, deep - 1) for item in part] if deep else len(part)
-        elif isinstance(part, Hyperparameter):
-            options[name] = part.value
-    return {"kind": _name(type(value)), "options": {name: part for name, part in options.items() if name[0] != "_"}}
-
-
-def _of_function(function: FunctionType, deep: int) -> dict[str, Any]:
-    text = _code(function.__code__)
-    cells = inspect.getclosurevars(function).nonlocals if deep else {}
-    within = {name: _enclosed(value, deep) for name, value in sorted(cells.items())}
-    return {"function": _name(function), "code": _digest(text), **({"within": within} if within else {})}
-
-
-def _enclosed(value: Any, deep: int) -> Any:
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    if isinstance(value, dspy.BaseLM | dspy.Module) or inspect.isroutine(value):
-        return _identity(value, deep - 1)
-    return _name(type(value))
-
-
-def _code(code: CodeType) -> str:
-    """What a function does: its byte code with the names and values in it, those of functions inside it too."""
-    values = [_code(value) if inspect.iscode(value) else repr(value) for value in code.co_consts]
-    return repr((code.co_code, code.co_names, values))
+@functools.cache
+def _say_once(name: str, why: str) -> None:
+    logger.warning(
+        "it cannot be told later whether %s is another one by then: %s; a method bank_identity() can say it", name, why
+    )
 
 
 def _name(value: Any) -> str:
-    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _digest(value: Any) -> str:

@@ -42,6 +42,7 @@ def check_free(folder: Path, base: str = "") -> None:
         ConfigurationError: it holds files that no fine-tuning wrote, which the message names; or the checkpoint that
             training begins with lies where the results are written.
     """
+    _refuse_part_of_another(folder)
     if base and Path(base).is_dir():
         results = (folder, *(folder / name for name in RESULTS))
         if Path(base).resolve() in {path.resolve() for path in results}:
@@ -54,6 +55,16 @@ def check_free(folder: Path, base: str = "") -> None:
         check_ours(folder / name)
     for checkpoint in (folder / "checkpoints").glob("checkpoint-*"):
         check_ours(checkpoint)
+
+
+def _refuse_part_of_another(folder: Path) -> None:
+    """Refuses what another training wrote into its folder as a folder to train in: its model or its checkpoints."""
+    whole = folder.resolve()
+    is_result = whole.name in RESULTS and is_marked(whole.parent)
+    if is_result or "files" in (read_mark(folder) or {}):
+        raise ConfigurationError(
+            f"{folder} is part of the training in {whole.parent}; choose an output folder of its own"
+        )
 
 
 def mark(folder: Path, about: dict[str, Any] | None = None) -> None:
@@ -70,7 +81,19 @@ def mark(folder: Path, about: dict[str, Any] | None = None) -> None:
 def mark_whole(folder: Path, about: dict[str, Any] | None = None) -> None:
     """Marks a folder that is finished: what is in it now is ours, and what comes later is not."""
     files = sorted(str(path.relative_to(folder)) for path in _files(folder))
-    mark(folder, {"files": files, **(about or {})})
+    sizes = [(folder / name).stat().st_size for name in files]
+    mark(folder, {"files": files, "sizes": sizes, **(about or {})})
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder was finished, and its files are as long as they were then."""
+    said = read_mark(folder) or {}
+    if "files" not in said:
+        return False
+    paths = [folder / name for name in said["files"]]
+    if not all(path.is_file() for path in paths):
+        return False
+    return said.get("sizes") in (None, [path.stat().st_size for path in paths])
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
@@ -79,7 +102,10 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
         said = read_json((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, dict) and said.get("made_by") == "dspy-fusion" else None
+    if not isinstance(said, dict) or said.get("made_by") != "dspy-fusion":
+        return None
+    files = said.get("files", [])
+    return said if isinstance(files, list) and all(isinstance(name, str) for name in files) else None
 
 
 def is_marked(folder: Path) -> bool:

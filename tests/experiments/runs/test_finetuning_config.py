@@ -75,5 +75,5 @@ def test_examples_can_come_from_a_file(tmp_path: Path) -> None:
     tuning = prepare_finetuning(FineTuningConfig.parse({**GIVEN, "file": str(path)}), load_models(), tmp_path / "run")
     assert [example.proposals for example in tuning.examples] == [["(a) 1 + 2 = 4"]]
     path.write_text('{"worksheet": "(a) 1 + 2"}\n')
-    with pytest.raises(ConfigurationError, match="line 1: the key 'proposals' is missing; there are worksheet"):
+    with pytest.raises(ConfigurationError, match="line 1 lacks a column 'proposals'; its columns are: worksheet"):
         prepare_finetuning(FineTuningConfig.parse({**GIVEN, "file": str(path)}), load_models(), tmp_path / "run")
