@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,30 +142,6 @@ def weights_digest(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
-
-
-def moved_with(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A program's state whose trained models are looked for in ``folder``, where the state itself lies, if the folder
-    that they were saved in is gone and they are here: a run's folder may be moved or copied as a whole.
-
-    The weights' digests are still those of the state.
-    """
-    moved, here = dict(state), folder.resolve()
-    for name, part in state.items():
-        model = part.get("model") if name.rpartition(".")[2] == "trained" and isinstance(part, Mapping) else None
-        path = Path(str(model.get("path") or "")) if isinstance(model, Mapping) else Path()
-        if path.is_absolute() and not path.exists() and (here / path.name).is_dir():
-            moved[name] = {**part, "model": _moved(model, str(path.parent), str(here))}
-    return moved
-
-
-def _moved(value: Any, before: str, now: str) -> Any:
-    """Plain data with what lies in one folder named in another."""
-    if isinstance(value, Mapping):
-        return {name: _moved(part, before, now) for name, part in value.items()}
-    if isinstance(value, str) and (value == before or value.startswith(f"{before}/")):
-        return now + value.removeprefix(before)
-    return value
 
 
 def adapter_state(adapter: dspy.Adapter) -> dict[str, Any]:

@@ -19,11 +19,11 @@ import dspy
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.redaction import without_secrets
 from dspy_fusion.programs.sampling_program import SamplingProgram
+from dspy_fusion.programs.saving.moved_state import moved_with
 from dspy_fusion.programs.saving.plain_options import HELP
 from dspy_fusion.programs.saving.program_building import build_adapter, build_program
 from dspy_fusion.programs.saving.program_file import NOT_DESCRIBED, READ, described_state
 from dspy_fusion.programs.saving.saved_state import KEY, read_state, restore
-from dspy_fusion.programs.tasks.trained_fusor import moved_with
 
 from ..catalogue.models import GGUF_SUFFIX, ModelCatalogue
 from ..checkpoints import PREFIX as CHECKPOINT_PREFIX
