@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import random
@@ -223,7 +224,12 @@ def _threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars, which the caller has of its own, and no advice on options that TRL itself sets."""
+    """No progress bars, which the caller has of its own, no advice on options that TRL itself sets, and no word of
+    weights that are tied to others when a checkpoint is read.
+    """
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     bars = (datasets.utils.logging.is_progress_bar_enabled(), transformers.utils.logging.is_progress_bar_enabled())
     datasets.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
@@ -232,6 +238,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:
+        logger.setLevel(level)
         if bars[0]:
             datasets.utils.logging.enable_progress_bar()
         if bars[1]:

@@ -134,7 +134,7 @@ class TrainingFolder:
 
     def _summary(self) -> dict[str, Any]:
         """What was said of the rows when they were whole, and still holds of them."""
-        path = self.output / SUMMARY
+        path, said = self.output / SUMMARY, dict[str, Any]()
         try:
             said = dict(read_json(path.read_text(encoding="utf-8")))
             known, rows = said.pop("digest", None), said["rows"]

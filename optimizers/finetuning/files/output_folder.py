@@ -75,7 +75,8 @@ def mark(folder: Path, about: dict[str, Any] | None = None) -> None:
         beside.write_text(json.dumps({"made_by": "dspy-fusion", **(about or {})}) + "\n", encoding="utf-8")
         beside.rename(folder / MARK)
     except OSError as error:
-        raise RecordError(f"cannot write to {folder}: {error.strerror}") from error
+        reason = f"{error.strerror}; what was finished is safe, the same call goes on"
+        raise RecordError(f"cannot write to {folder}: {reason}") from error
 
 
 def mark_whole(folder: Path, about: dict[str, Any] | None = None) -> None:
