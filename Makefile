@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-# Processes that share the tests: one more than there are cores, since some tests wait.
+# Processes that share the tests: one more than there are cores, since some tests wait. Files are begun in their order,
+# in which those that take long come before those with many short tests.
 JOBS ?= $(shell expr $(CORES) + 1)
 PINNED := --quiet --constraint constraints.txt
 UV := $(shell command -v uv 2>/dev/null)
@@ -22,6 +23,8 @@ export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start many processes; each would compile the sources anew where the environment forbids keeping the outcome.
+export PYTHONDONTWRITEBYTECODE :=
 # The processes that share the tests must agree on their names, whatever set a parameter was taken from.
 export PYTHONHASHSEED := 0
 
@@ -33,7 +36,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 20
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 20
 
 # What the tests of fine-tuning and of Ray need beside the rest (they skip without). Where a CPU build of torch is wanted, install that first.
 # Always by pip, which also finds wheels on this machine's disk.

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
-from scipy.stats import rankdata
 
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..presentation.text_table import TextTable, number, percent, points
+from ..statistics.correlation import average_ranks
 from ..statistics.intervals import mean_interval
 from ..statistics.regression import Fit, fit
 from .output import Findings
@@ -89,7 +89,7 @@ def _ranked(values: np.ndarray, examples: np.ndarray, bins: int) -> np.ndarray:
     ranks = np.empty(len(values))
     for example in np.unique(examples):
         own = examples == example
-        ranks[own] = (rankdata(values[own]) - 0.5) / own.sum() * bins
+        ranks[own] = (average_ranks(values[own]) - 0.5) / own.sum() * bins
     return ranks
 
 

@@ -1,4 +1,8 @@
-"""Where to put the labels of points so that they cover neither each other nor the points. Pure geometry, in pixels."""
+"""Where to put the labels of points so that they cover neither each other nor the points. Pure geometry, in pixels.
+
+adjustText 1.4 was tried on the demo's figure, with two settings of its forces: labels came to lie over markers and
+over the bars of intervals, which its iterations only push apart while this chooses among free places.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def log_model(
 
 
 def _save(path: Path, program: dspy.Module, adapter: dspy.Adapter | None) -> None:
-    with _quiet():
+    with _quiet(), _unchecked():
         from mlflow.dspy import save_model
 
         copy, lm = _without_keys(program)
@@ -159,6 +159,25 @@ def _requirements() -> list[str]:
         except PackageNotFoundError:
             versions.append(name)
     return versions
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Without MLflow's comparison of the requirements with what is installed, from where ``_requirements`` has them.
+
+    It lists the files of every installed package, which takes seconds, for a warning that cannot arise.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    before = getattr(environment, name, None)
+    try:
+        if before is not None:
+            setattr(environment, name, lambda *_: None)
+        yield
+    finally:
+        if before is not None:
+            setattr(environment, name, before)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ all seeds of one example are resampled together.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from dspy_fusion.optimizers.bootstrap import quantiles, resampled_sums
 
@@ -23,7 +22,7 @@ def rank_correlation(
     keys = sorted(xs.keys() & ys.keys())
     if len({example for example, _ in keys}) < 3:
         return None
-    x, y = (rankdata([side[key] for key in keys]) for side in (xs, ys))
+    x, y = (average_ranks(np.array([side[key] for key in keys])) for side in (xs, ys))
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
@@ -42,3 +41,9 @@ def _correlations(moments: np.ndarray) -> np.ndarray:
     x, y, xx, yy, xy = (moments[:, :5] / moments[:, 5:]).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values share the mean of theirs, as in ``scipy.stats.rankdata``, which is slow to import."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]

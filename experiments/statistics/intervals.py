@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaincinv  # a tenth of the time to import that scipy.stats takes
 
 from dspy_fusion.optimizers.bootstrap import Interval, quantiles, resampled_sums
 
@@ -149,7 +149,7 @@ def clopper_pearson_upper(hits: float, trials: int, *, confidence: float = 0.95)
     """
     if trials < 1:
         raise ValueError(f"trials must be at least 1, but got {trials=}")
-    return 1.0 if hits >= trials else float(beta_distribution.ppf(confidence, hits + 1, trials - hits))
+    return 1.0 if hits >= trials else float(betaincinv(hits + 1, trials - hits, confidence))
 
 
 def pass_at(right: Sequence[Sequence[bool]]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as t_distribution
+from scipy.special import stdtrit
 
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -76,7 +76,7 @@ def fit(
         groups / (groups - 1) * (len(y) - 1) / max(1, len(y) - len(names) - 1)
     )  # means within clusters are no further parameters
     covariance = small * bread @ (sums.T @ sums) @ bread
-    reach = float(t_distribution.ppf((1 + confidence) / 2, groups - 1))
+    reach = float(stdtrit(groups - 1, (1 + confidence) / 2))
 
     def estimate(weights: np.ndarray) -> Interval:
         mean, half = float(weights @ beta), reach * float(np.sqrt(weights @ covariance @ weights))

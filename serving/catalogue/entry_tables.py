@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
 from dspy_fusion.programs.errors import ConfigurationError
 
@@ -13,11 +15,70 @@ from ..local import PREFIX as LOCAL_PREFIX
 from ..model_sampling import check_sampling
 from .model_entry import ENGINES, ModelEntry, Price
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_TEXTS = ("model", "engine", "key", "about", "fallback", "gguf", "sha256")
+# What is said of a value that is not allowed stands with its type; pydantic reads the type and passes over the text.
+Text = Annotated[str, "must be a text, but is {value!r}"]
+Count = Annotated[int, Field(ge=1), "must be a whole number from 1, but is {value!r}"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), "must be a positive number, but is {value!r}"]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Url = Annotated[str, Field(pattern="^https?://.")]
+_Urls = Annotated[tuple[_Url, ...], Strict(False), Field(min_length=1)]
 _NOT_EMBEDDED = ("address", "addresses", "engine", "key", "max_concurrency", "timeout", "fallback", "one_request")
 _LOCAL = ("gguf", "sha256", "parallel", "threads", "lora")
 _NOT_LOCAL = (*_NOT_EMBEDDED, "gpus")
+
+
+class _Price(TypedDict, total=False):
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+
+    input: Dollars
+    output: Dollars
+
+
+class _Table(TypedDict, total=False):
+    """The keys of a table; what they mean is told at :class:`ModelEntry`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+
+    model: Annotated[
+        str,
+        Field(pattern="^[^/]+/."),
+        'is {value!r}; give a provider and a model, such as "hosted_vllm/Qwen/Qwen3-8B"',
+    ]
+    address: Annotated[
+        _Urls,
+        BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
+        'is {value!r}; give a URL such as "http://localhost:8000/v1"',
+    ]
+    addresses: Annotated[
+        _Urls, 'is {value!r}; give a list of URLs such as ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]'
+    ]
+    engine: Annotated[Literal["litellm", "native"], f"is {{value!r}}; choose one of {', '.join(ENGINES)}"]
+    sampling: Annotated[dict[str, Any], "is {value!r}; write it as a table: sampling = {{ temperature = 0.7 }}"]
+    context: Count
+    price: Annotated[_Price, "is {value!r}; write {{ input = 0.15, output = 0.60 }}, in US dollars a million tokens"]
+    key: Annotated[
+        str,
+        Field(pattern="^[A-Z][A-Z0-9_]*$"),
+        'must name an environment variable, such as "OPENAI_API_KEY"; never write a key itself',
+    ]
+    about: Text
+    max_concurrency: Count
+    timeout: Positive
+    fallback: Text
+    gpus: Positive
+    one_request: Annotated[bool, "must be true or false, but is {value!r}"]
+    gguf: Text
+    sha256: Text
+    parallel: Count
+    threads: Count
+    lora: Annotated[tuple[str, ...], Strict(False), 'is {value!r}; give a list of files such as ["adapter.gguf"]']
+
+
+_READER = TypeAdapter(_Table)
+_SAID = {
+    key: next(part for part in kind.__metadata__ if isinstance(part, str))
+    for key, kind in get_type_hints(_Table, include_extras=True).items()
+}
 
 
 def read_entry(name: str, table: object) -> ModelEntry:
@@ -28,21 +89,17 @@ def read_entry(name: str, table: object) -> ModelEntry:
     """
     if not isinstance(table, dict):
         raise ConfigurationError(f'{name} is {table!r}; a model is a table: [{name}] and below it model = "..."')
-    if "gguf" in table:
-        table = {"model": f"{LOCAL_PREFIX}{name}", **table}
-    allowed = [item.name for item in fields(ModelEntry)]
-    for key in table:
-        if key not in allowed:
-            raise ConfigurationError(f"[{name}] has an unknown key {key!r}; allowed are {', '.join(allowed)}")
-    _check_texts(name, table)
-    _check_numbers(name, table)
-    check_sampling(table.get("sampling", {}), f"[{name}]")
-    _check_local(name, table)
-    apart = ("address", "addresses", "price", "lora")
-    rest = {key: value for key, value in table.items() if key not in apart} | {"lora": tuple(table.get("lora", ()))}
-    entry = ModelEntry(**rest, **_read_addresses(name, table), price=_read_price(name, table.get("price", {})))
-    if not isinstance(entry.one_request, bool | None):
-        raise ConfigurationError(f"[{name}] one_request must be true or false, but is {entry.one_request!r}")
+    table = {"model": f"{LOCAL_PREFIX}{name}" if "gguf" in table else "", **table}
+    if table.get("address") == "":
+        del table["address"]  # as where there is none
+    try:
+        values: dict[str, Any] = {**_READER.validate_python(table)}
+    except ValidationError as error:
+        raise ConfigurationError(f"[{name}] {_told(error, table)}") from None
+    check_sampling(values.get("sampling", {}), f"[{name}]")
+    _check_place(name, values)
+    values |= {**_addresses(name, values), "price": Price(**values.get("price", {}))}
+    entry = ModelEntry(**values)
     if entry.one_request and entry.why_not_together:
         raise ConfigurationError(
             f"[{name}] one_request = true does not go with {entry.why_not_together}; leave one of them out"
@@ -64,75 +121,35 @@ def check_fallbacks(entries: dict[str, ModelEntry]) -> None:
             chain.append(fallback)
 
 
-def _read_addresses(name: str, table: dict[str, Any]) -> dict[str, Any]:
-    if "address" in table and "addresses" in table:
+def _told(error: ValidationError, table: Mapping[str, Any]) -> str:
+    """The first thing that is wrong, an unknown key before all others, since it may be why another is missing."""
+    wrong: Any = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden" or len(item["loc"]) > 1)[0]
+    key, *within = wrong["loc"]
+    if key not in _SAID:
+        return f"has an unknown key {key!r}; allowed are {', '.join(_SAID)}"
+    if within and key in ("address", "addresses"):
+        return f"{key} {_SAID['address'].format(value=wrong['input'])}"
+    said = _SAID["addresses" if key == "address" else key]
+    return f"{key} {said.format(value=table[key])}"
+
+
+def _addresses(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """One address as ``address``, several as ``addresses``, however they were written."""
+    if "address" in values and "addresses" in values:
         raise ConfigurationError(f"[{name}] has address and addresses; write all of them into addresses")
-    key = "addresses" if "addresses" in table else "address"
-    value = table.get(key, "")
-    texts = value if isinstance(value, list) else [value]
-    if (key == "addresses" and not isinstance(value, list)) or not texts:
-        raise ConfigurationError(
-            f'[{name}] {key} is {value!r}; give a list of URLs such as ["http://gpu1:8000/v1", "http://gpu2:8000/v1"]'
-        )
-    for text in texts:
-        if (text or isinstance(value, list)) and not (isinstance(text, str) and re.match(r"https?://.", text)):
-            raise ConfigurationError(f'[{name}] {key} is {text!r}; give a URL such as "http://localhost:8000/v1"')
-    if double := [text for text in texts if texts.count(text) > 1]:
-        raise ConfigurationError(f"[{name}] {key} has {double[0]!r} twice; write each address once")
-    return {"address": texts[0]} if len(texts) == 1 else {"addresses": tuple(texts)}
+    key = "addresses" if "addresses" in values else "address"
+    urls = values.get(key, ())
+    if twice := [url for url in urls if urls.count(url) > 1]:
+        raise ConfigurationError(f"[{name}] {key} has {twice[0]!r} twice; write each address once")
+    return {"address": urls[0] if len(urls) == 1 else "", "addresses": urls if len(urls) > 1 else ()}
 
 
-def _check_texts(name: str, table: dict[str, Any]) -> None:
-    for key in _TEXTS:
-        if not isinstance(table.get(key, ""), str):
-            raise ConfigurationError(f"[{name}] {key} must be a text, but is {table[key]!r}")
-    model = table.get("model", "")
-    if not all(model.partition("/")):
-        raise ConfigurationError(
-            f'[{name}] model is {model!r}; give a provider and a model, such as "hosted_vllm/Qwen/Qwen3-8B"'
-        )
-    if table.get("engine", "litellm") not in ENGINES:
-        raise ConfigurationError(f"[{name}] engine is {table['engine']!r}; choose one of {', '.join(ENGINES)}")
-    if "key" in table and not _VARIABLE.fullmatch(table["key"]):
-        raise ConfigurationError(
-            f'[{name}] key must name an environment variable, such as "OPENAI_API_KEY"; never write a key itself'
-        )
-    if model.startswith(PREFIX) and (present := [key for key in _NOT_EMBEDDED if key in table]):
+def _check_place(name: str, values: Mapping[str, Any]) -> None:
+    """Refuses keys that say nothing where the model runs."""
+    model, is_local = values["model"], values["model"].startswith(LOCAL_PREFIX)
+    if model.startswith(PREFIX) and (present := [key for key in _NOT_EMBEDDED if key in values]):
         raise ConfigurationError(f"[{name}] is embedded and runs in this process; leave out {present[0]}")
-
-
-def _check_local(name: str, table: dict[str, Any]) -> None:
-    is_local = table["model"].startswith(LOCAL_PREFIX)
-    if is_local and (present := [key for key in _NOT_LOCAL if key in table]):
+    if is_local and (present := [key for key in _NOT_LOCAL if key in values]):
         raise ConfigurationError(f"[{name}] is a local model, run on this machine; leave out {present[0]}")
-    if not is_local and (present := [key for key in _LOCAL if key in table]):
+    if not is_local and (present := [key for key in _LOCAL if key in values]):
         raise ConfigurationError(f"[{name}] {present[0]} goes with gguf only, a file that is run on this machine")
-    lora = table.get("lora", [])
-    if not isinstance(lora, list) or not all(isinstance(path, str) for path in lora):
-        raise ConfigurationError(f'[{name}] lora is {lora!r}; give a list of files such as ["adapter.gguf"]')
-
-
-def _check_numbers(name: str, table: dict[str, Any]) -> None:
-    for key in ("context", "max_concurrency", "parallel", "threads"):
-        if key in table and (type(table[key]) is not int or table[key] < 1):
-            raise ConfigurationError(f"[{name}] {key} must be a whole number from 1, but is {table[key]!r}")
-    for key in ("timeout", "gpus"):
-        if key in table and not (_is_number(table[key]) and table[key] > 0):
-            raise ConfigurationError(f"[{name}] {key} must be a positive number, but is {table[key]!r}")
-
-
-def _read_price(name: str, price: object) -> Price:
-    numbers = price.values() if isinstance(price, dict) else [None]
-    if (
-        not isinstance(price, dict)
-        or set(price) - {"input", "output"}
-        or not all(_is_number(number) for number in numbers)
-    ):
-        raise ConfigurationError(
-            f"[{name}] price is {price!r}; write {{ input = 0.15, output = 0.60 }}, in US dollars a million tokens"
-        )
-    return Price(**price)
-
-
-def _is_number(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < float("inf")

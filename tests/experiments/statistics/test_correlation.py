@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
-from dspy_fusion.experiments.statistics.correlation import rank_correlation
+from dspy_fusion.experiments.statistics.correlation import average_ranks, rank_correlation
 
 Scores = dict[tuple[str, int], float]
 
@@ -41,3 +41,8 @@ def test_seeds_of_an_example_are_resampled_together() -> None:
     assert once is not None
     assert repeated is not None
     assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high))
+
+
+def test_equal_values_share_the_mean_of_their_ranks() -> None:
+    values = np.array([3.0, 1.0, 3.0, 2.0, 1.0, 3.0])
+    assert average_ranks(values).tolist() == rankdata(values).tolist() == [5.0, 1.5, 5.0, 3.0, 1.5, 5.0]

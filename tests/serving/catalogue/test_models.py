@@ -102,7 +102,7 @@ def test_the_catalogue_of_the_working_directory_is_found(tmp_path: Path, monkeyp
         ('[m]\nmodel = "openai/m"\nfallback = "m"', "falls back on itself: m -> m; leave out one fallback"),
         ("[m]", "model is ''; give a provider"),
         ('[m]\nmodel = "gpt"', "model is 'gpt'; give a provider"),
-        ("[m]\nmodel = 3", "model must be a text, but is 3"),
+        ("[m]\nmodel = 3", "model is 3; give a provider"),
         ('[m]\nmodel = "openai/m"\naddress = "localhost"', "address is 'localhost'; give a URL"),
         ('[m]\nmodel = "openai/m"\nengine = "fast"', "engine is 'fast'; choose one of litellm, native"),
         ('[m]\nmodel = "openai/m"\nkey = "sk-abc123"', "key must name an environment variable.* never write a key"),
