@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 ALL_AGREE = "all candidates agree"
@@ -22,6 +24,11 @@ COLORS = {
     "propose_aggregate": "#8e5aa8",
     "fresh_solve": "#c98a1b",
 }
+OWN_COLORS = (
+    "#e08214", "#1f78b4", "#4d9221", "#c51b7d", "#6a51a3", "#b15928", "#0f8a8a", "#b59a00", "#5e6b7a", "#e377a8"
+)  # fmt: skip
+"""For programs of the user's own, in the order in which they are named."""
+_OURS = {"Vote": "vote", "BestOfN": "best_of_n", "Fusion": "fusion", "ProposeAggregate": "propose_aggregate"}
 MARKERS = {"single": "o", "select": "s", "parts": "D", "oracle": "*", "fuse": "o", "control": "^"}
 MODEL_COLORS = ("#4e79a7", "#f2a541", "#59a14f", "#b07aa1", "#76b7b2", "#9c755f", "#edc948", "#86bcb6")
 ORIGIN_COLORS = {
@@ -48,5 +55,19 @@ STYLE: dict[Any, Any] = {
 
 
 def color_of(program: str) -> str:
-    """The colour of a program; grey for one that has none of its own."""
-    return COLORS.get(program, COLORS["single"])
+    """The colour of one of our programs by its name in a configuration."""
+    return COLORS[program]
+
+
+def colors_of(programs: Mapping[str, str]) -> dict[str, str]:
+    """The colours of strategies, given their programs as ``fusion`` or ``package.module:name``.
+
+    The first of the user's own programs that is one of our classes has the colour which that class has everywhere; all
+    others of the user's own have one each, and start again behind the tenth.
+    """
+    own, free, taken = itertools.cycle(OWN_COLORS), dict(_OURS), {}
+    for name, program in programs.items():
+        module, _, kind = program.partition(":")
+        ours = free.pop(kind, "") if module.startswith("dspy_fusion.") else program
+        taken[name] = COLORS.get(ours) or next(own)
+    return taken

@@ -30,7 +30,10 @@ def link_prompts(client: MlflowClient, run_id: str, experiment: str, instruction
     for path, text in instructions.items():
         name, tag = prompt_name(experiment, path), _tag(text)
         if (version := _version(client, name, tag)) is None:
-            version = str(client.register_prompt(name, text, tags={"run_id": run_id}).version)
+            last = client.get_prompt_version(name, "latest") if client.get_prompt(name) else None
+            if last is None or last.template != text:  # else it was registered, and then the store was gone
+                last = client.register_prompt(name, text, tags={"run_id": run_id})
+            version = str(last.version)
             client.set_prompt_tag(name, tag, version)
         _link(client, run_id, {"name": name, "version": version})
 

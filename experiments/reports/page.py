@@ -24,11 +24,11 @@ from ..evidence.side_by_side import OUTCOMES, Marker, gallery
 from ..evidence.summary import Summary
 from ..evidence.verdict import Verdict
 from ..presentation.figure import Plot
-from ..presentation.figure_style import color_of
 from ..presentation.page_text import visible
 from ..presentation.text_table import TextTable
 from ..runs.run_folder import Run
 from ..tasks import loaded_task
+from .plots import strategy_colors
 from .tables import aspect_table, cost_table, notes, pass_table, pool_table, quality_table
 
 
@@ -58,7 +58,7 @@ def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence
             overview=_with_rows(overview),
             by_group=by_group,
             evidence=_with_rows(proof),
-            colors={row.strategy.name: color_of(row.strategy.program) for row in summary.points},
+            colors=strategy_colors(summary),
             plots=pictures(plots),
             gallery=gallery(summary, run.records, _marker(run.config.task)),
             outcomes=OUTCOMES,

@@ -5,7 +5,7 @@ each figure is a PNG and an SVG with its data in a CSV beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..evidence.summary import Row, Summary
 from ..presentation.figure import Plot, new_figure, save_figure
-from ..presentation.figure_style import MARKERS, STYLE, color_of
+from ..presentation.figure_style import MARKERS, STYLE, colors_of
 from ..presentation.label_layout import Box, place_labels, spread
 from ..statistics.intervals import Interval
 
@@ -33,12 +33,19 @@ def draw_plots(summary: Summary, folder: Path) -> tuple[Plot, ...]:
     return tuple(plots)
 
 
+def strategy_colors(summary: Summary) -> dict[str, str]:
+    """The colour of each strategy, in figures and beside its name in tables; points of an N curve have its own."""
+    strategies = [row.strategy for row in summary.points]
+    colors = colors_of({strategy.curve_of or strategy.name: strategy.program for strategy in strategies})
+    return {strategy.name: colors[strategy.curve_of or strategy.name] for strategy in strategies} | colors
+
+
 def _quality_against_tokens(summary: Summary, folder: Path) -> Plot:
     figure, axes = new_figure(9.0, 5.8)
     rows = [row for row in summary.rows if row.tokens]  # where a server reports none, there is no place on the axis
-    xs = _set_apart([row.tokens for row in rows])
+    xs, colors = _set_apart([row.tokens for row in rows]), strategy_colors(summary)
     for x, row in zip(xs, rows, strict=True):
-        color, hollow = color_of(row.strategy.program), row.strategy.role == "oracle"
+        color, hollow = colors[row.strategy.name], row.strategy.role == "oracle"
         axes.errorbar(
             [x],
             [100 * row.score.mean],
@@ -60,7 +67,7 @@ def _quality_against_tokens(summary: Summary, folder: Path) -> Plot:
     )
     axes.set_xlabel(f"tokens per answer, in and out, candidates included{' (log scale)' if wide else ''}")
     axes.set_ylabel("score (%)")
-    _label_points(figure, axes, rows, xs)
+    _label_points(figure, axes, rows, xs, colors)
     caption = (
         f"Mean score against mean tokens per answer. {_basis(summary)} Points of nearly equal cost are set apart a"
         " little. The hollow star is the oracle, which uses the right answers."
@@ -74,10 +81,9 @@ def _quality_against_n(summary: Summary, folder: Path) -> Plot:
     lines: dict[str, list[Row]] = {}
     for point in summary.curve:
         lines.setdefault(point.strategy.curve_of or point.strategy.name, []).append(point)
-    ends = []
+    ends, colors = [], strategy_colors(summary)
     for name, points in lines.items():
-        program = points[-1].strategy.program
-        color, style = color_of(program), "--" if program == "oracle" else "-"
+        color, style = colors[name], "--" if points[-1].strategy.program == "oracle" else "-"
         xs, estimates = [point.strategy.n for point in points], [point.score for point in points]
         ys = [100 * estimate.mean for estimate in estimates]
         axes.plot(xs, ys, style, color=color, marker="o", markersize=4, linewidth=1.8, zorder=3)
@@ -93,7 +99,9 @@ def _quality_against_n(summary: Summary, folder: Path) -> Plot:
     return save_figure(figure, folder / "quality_against_n", "Quality against the number of candidates", caption, data)
 
 
-def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row], xs: Sequence[float]) -> None:
+def _label_points(
+    figure: Figure, axes: Axes, rows: Sequence[Row], xs: Sequence[float], colors: Mapping[str, str]
+) -> None:
     """Writes each strategy's name next to its point, with a thin line where it had to go further away."""
     texts = [
         axes.annotate(
@@ -102,7 +110,7 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row], xs: Sequence[
             xytext=(0, 0),
             textcoords="offset points",
             fontsize=8.5,
-            color=color_of(row.strategy.program),
+            color=colors[row.strategy.name],
             va="center",
             ha="center",
             zorder=4,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,25 +10,26 @@ from matplotlib.axes import Axes
 
 from ..evidence.sureness import Sureness
 from ..presentation.figure import Plot, new_figure, save_figure
-from ..presentation.figure_style import MODEL_COLORS, STYLE
+from ..presentation.figure_style import STYLE
 
 _DASHES = ("-", "--", "-.", ":")
 _LEAST_COVERAGE = 0.3  # below it a handful of answers makes the curve jump
 
 
-def draw_sureness(items: Sequence[Sureness], folder: Path) -> tuple[Plot, ...]:
-    """Draws the figures for which there is data into ``folder``, which exists."""
+def draw_sureness(items: Sequence[Sureness], colors: Mapping[str, str], folder: Path) -> tuple[Plot, ...]:
+    """Draws the figures for which there is data into ``folder``, which exists; ``colors`` are the strategies'."""
     uneven = [item for item in items if len({sure for sure, _ in item.pairs}) > 1]
     if not uneven:
         return ()
     with mpl.rc_context(STYLE):
-        return _coverage(uneven, folder), _reliability(uneven, folder)
+        looks = _looks([item.strategy for item in uneven], colors)
+        return _coverage(uneven, looks, folder), _reliability(uneven, looks, folder)
 
 
-def _coverage(items: Sequence[Sureness], folder: Path) -> Plot:
+def _coverage(items: Sequence[Sureness], looks: Mapping[str, tuple[str, str]], folder: Path) -> Plot:
     figure, axes = new_figure(8.2, 4.6)
-    for place, item in enumerate(items):
-        color, dash = _look(place)
+    for item in items:
+        color, dash = looks[item.strategy]
         steady = [point for point in item.curve if point[0] >= _LEAST_COVERAGE]
         points = steady if len(steady) > 1 else item.curve
         xs, ys = [100 * share for share, _ in points], [100 * score for _, score in points]
@@ -46,12 +47,12 @@ def _coverage(items: Sequence[Sureness], folder: Path) -> Plot:
     return save_figure(figure, folder / "coverage", "What answering only when sure gains", caption, data)
 
 
-def _reliability(items: Sequence[Sureness], folder: Path) -> Plot:
+def _reliability(items: Sequence[Sureness], looks: Mapping[str, tuple[str, str]], folder: Path) -> Plot:
     figure, axes = new_figure(8.2, 5.4)
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, zorder=1)
     most = max(part.answers for item in items for part in item.bins)
-    for place, item in enumerate(items):
-        color, dash = _look(place)
+    for item in items:
+        color, dash = looks[item.strategy]
         xs, ys = [100 * part.said for part in item.bins], [100 * part.score for part in item.bins]
         axes.plot(xs, ys, dash, color=color, linewidth=1.2, alpha=0.7, zorder=2)
         sizes = [16 + 140 * part.answers / most for part in item.bins]
@@ -74,9 +75,13 @@ def _reliability(items: Sequence[Sureness], folder: Path) -> Plot:
     return save_figure(figure, folder / "reliability", "Confidence against what came true", caption, data)
 
 
-def _look(place: int) -> tuple[str, str]:
-    """A colour and a dash of its own for each line, programs of one kind among them."""
-    return MODEL_COLORS[place % len(MODEL_COLORS)], _DASHES[place // len(MODEL_COLORS) % len(_DASHES)]
+def _looks(names: Sequence[str], colors: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Each line's colour, its strategy's in all figures, and a dash that tells it from others of that colour."""
+    looks: dict[str, tuple[str, str]] = {}
+    for name in names:
+        before = sum(color == colors[name] for color, _ in looks.values())
+        looks[name] = colors[name], _DASHES[before % len(_DASHES)]
+    return looks
 
 
 def _legend(axes: Axes) -> None:

@@ -15,7 +15,7 @@ from ..presentation.figure import Plot
 from ..runs.run_folder import Run
 from .evidence_plots import draw_evidence
 from .page import render_page
-from .plots import draw_plots
+from .plots import draw_plots, strategy_colors
 from .sureness_plots import draw_sureness
 from .tables import to_csv, to_markdown
 
@@ -39,7 +39,7 @@ def write_views(run: Run) -> Views:
     plots = (
         *draw_plots(summary, folder.plots),
         *draw_evidence(summary, run.records, evidence, folder.plots),
-        *draw_sureness(evidence.sureness, folder.plots),
+        *draw_sureness(evidence.sureness, strategy_colors(summary), folder.plots),
     )
     markdown, table = folder.path / "table.md", folder.path / "table.csv"
     markdown.write_text(to_markdown(summary, str(verdict), evidence_tables(evidence)), encoding="utf-8")

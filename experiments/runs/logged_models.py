@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from dspy_fusion.programs.redaction import described, know_lm, without_secrets
 
 from ..plans.own_programs import parts_of
 from ..presentation.text_table import slug
+from ..records.outbox import Told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,22 +64,25 @@ def save_models(
     return saved
 
 
-def log_model(
-    client: MlflowClient, experiment: str, run_id: str, name: str, path: Path, metrics: Mapping[str, float]
-) -> None:
-    """Has MLflow know a saved model as the outcome of a run, with the run's metrics; once, however often it is told."""
+def log_model(client: MlflowClient, experiment: str, run_id: str, name: str, path: Path, told: Told) -> None:
+    """Has MLflow know a saved model as the outcome of a run, with the run's metrics; once, however often it is told,
+    and to the end where it was told in part.
+    """
     from mlflow.entities import LoggedModelOutput, Metric
 
     outputs = client.get_run(run_id).outputs
     if outputs is not None and outputs.model_outputs:
         return
-    model = client.create_logged_model(experiment, name=name, source_run_id=run_id)
+    begun = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
+    model = begun[0] if begun else client.create_logged_model(experiment, name=name, source_run_id=run_id)
     client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-    at = int(time.time() * 1000)
-    known = [Metric(key, float(value), at, 0, model_id=model.model_id, run_id=run_id) for key, value in metrics.items()]
+    known = [
+        Metric(key, float(value), told.at, 0, model_id=model.model_id, run_id=run_id)
+        for key, value in told.metrics.items()
+    ]
     client.log_batch(run_id, metrics=known[:_MOST_METRICS])
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])  # last: it says that all is there
 
 
 def _save(path: Path, program: dspy.Module, adapter: dspy.Adapter | None) -> None:

@@ -16,7 +16,7 @@ _PREVIEW = 1000  # characters
 
 
 def log_traces(uri: str, experiment: str, run_id: str, traces: Sequence[Mapping[str, Any]]) -> int:
-    """Writes traces that are not there yet; returns how many.
+    """Writes traces that are not there yet, or not whole; returns how many.
 
     Args:
         uri: of the tracking store.
@@ -32,11 +32,10 @@ def log_traces(uri: str, experiment: str, run_id: str, traces: Sequence[Mapping[
     for trace in traces:
         identity = _digest(run_id, trace["key"], 32)
         try:
-            client.get_trace_info(f"tr-{identity}")
-            continue
+            if client.get_trace_info(f"tr-{identity}").assessments:
+                continue  # the score comes last, so all of it is there
         except MlflowException:
-            pass  # it is not there
-        client.start_trace(_info(experiment, run_id, identity, trace))
+            client.start_trace(_info(experiment, run_id, identity, trace))
         client.log_spans(experiment, _spans(identity, trace))
         client.log_assessment(f"tr-{identity}", _score(trace))
         written += 1

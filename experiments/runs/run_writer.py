@@ -11,7 +11,7 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -100,17 +100,26 @@ class MlflowWriter:
         Args:
             closing: whether a run that has no end is marked as killed.
         """
-        client = self._client or self._connected()
-        messages = [as_told(message) for message in self.place.outbox.messages()]
-        for told in messages[self._told :]:
-            (self._tell_child if told.run else self._tell)(client, told)
-            self.written += 1
-        self._told = len(messages)
-        self.place.remember(self._run_id, self._told)
-        last = next((told.status for told in reversed(messages) if not told.run), "")
-        if last or closing:
-            client.set_terminated(self._run_id, last or "KILLED")
+        try:
+            client = self._client or self._connected()
+            messages = [as_told(message) for message in self.place.outbox.messages()]
+            self._tell_all(client, messages[self._told :])
+            last = next((told.status for told in reversed(messages) if not told.run), "")
+            if last or closing:
+                client.set_terminated(self._run_id, last or "KILLED")
+        except Exception:
+            self._client = None  # whatever was told without an answer is looked up when the store is there again
+            raise
         return self._run_id
+
+    def _tell_all(self, client: MlflowClient, fresh: Sequence[Told]) -> None:
+        try:
+            for told in fresh:
+                (self._tell_child if told.run else self._tell)(client, told)
+                self.written += 1
+                self._told += 1
+        finally:
+            self.place.remember(self._run_id, self._told)
 
     def _connected(self) -> MlflowClient:
         client = connect(self.place.uri)
@@ -155,8 +164,8 @@ class MlflowWriter:
 
     def _tell(self, client: MlflowClient, told: Told) -> None:
         fresh = {name: value for name, value in told.parameters.items() if name not in self._parameters}
-        self._parameters |= set(fresh)
         _log(client, self._run_id, fresh, told)
+        self._parameters |= set(fresh)
         self._further(client, self._run_id, self.place.folder.name, told)
         for name in told.files:
             path = self.place.folder / name
@@ -184,7 +193,7 @@ class MlflowWriter:
         if told.traces:
             log_traces(self.place.uri, self._experiment, run_id, told.traces)
         if told.model and (self.place.folder / told.model).is_dir():
-            log_model(client, self._experiment, run_id, slug(name), self.place.folder / told.model, told.metrics)
+            log_model(client, self._experiment, run_id, slug(name), self.place.folder / told.model, told)
 
 
 def _log(client: MlflowClient, run_id: str, parameters: Mapping[str, Any], told: Told) -> None:

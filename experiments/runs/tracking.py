@@ -9,9 +9,10 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dspy_fusion.programs.redaction import described
 
@@ -25,6 +26,7 @@ def connect(uri: str) -> MlflowClient:
     """A client that gives up on a dead server within seconds; with MLflow's defaults each call blocks for minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
@@ -59,13 +61,23 @@ def without_password(text: str) -> str:
 def active(uri: str, run_id: str) -> Iterator[None]:
     """A block in which an MLflow run is the active one, so that what autologging records belongs to it; a run of the
     user's own that was active is so again afterwards.
+
+    A store that fails costs the block nothing; who tells it of the run says that it does.
     """
     import mlflow
 
     before = mlflow.get_tracking_uri()
     try:
         mlflow.set_tracking_uri(uri)
-        with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+        with ExitStack() as stack:
+            with suppress(Exception):
+                run = mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None)
+                stack.push(partial(_ended, run))
             yield
     finally:
         mlflow.set_tracking_uri(before)
+
+
+def _ended(run: Any, *how: Any) -> None:
+    with suppress(Exception):
+        run.__exit__(*how)

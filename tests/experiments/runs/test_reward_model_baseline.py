@@ -8,25 +8,37 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
 from dspy_fusion.experiments.runs.comparison import prepare
 from dspy_fusion.experiments.runs.finetuning_config import FineTuningConfig
+from dspy_fusion.optimizers.finetuning import read_training_rows
 from dspy_fusion.programs.errors import ConfigurationError
+
+
+def reward(answer: str) -> float:
+    return 50.0 + answer.count("7")
 
 
 class Handler(BaseHTTPRequestHandler):
     """Rewards sheets that hold many sevens, far above where a sigmoid would call all of them 1."""
 
+    asked: ClassVar[list[tuple[str, str]]] = []
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        reward = 50.0 + body["messages"][1]["content"].count("7")
+        question, answer = (message["content"] for message in body["messages"])
+        self.asked.append((question, answer))
+        if self.path.startswith("/broken"):
+            self.send_error(500, "out of memory")
+            return
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps({"data": [{"data": [[reward]]}]}).encode())
+        self.wfile.write(json.dumps({"data": [{"data": [[reward(answer)]]}]}).encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -73,3 +85,55 @@ def test_a_configuration_names_it() -> None:
     strategy = {"name": "b", "program": "best_of_n", "pool": "plus", "scorer": "reward_model"}
     table = {"task": "worksheets", "strategy": [{**strategy, "scorer_options": {"address": "http://x", "model": "m"}}]}
     assert CompareConfig.parse(table).strategies[0].scorer == "reward_model"
+
+
+TRAINING = """
+task = "worksheets"
+base = "embedded/aft"
+examples = 6
+held_out = 2
+seeds = 1
+draws = 4
+keep = 2
+scorer = "reward_model"
+scorer_options = {{ address = "{address}", model = "rm" }}
+program = {{ program = "fusion", pool = "embedded/aft", fusor = "embedded/aft", n = 2 }}
+training = {{ lora = false, batch_size = 4, micro_batch = 4, log_every = 1, threads = 1, device = "cpu" }}
+"""
+
+
+def test_it_ranks_the_proposals_of_a_training_that_runs_to_its_end(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    Handler.asked.clear()
+    (tmp_path / "finetune.toml").write_text(TRAINING.format(address=address))
+    out = tmp_path / "run"
+    assert main(["finetune", str(tmp_path / "finetune.toml"), "--out", str(out), "--no-tracking"]) == 0
+    assert "trained fusing - base fusing" in capsys.readouterr().out
+    drawn: dict[str, list[str]] = {}
+    for question, answer in Handler.asked:
+        drawn.setdefault(question, []).append(answer)
+    assert len(drawn) == 6
+    rows = list(read_training_rows(out / "rows.jsonl"))
+    prompts = ["\n".join(message["content"] for message in row.prompt) for row in rows]
+    for question, answers in drawn.items():
+        assert len(answers) == 4
+        (prompt,) = [text for text in prompts if question.rpartition("\n\n")[2] in text]
+        rewards = sorted((reward(answer) for answer in answers), reverse=True)
+        assert min(rewards) >= 50
+        shown = [answer for answer in set(answers) if answer in prompt]
+        assert all(reward(answer) >= rewards[1] for answer in shown)
+        assert any(reward(answer) == rewards[0] for answer in shown)
+
+
+def test_a_reward_model_that_answers_nonsense_ends_a_training_with_one_line(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+    (tmp_path / "finetune.toml").write_text(TRAINING.format(address=address + "/broken"))
+    out = tmp_path / "run"
+    assert main(["finetune", str(tmp_path / "finetune.toml"), "--out", str(out), "--no-tracking"]) == 2
+    error = capsys.readouterr().err
+    assert "the reward model at" in error
+    assert "Traceback" not in error
