@@ -136,7 +136,7 @@ def test_help_shows_every_option_with_its_default_and_meaning(program: type) -> 
     parameters = inspect.signature(program).parameters
     for name in options.__annotations__:
         assert parameters[name].default is not inspect.Parameter.empty
-        assert f"\n        {name}: " in (program.__doc__ or "")
+        assert f"\n    {name}: " in (inspect.getdoc(program) or "")
     assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
