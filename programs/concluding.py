@@ -19,6 +19,7 @@ from .pools.confidence import Calibration
 from .pools.selection import is_exact, votable_fields
 from .tasks.adapter_names import ADAPTER, adapter_choice
 from .tasks.hyperparameters import Hyperparameter, with_later_parts
+from .tasks.reasoning_room import ROOM, ReasoningRoom
 
 
 class Concluding:
@@ -37,8 +38,9 @@ class Concluding:
     on_abstain: Literal["raise", "mark"]
 
     def load_state(self, state: Any, **options: Any) -> None:
-        """Loads a state; one from before programs had an adapter of their own leaves it to the settings."""
-        later = with_later_parts(cast("dspy.Module", self), {ADAPTER: adapter_choice(None).dump_state()})
+        """Loads a state; one from before programs had an adapter or a room for reasoning leaves them as they were."""
+        parts = {ADAPTER: adapter_choice(None).dump_state(), ROOM: ReasoningRoom(None).dump_state()}
+        later = with_later_parts(cast("dspy.Module", self), parts)
         cast("Any", super()).load_state({**later, **state}, **options)
 
     def set_abstention(self, abstain_below: float | None, on_abstain: Literal["raise", "mark"]) -> None:

@@ -41,6 +41,12 @@ class SamplingOptions(TypedDict, total=False):
         adapter: how candidates and the fusor are asked: ``"chat"``, ``"json"``, ``"xml"`` or ``"plain"``, which is
             saved with the program and can be tuned; None (the default) leaves it to ``dspy.settings``. A fusor that was
             trained is asked as it was trained.
+        reasoning: the room that candidates' reasoning gets before the answer, which is saved with the program and can
+            be tuned: ``"field"`` (an output field for it before the others, as ``dspy.ChainOfThought`` has it; in plain
+            text the answer is then what follows ``Answer:``), an effort that is sent as ``reasoning_effort``
+            (``"none"`` to ``"xhigh"``), a limit such as ``"1024 tokens"`` for reasoning and answer together, or several
+            of them: ``"field + 512 tokens"``. None (the default) leaves it to the program and the model. A fusor's room
+            is its comparison (``compare``).
     """
 
     lms: Sequence[dspy.BaseLM] | None
@@ -54,6 +60,7 @@ class SamplingOptions(TypedDict, total=False):
     abstain_below: float | None
     on_abstain: Literal["raise", "mark"]
     adapter: AdapterName | None
+    reasoning: str | None
 
 
 class FusingOptions(SamplingOptions, total=False):

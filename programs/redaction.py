@@ -227,13 +227,14 @@ def _is_name(value: str) -> bool:
 
 
 def _environment() -> tuple[str, ...]:
-    return _secrets_of(tuple(os.environ.items()))
+    kept = getattr(os.environ, "_data", os.environ)  # decoding all of it for every text would take too long
+    return _secrets_of(tuple(kept.items()))
 
 
 @functools.lru_cache(maxsize=4)
-def _secrets_of(environment: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+def _secrets_of(environment: tuple[tuple[str | bytes, str | bytes], ...]) -> tuple[str, ...]:
     values: set[str] = set()
-    for name, value in environment:
+    for name, value in ((os.fsdecode(name), os.fsdecode(value)) for name, value in environment):
         if _NAMES.search(name) and not value.startswith(("/", "./")):
             values.add(value)
         elif _URIS.search(name) and "@" in value:

@@ -26,6 +26,7 @@ from .stopping import Stopping
 from .tasks.adapter_names import AdapterName, adapter_choice, adapter_named
 from .tasks.hyperparameters import Hyperparameter
 from .tasks.open_tasks import closed_task, output_names, program_task, thawed
+from .tasks.reasoning_room import ReasoningRoom
 from .tasks.task_text import task_text
 from .visible_options import VisibleOptions
 
@@ -57,6 +58,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         abstain_below: float | None = None,
         on_abstain: Literal["raise", "mark"] = "raise",
         adapter: AdapterName | None = None,
+        reasoning: str | None = None,
     ) -> None:
         super().__init__()
         self.signature, self.loose = program_task(program, signature)
@@ -69,7 +71,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         self.deadline_seconds = _positive("deadline_seconds", deadline_seconds)
         self.max_concurrency = None if max_concurrency is None else _at_least_one("max_concurrency", max_concurrency)
         self.bank = bank
-        self.adapter = adapter_choice(adapter)
+        self.adapter, self.reasoning = adapter_choice(adapter), ReasoningRoom(reasoning)
         self.stopping: Stopping | None = None
         self.set_abstention(abstain_below, on_abstain)
 
@@ -123,6 +125,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
                 seed=self.seed,
                 logprobs=logprobs,
                 adapter=adapter,
+                room=self.reasoning.room,
                 loose=self.loose,
                 beside=self.kept_beside,
             )
@@ -238,9 +241,7 @@ def optional_temperature(
 
 def _checked_lms(lms: Sequence[dspy.BaseLM]) -> list[dspy.BaseLM]:
     if not lms:
-        raise ConfigurationError(
-            "lms must hold at least one model, but got lms=[]; leave it out to use dspy.settings.lm"
-        )
+        raise ConfigurationError("lms must hold at least one model, but got lms=[]; leave it out for dspy.settings.lm")
     for lm in lms:
         if not isinstance(lm, dspy.BaseLM):
             raise ConfigurationError(f"lms must hold dspy.LM objects, but got {lm!r}; write dspy.LM({lm!r})")

@@ -13,6 +13,7 @@ from dspy_fusion.programs.calls.refused_options import refuses
 from dspy_fusion.programs.fusing_program import FusingProgram
 from dspy_fusion.programs.sampling_program import SamplingProgram
 from dspy_fusion.programs.tasks.adapter_names import ADAPTER, is_askable, name_in_force
+from dspy_fusion.programs.tasks.reasoning_room import ROOM, Room, has_room_for_field
 
 Kind = Literal["int", "float", "choice", "instruction", "demos"]
 
@@ -105,6 +106,39 @@ def adapter_dimensions(
                      " hold" for name in names if name not in choices]  # fmt: skip
         dimensions += [Dimension(path, "choice", choices=choices)] if len(choices) > 1 else []
     return dimensions, left_out
+
+
+def room_dimensions(
+    program: dspy.Module, paths: Iterable[str], rooms: Sequence[str]
+) -> tuple[list[Dimension], list[str]]:
+    """The rooms that the reasoning of each program in a program may get, and why some are not searched.
+
+    Args:
+        program: what is tuned.
+        paths: of rooms that are free to be tuned.
+        rooms: to choose from, beside the one in force, which comes first.
+    """
+    dimensions, left_out = [], []
+    for prefix, part in program.named_sub_modules(SamplingProgram):
+        path = ".".join(text for text in (prefix.removeprefix("self").lstrip("."), ROOM) if text)
+        if path not in paths or not isinstance(part, SamplingProgram):
+            continue
+        lms = _models(part, "temperature")
+        reasons = {name: _no_room(part, Room.of(name), lms) for name in rooms}
+        fitting = [name for name in rooms if not reasons[name]]
+        choices = tuple(dict.fromkeys((part.reasoning.value, *fitting)))
+        left_out += [f"{path}={name} was not searched: {why}" for name, why in reasons.items() if why]
+        dimensions += [Dimension(path, "choice", choices=choices)] if len(choices) > 1 else []
+    return dimensions, left_out
+
+
+def _no_room(part: SamplingProgram, room: Room, lms: Sequence[dspy.BaseLM]) -> str:
+    """Why a room would change nothing, or an empty text."""
+    if room.has_field and not has_room_for_field(part.program):
+        return "the program has such a field"
+    if room.effort and lms and all(refuses(lm, "reasoning_effort", room.effort) for lm in lms):
+        return "no model of the program takes reasoning_effort"
+    return ""
 
 
 def taken(program: dspy.Module, dimensions: Iterable[Dimension]) -> list[Dimension]:

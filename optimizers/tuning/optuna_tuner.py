@@ -75,6 +75,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         adapters: ways of asking the models to choose from, beside the one in force: ``"chat"``, ``"json"``, ``"xml"``
             and ``"plain"``; the tuned program keeps its own. None is tried by default, since each has its candidates
             drawn anew.
+        reasoning: rooms that candidates' reasoning may get, to choose from beside the one in force, as programs take
+            them: such as ``("field", "low", "field + 1024 tokens")``; the tuned program keeps its own. What a program
+            or its models do not take is left out, with a note. None is tried by default.
         exclude: paths of parameters that stay as they are.
         holdout: share of the validation examples that no trial sees, in [0, 1), where ``compile`` gets no ``testset``.
         num_threads: examples at once.
@@ -129,6 +132,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         bank: CandidateBank | None = None,
         tune_task: bool = False,
         adapters: Sequence[AdapterName] = (),
+        reasoning: Sequence[str] = (),
         exclude: Sequence[str] = (),
         holdout: float | None = None,
         num_threads: int = 8,
@@ -158,6 +162,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
             instructions=instructions,
             measures=measures,
             adapters=adapters,
+            reasoning=reasoning,
         )
         self.metric, self.auto, self.trials, self.study = metric, auto, effort.trials, study
         self.storage, self.max_errors = storage_url(storage), max_errors
@@ -170,7 +175,7 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         self.num_threads, self.failure_score, self.seed = num_threads, failure_score, seed
         self.constraints, self.measures, self.adapters = read_constraints(constraints), measures, tuple(adapters)
         self.on_progress, self.display_progress = on_progress or (lambda progress: None), display_progress
-        self.demo_sets = demo_sets
+        self.demo_sets, self.reasoning = demo_sets, tuple(reasoning)
 
     @quiet_optuna()
     def compile(

@@ -67,6 +67,7 @@ class Race:
         self.error, self.tolerance, self.by_cost, self.second = error, tolerance, by_cost, second
         rows = [rival if isinstance(rival, Scored) else Scored.of(rival) for rival in rivals]
         self._scores = np.array([row["quality"] for row in rows])  # (rivals, examples)
+        self._common = self._scores.mean(axis=0)
         self._leader = int(self._scores.mean(axis=1).argmax()) if leader is None else leader
         self._costs = np.array([row[second] for row in rows])
 
@@ -76,9 +77,11 @@ class Race:
 
         Where several rivals are out of reach, it is the largest of their shortfalls.
         """
-        trial, common = np.array([outcome.score for outcome in outcomes]), self._scores.mean(axis=0)
+        trial = np.array([outcome.score for outcome in outcomes])
         demands = self._demands(len(outcomes), means_of(outcomes).get(self.second, math.nan))
-        missed = (shortfall(trial, rival, common=common, error=self.error, margin=margin) for rival, margin in demands)
+        missed = (
+            shortfall(trial, rival, common=self._common, error=self.error, margin=margin) for rival, margin in demands
+        )
         return max((miss for miss in missed if miss is not None), default=None)
 
     def _demands(self, n: int, cost: float) -> Iterator[tuple[np.ndarray, float]]:

@@ -20,7 +20,7 @@ from .scores.objective import Objective, example_digest
 from .scores.study_store import StudyStore
 from .search.coordinate_sampler import CoordinateSampler
 from .search_space import setting_digest
-from .study import distributions, finished, open_study
+from .study import distributions, open_study
 from .study_begun import Begun, study_name
 from .tuner_arguments import bank_url, check_trainset, space_of
 from .tuning_run import TuningRun
@@ -45,6 +45,7 @@ def set_up(
         tuner.exclude,
         tuner.proposer is None,
         tuner.adapters,
+        tuner.reasoning,
     )
     check_sampler(tuner.sampler, space, ["maximize", "minimize"][: len(tuner.objectives)])
     url, name = with_driver(tuner.storage), tuner.study or study_name(student, space, scored_on)
@@ -111,6 +112,6 @@ def _sampler(tuner: OptunaTuner, place: str, run: TuningRun) -> optuna.samplers.
         space=distributions(run.space),
         unordered=run.space.unordered,
         trials=tuner.trials,
-        known=run.of_trials.estimates(finished(run.study.look())),
+        known=run.estimated,
         seed=int(hashlib.sha256(f"{tuner.seed} {place}".encode()).hexdigest()[:8], 16),
     )

@@ -20,9 +20,10 @@ import dspy
 from dspy_fusion.programs import FUSOR_INSTRUCTIONS, ConfigurationError, Hyperparameter
 from dspy_fusion.programs.tasks.adapter_names import ADAPTER
 from dspy_fusion.programs.tasks.own_fields import field_of, marked_field
+from dspy_fusion.programs.tasks.reasoning_room import ROOM
 from dspy_fusion.programs.tasks.signatures import plain, signature_of
 
-from .dimensions import Dimension, Suggests, adapter_dimensions, taken
+from .dimensions import Dimension, Suggests, adapter_dimensions, room_dimensions, taken
 
 INSTRUCTION, DEMOS = "instruction:", "demos:"
 Setting = Mapping[str, Any]
@@ -56,6 +57,7 @@ class SearchSpace:
         tune_task: bool = False,
         exclude: Sequence[str] = (),
         adapters: Sequence[str] = (),
+        reasoning: Sequence[str] = (),
     ) -> SearchSpace:
         """Reads the space off a program.
 
@@ -67,6 +69,7 @@ class SearchSpace:
                 paths, and what a proposing model adds to them.
             exclude: paths of parameters that are to stay as they are; a path also excludes what lies below it.
             adapters: how the models may be asked beside the way in force: ``chat``, ``json``, ``xml``, ``plain``.
+            reasoning: rooms that the models' reasoning may get beside the one in force, as programs take them.
 
         Raises:
             ConfigurationError: nothing can be tuned, or a path is unknown.
@@ -77,9 +80,11 @@ class SearchSpace:
         numbers = [
             Dimension.of(path, part)
             for path, part in free.items()
-            if isinstance(part, Hyperparameter) and part.name != ADAPTER
+            if isinstance(part, Hyperparameter) and part.name not in (ADAPTER, ROOM)
         ]
         ways, notes = adapter_dimensions(program, free, adapters) if adapters else ([], [])
+        rooms, more = room_dimensions(program, free, reasoning) if reasoning else ([], [])
+        ways, notes = [*ways, *rooms], [*notes, *more]
         texts = {
             path: _texts(path, part, instructions, tune_task)
             for path, part in free.items()

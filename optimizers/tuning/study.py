@@ -131,8 +131,7 @@ def ask(study: TunedStudy, space: SearchSpace, program: dspy.Module, *, worker: 
     made = space.apply(program, space.suggest(asked))
     asked.set_user_attr(WORKER, worker)
     asked.set_user_attr(DIGEST, setting_digest(made))
-    (own,) = (trial for trial in study.look() if trial.number == asked.number)
-    return own, made
+    return study.storage.get_trial(asked._trial_id), made
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

@@ -66,9 +66,15 @@ class TrialReports:
         scores = {number: row for number, row in scores.items() if len(row)}
         return dict(zip(scores, estimates(list(scores.values())), strict=True))
 
-    def expected(self, study: optuna.Study, trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[int, float]:
-        """What whole trials are worth in view of all trials, by their numbers."""
-        known = self.estimates(finished(trials))
+    def expected(
+        self,
+        study: optuna.Study,
+        trials: Sequence[FrozenTrial],
+        space: SearchSpace,
+        known: Mapping[int, Estimate] | None = None,
+    ) -> dict[int, float]:
+        """What whole trials are worth in view of all trials, by their numbers; ``known`` are their estimates."""
+        known = self.estimates(finished(trials)) if known is None else known
         return expected_values(study, trials, distributions(space), space.unordered, known)
 
     def _scores_of(self, trial: FrozenTrial) -> np.ndarray:

@@ -13,6 +13,7 @@ import optuna
 from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.programs.banks.databases import without_password
 from dspy_fusion.programs.tasks.adapter_names import AdapterName
+from dspy_fusion.programs.tasks.reasoning_room import Room
 
 from .effort import Effort
 from .scores.objective import example_digest
@@ -30,6 +31,7 @@ def check_options(
     instructions: object,
     measures: object = None,
     adapters: object = (),
+    reasoning: object = (),
 ) -> None:
     """What the tuner is made with."""
     check_texts(instructions)
@@ -39,6 +41,7 @@ def check_options(
         raise ConfigurationError(f"trials must be at least 1, but got trials={effort.trials!r}")
     check_measures(measures, objectives)
     check_adapters(adapters)
+    check_rooms(reasoning)
     if tolerance < 0:
         raise ConfigurationError(f"tolerance must be at least 0, but got tolerance={tolerance!r}")
     if not 0 <= effort.racing_error < 1 or not 0 <= effort.holdout < 1:
@@ -85,6 +88,14 @@ def check_adapters(adapters: object) -> None:
         raise ConfigurationError(f"adapters must be a list of {', '.join(known)}, but got {_shown(wrong)}")
 
 
+def check_rooms(rooms: object) -> None:
+    """Rooms for reasoning to choose from."""
+    if isinstance(rooms, str) or not isinstance(rooms, Sequence) or any(not isinstance(room, str) for room in rooms):
+        raise ConfigurationError(f"reasoning must be a list of texts such as 'field', but got {_shown(rooms)}")
+    for room in rooms:
+        Room.of(room)
+
+
 def check_given(student: Any, examples: Sequence[Any]) -> None:
     """What ``compile`` is given: a module, and examples that say what of them is input."""
     if not isinstance(student, dspy.Module):
@@ -108,11 +119,19 @@ def space_of(
     exclude: Sequence[str],
     given_alone: bool,
     adapters: Sequence[str] = (),
+    reasoning: Sequence[str] = (),
 ) -> SearchSpace:
     """The space of a program, with its own texts checked like the given ones; where a task is to be tuned on
     ``given_alone``, without a proposing model, it must have texts to choose from.
     """
-    space = SearchSpace.of(student, instructions=instructions, tune_task=tune_task, exclude=exclude, adapters=adapters)
+    space = SearchSpace.of(
+        student,
+        instructions=instructions,
+        tune_task=tune_task,
+        exclude=exclude,
+        adapters=adapters,
+        reasoning=reasoning,
+    )
     parts = dict(student.named_predictors())
     own = {path: texts for path, texts in space.instructions.items() if not shows_candidates(parts[path], path)}
     if tune_task and given_alone and all(len(texts) < 2 for texts in own.values()):

@@ -20,6 +20,7 @@ from .scores.metric import MetricError
 from .scores.objective import Objective
 from .scores.study_store import Outcome, StudyStore
 from .scores.workers import POLL_SECONDS
+from .search.estimates import Estimate
 from .search_space import SearchSpace, setting_digest
 from .study import (
     DIGEST,
@@ -64,6 +65,7 @@ class TuningRun:
         before: the program as it is on the held-out examples, once that is known.
         notes: what the reader of the report should know.
         ended: whole trials, when the present one began.
+        estimated: what trials would have scored on all examples, by their numbers, when the present one began.
         expected: what is expected of trials in view of all of them, by their numbers, when the present one began.
     """
 
@@ -87,6 +89,7 @@ class TuningRun:
     before: list[Outcome] | None = None
     notes: list[str] = field(default_factory=list)
     ended: list[FrozenTrial] = field(default_factory=list)
+    estimated: dict[int, Estimate] = field(default_factory=dict)
     expected: dict[int, float] = field(default_factory=dict)
     _twinless: int = -1  # a trial beside which no other was under way when it began
 
@@ -186,7 +189,8 @@ class TuningRun:
                 trials = self._take_up()
                 done, others = len(finished(trials)), len(under_way(trials))
                 self.ended = whole(trials)
-                self.expected = self.of_trials.expected(self.study, trials, self.space)
+                self.estimated = self.of_trials.estimates(finished(trials))
+                self.expected = self.of_trials.expected(self.study, trials, self.space, self.estimated)
                 if self._is_over(done):
                     return None
                 if done + others < self.trials:

@@ -21,6 +21,7 @@ import dspy
 from ..calls.attempts import Attempt, current_lineage
 from ..redaction import know_lm, redacting, without_secrets_in
 from ..tasks.hyperparameters import Hyperparameter
+from ..tasks.reasoning_room import NO_ROOM
 from ..tasks.signatures import plain
 from .bank import CandidateBank
 from .call_effects import effects_of_calls
@@ -87,6 +88,7 @@ class _Keys:
                 _own(lm, "temperature") if attempt.temperature is None else attempt.temperature,
                 _own(lm, "seed") if attempt.seed is None else attempt.seed,
                 [*current_lineage(), attempt.layer, attempt.index],
+                *([] if attempt.room == NO_ROOM else [vars(attempt.room)]),  # keys from before there were rooms stay
             ]
         except (Unkeyable, RecursionError) as error:
             _say_once(type(attempt.module).__name__, str(error) or type(error).__name__)

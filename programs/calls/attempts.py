@@ -25,6 +25,8 @@ from ..pools.candidates import Candidate, Usage
 from ..redaction import described, know_lm
 from ..tasks.endings import empty_field, mean_logprob
 from ..tasks.open_tasks import output_names
+from ..tasks.reasoned_adapter import with_room
+from ..tasks.reasoning_room import NO_ROOM, Room
 from ..tasks.signatures import encodable
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
 from .metering import Meter, Stopped
@@ -55,6 +57,7 @@ class Attempt:
         beside: the name of a further output that is kept where the answer has it.
         key: where a bank keeps the result, or an empty string.
         adapter: the adapter that writes the prompts; None leaves it to ``dspy.settings``.
+        room: what the models' reasoning gets.
     """
 
     module: dspy.Module
@@ -74,6 +77,7 @@ class Attempt:
     beside: str = ""
     key: str = field(default="", compare=False)
     adapter: dspy.Adapter | None = None
+    room: Room = NO_ROOM
 
     @property
     def lm_name(self) -> str:
@@ -152,19 +156,16 @@ class Attempt:
     def _scope(self, meter: Meter) -> Iterator[_Call]:
         call = _Call(self.module, {}, None if dspy.settings.trace is None else [])
         settings: dict[str, Any] = {"usage_tracker": meter, "trace": call.trace, "disable_history": False}
-        alone = isinstance(self.module, dspy.Predict)
-        if not alone:
+        if not (alone := isinstance(self.module, dspy.Predict)):
             settings["callbacks"] = [*(dspy.settings.callbacks or []), meter]
-        if self.adapter is not None:
-            settings["adapter"] = self.adapter
+        if (adapter := with_room(self.adapter, self.room)) is not None:
+            settings["adapter"] = adapter
         sampling = self._sampling()
 
         def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:
             know_lm(lm)
-            copied = attempt_lm(lm, sampling, meter, deadline_seconds=self.deadline_seconds)
-            if (
-                alone
-            ):  # only this LM will be called, and a callback of its own spares DSPy those of everything around it
+            copied = attempt_lm(lm, sampling | self.room.sampling(lm), meter, deadline_seconds=self.deadline_seconds)
+            if alone:  # only this LM is called, and a callback of its own spares DSPy those of everything around it
                 copied.callbacks.append(meter)
             return copied
 
@@ -174,9 +175,8 @@ class Attempt:
             settings["send_stream"] = None
         if _has_own_lms(self.module):
             call = _with_own_lms(self.module, lambda own: prepared(self.lm or own), call.trace)
-        token = _lineage.set(
-            (*_lineage.get(), (self.seed or 0) + self._position)
-        )  # so programs within draw anew for another seed
+        place = (self.seed or 0) + self._position
+        token = _lineage.set((*_lineage.get(), place))  # so programs within draw anew for another seed
         try:
             with dspy.context(**settings):
                 yield call

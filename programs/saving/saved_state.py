@@ -32,6 +32,7 @@ _BESIDE = (KEY, "metadata")  # what a file holds beside the state; DSPy's metada
 _LATER: dict[str, Any] = {
     "adapter": {"value": None},
     "compare": {"value": False},
+    "reasoning": {"value": None},
     "trained": TrainedFusor().dump_state(),
 }
 _LARGEST = 256 << 20  # bytes

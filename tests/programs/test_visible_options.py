@@ -84,7 +84,7 @@ def test_an_option_that_does_not_exist_is_answered_with_the_one_that_was_meant(
 def test_an_option_like_no_other_is_answered_with_those_that_exist() -> None:
     with pytest.raises(
         UnknownOption,
-        match=r"Vote has no option 'zzz'; it has program, n, max_n, .*fields, .*, quorum, .*on_abstain, adapter$",
+        match=r"Vote has no option 'zzz'; it has program, n, max_n, .*fields, .*, on_abstain, adapter, reasoning$",
     ):
         made(Vote, TASK, zzz=1)
 

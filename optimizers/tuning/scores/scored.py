@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Scored:
         """Of the first examples; all for None."""
         return Scored({name: values[:count] for name, values in self.values.items()}, self.fell_back[:count])
 
-    @property
+    @cached_property
     def means(self) -> dict[str, float]:
         """The mean of each measure over the examples that have it; zeros where there are none."""
         means = {name: mean_of(values) for name, values in self.values.items()}

@@ -35,19 +35,21 @@ def estimates(scores: Sequence[np.ndarray]) -> list[Estimate]:
         return []
     counts = np.array([len(row) for row in scores])
     trials, examples = len(scores), int(counts.max())
-    table = np.zeros((trials, examples))
-    for place, row in enumerate(scores):
-        table[place, : len(row)] = row
-    seen = np.arange(examples)[None, :] < counts[:, None]
-    values, ease = table.sum(axis=1) / counts, np.zeros(examples)
-    often = seen.sum(axis=0) + _SHRINKAGE
+    sums, squares = np.array([row.sum() for row in scores]), sum(float(row @ row) for row in scores)
+    by_example, ease = np.zeros(examples), np.zeros(examples)
+    for row in scores:
+        by_example[: len(row)] += row
+    ends, often = counts - 1, np.bincount(counts - 1, minlength=examples)[::-1].cumsum()[::-1]
+    values, eased = sums / counts, np.zeros(trials)
     for _ in range(_ROUNDS):
-        ease = (table.sum(axis=0) - values @ seen) / often
+        of_trials = np.bincount(ends, weights=values, minlength=examples)[::-1].cumsum()[::-1]
+        ease = (by_example - of_trials) / (often + _SHRINKAGE)
         ease -= ease.mean()
-        values = (table.sum(axis=1) - seen @ ease) / counts
-    left = np.where(seen, table - values[:, None] - ease, 0.0)
+        eased = ease.cumsum()[ends]  # of the examples that a trial has seen, which are the first ones
+        values = (sums - eased) / counts
+    explained = 2 * (values @ sums + ease @ by_example - values @ eased) - values**2 @ counts - ease**2 @ often
     freedom = int(counts.sum()) - trials - examples
-    variance = float((left**2).sum()) / freedom if freedom > 0 else _USUAL_VARIANCE
+    variance = max(0.0, squares - float(explained)) / freedom if freedom > 0 else _USUAL_VARIANCE
     variance = max(variance, _LEAST_VARIANCE)
     return [
         Estimate(float(value), float(np.sqrt(variance / count))) for value, count in zip(values, counts, strict=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from .past_trials import Point, Row, first_value, grid, key_of
+from .past_trials import Point, Row, first_value, grid
 from .trial_model import TrialModel
 
 AGAIN, ELSEWHERE, JOINT = "again", "elsewhere", "joint"
@@ -57,7 +57,7 @@ class NextPoint:
         self.space, self.rows, self.trials, self.shares, self.seed = space, rows, trials, shares, seed
         self.start = {name: first_value(name, part, start) for name, part in space.items()}
         self.grids = {name: grid(part) for name, part in space.items()}
-        self.tried = {key_of(row.point) for row in rows}
+        self.tried = {self._key(row.point) for row in rows}
         self.texts = [n for n, d in space.items() if isinstance(d, CategoricalDistribution) or n in unordered]
         self.numbers = [name for name in space if name not in self.texts]
         self.steps = Counter(row.step for row in rows)
@@ -65,14 +65,19 @@ class NextPoint:
 
     def next(self) -> tuple[str, Point]:
         """The step and the point that it proposes."""
-        if key_of(self.start) not in self.tried:
+        if self._key(self.start) not in self.tried:
             return "start", self.start
         if len(self.rows) >= self.trials - self._at_most(self.shares.again, 0.3) and (row := self._dropped()):
             return AGAIN, dict(row.point)
         for step, point in self._steps():
-            if key_of(point) not in self.tried:
+            if self._key(point) not in self.tried:
                 return step, point
         return JOINT, self._joint()
+
+    def _key(self, point: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Equal for equal points, whatever a float's last digits are."""
+        values = (point[name] for name in self.space)
+        return tuple(round(value, 6) if isinstance(value, float) else value for value in values)
 
     def _at_most(self, share: float, of_rest: float, kept: int = 0) -> int:
         """How many trials a share is: of all of them, but of what the start, each text and ``kept`` more leave no more
@@ -97,8 +102,8 @@ class NextPoint:
 
     def _dropped(self) -> Row | None:
         """Of the dropped trials that were not taken up again the one that may be best."""
-        whole = {key_of(row.point) for row in self.rows if not row.is_dropped}
-        left = [row for row in self.rows if row.is_dropped and key_of(row.point) not in whole]
+        whole = {self._key(row.point) for row in self.rows if not row.is_dropped}
+        left = [row for row in self.rows if row.is_dropped and self._key(row.point) not in whole]
         if not left:
             return None
         hopes = self.model.hopes([row.point for row in left], _DOUBT)
@@ -150,7 +155,7 @@ class NextPoint:
                 yield step, {**self.best, name: max(left, key=lambda v: (min(abs(v - s) for s in seen), -v))}
 
     def _joint(self) -> Point:
-        fresh = {key_of(point): point for point in self._options()}
+        fresh = {self._key(point): point for point in self._options()}
         options = [point for key, point in fresh.items() if key not in self.tried]
         if not options:
             return self.best

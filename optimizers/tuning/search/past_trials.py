@@ -117,8 +117,3 @@ def first_value(name: str, part: BaseDistribution, start: Mapping[str, Any]) -> 
     return (
         start[name] if name in start else values[0 if isinstance(part, CategoricalDistribution) else len(values) // 2]
     )
-
-
-def key_of(point: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Equal for equal points, whatever a float's last digits are."""
-    return tuple(sorted((name, round(v, 6) if isinstance(v, float) else v) for name, v in point.items()))

@@ -5,11 +5,12 @@ from typing import Any
 
 import dspy
 import pytest
-from conftest import ScriptedLM, system_of
+from conftest import ScriptedLM, is_fusor, prompt_of, system_of
 from tuning_problem import EXAMPLES, REST, answer, exact, program, tuner
 
 from dspy_fusion.optimizers import MetricError, TuningReport
 from dspy_fusion.programs import ConfigurationError, Fusion
+from dspy_fusion.programs.calls.refused_options import Refusal, forget_refusals, remember
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +115,9 @@ def test_a_constant_metric_lets_the_cost_decide_and_is_said_to_be_constant(tmp_p
         ({"constraints": ["quality >= 0.5 and"]}, "a constraint must be of the form"),
         ({"adapters": "json"}, "adapters must be a list of chat, json, xml, plain"),
         ({"adapters": ["yaml"]}, "but got 'yaml'"),
+        ({"reasoning": "field"}, "reasoning must be a list of texts such as 'field', but got 'field'"),
+        ({"reasoning": [512]}, "reasoning must be a list of texts"),
+        ({"reasoning": ["low", "much"]}, "the part 'much', which means nothing"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path: Path, options: Any, message: str) -> None:
@@ -150,6 +154,36 @@ def test_an_adapter_is_tuned_and_kept(tmp_path: Path) -> None:
     again = program()
     again.load_state(tuned.dump_state())
     assert again(question="q1").answer == "yes"
+
+
+def test_the_room_for_reasoning_is_tuned_and_kept(tmp_path: Path) -> None:
+    def right_after_reasoning(request: Any) -> Any:
+        thinks = "[[ ## reasoning ## ]]" in system_of(request) and request.config.max_tokens == 90
+        right = '"yes"' in prompt_of(request) if is_fusor(request) else thinks
+        return {"reasoning": "one, two", "comparison": "alike", "answer": "yes" if right else "no"}
+
+    dspy.configure(lm=ScriptedLM(right_after_reasoning))
+    options: dict[str, Any] = {"reasoning": ["field", "field + 90 tokens"], "exclude": (*REST, "n", "compare")}
+    tuned = tuner(tmp_path, instructions=[], **options).compile(program(), valset=EXAMPLES)
+    assert tuned.reasoning.value == "field + 90 tokens"
+    assert "reasoning None -> field + 90 tokens" in str(tuned.tuning_report)
+    tuned.save(tmp_path / "tuned.json")
+    again = program()
+    again.load(tmp_path / "tuned.json")
+    assert Fusion(again, n=1)(question="q1").answer == "yes"
+
+
+def test_room_that_a_program_or_its_models_do_not_take_is_not_tried(tmp_path: Path) -> None:
+    lm = ScriptedLM(lambda request: {"reasoning": "so", "comparison": "alike", "answer": "yes"})
+    remember(lm, Refusal("reasoning_effort", "low"))
+    dspy.configure(lm=lm)
+    student = Fusion(dspy.ChainOfThought("question -> answer"), n=1)
+    options: dict[str, Any] = {"reasoning": ["field", "low", "70 tokens"], "trials": 3}
+    report = tuner(tmp_path, **options).compile(student, valset=EXAMPLES).tuning_report
+    assert "reasoning=field was not searched: the program has such a field" in report.notes
+    assert "reasoning=low was not searched: no model of the program takes reasoning_effort" in report.notes
+    assert {trial.setting["reasoning"] for trial in report.trials} == {None, "70 tokens"}
+    forget_refusals()
 
 
 def test_plain_text_is_not_tried_where_answers_have_several_fields(tmp_path: Path) -> None:
