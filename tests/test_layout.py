@@ -50,6 +50,7 @@ HEAVY = {
         "experiments/analyses/figures.py",
         "experiments/pools/curve_plot.py",
         "experiments/presentation/figure.py",
+        "experiments/presentation/point_labels.py",
         "experiments/reports/evidence_plots.py",
         "experiments/reports/plots.py",
         "experiments/reports/sureness_plots.py",

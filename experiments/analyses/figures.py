@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..evidence.summary import Summary
 from ..presentation.figure import Plot, new_figure, save_figure
 from ..presentation.figure_style import COLORS, MARKERS, MODEL_COLORS, STYLE, color_of
-from ..presentation.label_layout import Box, place_labels, spread
+from ..presentation.label_layout import Box
+from ..presentation.point_labels import Label, label_ends, label_points
 from ..statistics.intervals import Interval
 from .curves import Curve, grouped
 from .flops import Compute
@@ -31,20 +30,20 @@ def grid_figure(summary: Summary, folder: Path) -> Plot:
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(8.2, 5.0)
         cells, single = grid_cells(summary), next(row for row in summary.rows if row.strategy.name == SINGLE)
-        ends = []
-        for place, depth in enumerate(sorted({cell.depth for cell in cells})):
+        ends, depths = [], sorted({cell.depth for cell in cells})
+        last = max(cell.width for cell in cells) + _APART * len(depths)
+        for place, depth in enumerate(depths):
             own, color = [cell for cell in cells if cell.depth == depth], _SHADES[min(place, len(_SHADES) - 1)]
             estimates = [cell.row.score for cell in own]
             _bars(axes, [cell.width + _APART * place for cell in own], estimates, color)
-            ends.append((f"depth {depth}", 100 * estimates[-1].mean, color))
-        last = max(cell.width for cell in cells) + _APART * len(ends)
+            ends.append(Label(f"depth {depth}", last, 100 * estimates[-1].mean, color))
         axes.set_xlim(right=last)
         axes.axhline(100 * single.score.mean, color=COLORS["single"], linestyle=":", linewidth=1.2)
-        ends.append((SINGLE, 100 * single.score.mean, COLORS["single"]))
+        ends.append(Label(SINGLE, last, 100 * single.score.mean, COLORS["single"]))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("width: answers a layer")
         axes.set_ylabel("score (%)")
-        _label_ends(figure, axes, last, ends)
+        label_ends(figure, axes, ends)
         data = [{"width": c.width, "depth": c.depth, **_row(c.row.score)} for c in cells]
         caption = f"Score by width and depth, {single.score.n} examples; bars are 95 % intervals over examples."
         return save_figure(figure, folder / "grid", "Width and depth of propose-and-aggregate", caption, data)
@@ -126,14 +125,14 @@ def flops_figure(computes: Sequence[Compute], folder: Path) -> Plot:
                 markersize=5,
                 zorder=3,
             )
-            ends.append((strategy.name, xs[-1], 100 * one.row.score.mean, color))
+            ends.append(Label(strategy.name, xs[-1], 100 * one.row.score.mean, color))
         axes.set_xscale("log")
         axes.margins(x=0.16, y=0.1)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "25" else ""))
         axes.set_xlabel("FLOPs in plain answers (AFT, appendix C, with a prefix cache; log scale)")
         axes.set_ylabel("score (%)")
-        _label_points(figure, axes, ends)
+        label_points(figure, axes, ends, lambda _: _along_lines(axes))
         data = [
             {
                 "strategy": c.row.strategy.name,
@@ -190,64 +189,13 @@ def _bars(axes: Axes, xs: Sequence[float], estimates: Sequence[Interval], color:
     )
 
 
-def _label_ends(figure: Figure, axes: Axes, x: float, ends: Sequence[tuple[str, float, str]]) -> None:
-    """Writes each line's name at its right end, spread so that none covers another."""
-    figure.canvas.draw()
-    low, high = axes.get_ylim()
-    gap = 15 * (high - low) / axes.get_window_extent().height * figure.dpi / 100
-    for (name, _, color), y in zip(ends, spread([end[1] for end in ends], gap), strict=True):
-        _write(axes, name, (x, y), color)
-
-
-def _label_points(figure: Figure, axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> None:
-    """Writes each strategy's name next to its point, with a thin line where it had to go further away."""
-    style: dict[str, Any] = {
-        "xytext": (0, 0),
-        "textcoords": "offset points",
-        "fontsize": 8.5,
-        "va": "center",
-        "ha": "center",
-        "zorder": 4,
-    }
-    texts = [axes.annotate(name, (x, y), color=color, **style) for name, x, y, color in ends]
-    figure.canvas.draw()
-    anchors = [(float(x), float(y)) for x, y in axes.transData.transform([(x, y) for _, x, y, _ in ends])]
-    extents = [text.get_window_extent() for text in texts]
+def _along_lines(axes: Axes) -> list[Box]:
+    """Boxes around the points of all lines, and around three places between each two of them."""
     lines = [
         axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()])) for line in axes.get_lines()
     ]
-    points = np.concatenate(
-        [*lines, *(((1 - t) * line[:-1] + t * line[1:]) for line in lines for t in (0.25, 0.5, 0.75))]
-    )
-    frame = axes.get_window_extent()
-    boxes = place_labels(
-        anchors,
-        [(extent.width + 4, extent.height + 2) for extent in extents],
-        [Box(x - 6, y - 6, x + 6, y + 6) for x, y in points],
-        Box(frame.x0, frame.y0, frame.x1, frame.y1),
-    )
-    for text, (x, y), box in zip(texts, anchors, boxes, strict=True):
-        dx, dy = (box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y
-        text.set_position(
-            (dx * 72 / figure.dpi, dy * 72 / figure.dpi)
-        )  # points, since files are saved at another resolution
-        if box.distance((x, y)) > 16:
-            nearest = (min(max(x, box.left), box.right), min(max(y, box.bottom), box.top))
-            line = axes.transData.inverted().transform([(x, y), nearest])
-            axes.plot(line[:, 0], line[:, 1], color=text.get_color(), linewidth=0.6, alpha=0.6, zorder=2)
-
-
-def _write(axes: Axes, text: str, place: tuple[float, float], color: str) -> None:
-    axes.annotate(
-        text,
-        place,
-        xytext=(8, 0),
-        textcoords="offset points",
-        color=color,
-        fontsize=9,
-        va="center",
-        annotation_clip=False,
-    )
+    between = [(1 - t) * line[:-1] + t * line[1:] for line in lines for t in (0.25, 0.5, 0.75)]
+    return [Box(x - 6, y - 6, x + 6, y + 6) for x, y in np.concatenate([*lines, *between])]
 
 
 def _row(estimate: Interval) -> dict[str, float]:

@@ -9,11 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from ..presentation.figure import Plot, new_figure, save_figure
 from ..presentation.figure_style import MODEL_COLORS, STYLE
-from ..presentation.label_layout import spread
+from ..presentation.point_labels import Label, label_ends
 from .overview import Measured
 
 _COLORS = {"single": "#7f7f7f", "oracle": "#222222"}
-_LABEL_HEIGHT = 15  # pixels at 100 dots an inch
 
 
 def draw_curves(measured: Measured, folder: Path) -> Plot:
@@ -36,16 +35,11 @@ def draw_curves(measured: Measured, folder: Path) -> Plot:
                 alpha=0.10,
                 linewidth=0,
             )
-            ends.append((way.name, ys[-1], color))
+            ends.append(Label(way.name, measured.pool.shape[1], ys[-1], color))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("candidates N, averaged over the subsets of the recorded pool")
         axes.set_ylabel("score (%)")
-        figure.canvas.draw()
-        low, high = axes.get_ylim()
-        step = _LABEL_HEIGHT * (high - low) / axes.get_window_extent().height * figure.dpi / 100
-        for (name, _, color), y in zip(ends, spread([end[1] for end in ends], step), strict=True):
-            place, text = (measured.pool.shape[1], y), {"xytext": (8, 0), "textcoords": "offset points"}
-            axes.annotate(name, place, **text, color=color, fontsize=9, va="center", annotation_clip=False)
+        label_ends(figure, axes, ends)
         data = [
             {"way": way.name, "n": n, "score": e.mean, "low": e.low, "high": e.high, "questions": e.n}
             for way in measured.ways

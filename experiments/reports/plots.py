@@ -5,19 +5,19 @@ each figure is a PNG and an SVG with its data in a CSV beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..evidence.summary import Row, Summary
 from ..presentation.figure import Plot, new_figure, save_figure
 from ..presentation.figure_style import MARKERS, STYLE, colors_of
-from ..presentation.label_layout import Box, place_labels, spread
+from ..presentation.label_layout import Box, spread
+from ..presentation.point_labels import Label, label_ends, label_points
 from ..statistics.intervals import Interval
 
 
@@ -67,7 +67,11 @@ def _quality_against_tokens(summary: Summary, folder: Path) -> Plot:
     )
     axes.set_xlabel(f"tokens per answer, in and out, candidates included{' (log scale)' if wide else ''}")
     axes.set_ylabel("score (%)")
-    _label_points(figure, axes, rows, xs, colors)
+    labels = [
+        Label(row.strategy.name, x, 100 * row.score.mean, colors[row.strategy.name])
+        for x, row in zip(xs, rows, strict=True)
+    ]
+    label_points(figure, axes, labels, lambda anchors: _obstacles(axes, rows, anchors))
     caption = (
         f"Mean score against mean tokens per answer. {_basis(summary)} Points of nearly equal cost are set apart a"
         " little. The hollow star is the oracle, which uses the right answers."
@@ -89,50 +93,14 @@ def _quality_against_n(summary: Summary, folder: Path) -> Plot:
         axes.plot(xs, ys, style, color=color, marker="o", markersize=4, linewidth=1.8, zorder=3)
         lows, highs = ([100 * getattr(e, end) for e in estimates] for end in ("low", "high"))
         axes.fill_between(xs, lows, highs, color=color, alpha=0.12, linewidth=0)
-        ends.append((name, xs[-1], ys[-1], color))
+        ends.append(Label(name, xs[-1], ys[-1], color))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("candidates N (the first N of the same pool)")
     axes.set_ylabel("score (%)")
-    _label_ends(figure, axes, ends)
+    label_ends(figure, axes, ends)
     caption = f"Mean score with the first N candidates of the same pool. {_basis(summary)} Bands are the intervals."
     data = [_curve_point(name, point) for name, points in lines.items() for point in points]
     return save_figure(figure, folder / "quality_against_n", "Quality against the number of candidates", caption, data)
-
-
-def _label_points(
-    figure: Figure, axes: Axes, rows: Sequence[Row], xs: Sequence[float], colors: Mapping[str, str]
-) -> None:
-    """Writes each strategy's name next to its point, with a thin line where it had to go further away."""
-    texts = [
-        axes.annotate(
-            row.strategy.name,
-            (x, 100 * row.score.mean),
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=8.5,
-            color=colors[row.strategy.name],
-            va="center",
-            ha="center",
-            zorder=4,
-        )
-        for x, row in zip(xs, rows, strict=True)
-    ]
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  (Agg canvases have one)
-    points = [axes.transData.transform((x, 100 * row.score.mean)) for x, row in zip(xs, rows, strict=True)]
-    anchors = [(float(x), float(y)) for x, y in points]
-    sizes = [(extent.width + 4, extent.height + 2) for extent in (text.get_window_extent(renderer) for text in texts)]
-    frame = axes.get_window_extent(renderer)
-    boxes = place_labels(anchors, sizes, _obstacles(axes, rows, anchors), Box(frame.x0, frame.y0, frame.x1, frame.y1))
-    for text, (x, y), box in zip(texts, anchors, boxes, strict=True):
-        dx, dy = (box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y
-        text.set_position(
-            (dx * 72 / figure.dpi, dy * 72 / figure.dpi)
-        )  # points, since files are saved at another resolution
-        if min(abs(box.left - x), abs(box.right - x)) > 16 or abs(dy) > 22:
-            nearest = (min(max(x, box.left), box.right), min(max(y, box.bottom), box.top))
-            ends = axes.transData.inverted().transform([(x, y), nearest])
-            axes.plot(ends[:, 0], ends[:, 1], color=text.get_color(), linewidth=0.6, alpha=0.6, zorder=2)
 
 
 def _obstacles(axes: Axes, rows: Sequence[Row], anchors: Sequence[tuple[float, float]]) -> list[Box]:
@@ -150,26 +118,6 @@ def _set_apart(tokens: Sequence[float]) -> list[float]:
     logs = [math.log(count) for count in tokens]
     gap = max(0.1, max(logs) - min(logs)) / 70
     return [math.exp(value) for value in spread(logs, gap)]
-
-
-def _label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[str, int, float, str]]) -> None:
-    """Writes each line's name at its right end, spread so that none covers another."""
-    figure.canvas.draw()
-    low, high = axes.get_ylim()
-    per_pixel = (high - low) / axes.get_window_extent().height
-    for (name, x, _, color), y in zip(
-        ends, spread([end[2] for end in ends], 15 * per_pixel * figure.dpi / 100), strict=True
-    ):
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(8, 0),
-            textcoords="offset points",
-            color=color,
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-        )
 
 
 def _bars(estimates: Sequence[Interval]) -> list[list[float]]:

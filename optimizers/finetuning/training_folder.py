@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.programs.json_text import read_json
+from dspy_fusion.programs.weights_digest import weights_digest
 
 from .aggregation_preferences import Preferences
 from .files.collected import alone_in, check_about
-from .files.output_folder import check_free, claim, fingerprint
+from .files.output_folder import check_free, claim
 from .files.training_row import TrainingRow
 from .fitting import Fitter
 from .objectives import Method
@@ -109,7 +110,7 @@ class TrainingFolder:
         with alone_in(self.output):
             chosen = {
                 "base": self.base,
-                "base_weights": fingerprint(self.base),
+                "base_weights": weights_digest(self.base),
                 "objective": source.objective,
                 "too_long": self.too_long,
             }

@@ -6,7 +6,7 @@ Copies of an LM share the model, and a saved one is loaded again from the same f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +27,7 @@ from dspy.lm15 import (
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..embedded.chat_request import refuse_unsupported, sampling_of, system_text, text_of
+from ..shared_by_copies import SharedByCopies
 from .checkpoint_options import CheckpointOptions
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _PROVIDER = "checkpoint"
 
 
-class _SharedEngine:
+class _SharedEngine(SharedByCopies):
     """What both engines have in common."""
 
     supports_function_calling = False
@@ -69,15 +70,6 @@ class _SharedEngine:
                 f" has {options.digest or 'none'} now; put them back, or set the model again"
             )
         return cls(shared_model(options))
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
-        return type(self).load_state, (self.dump_state(),)
 
     def _submit(self, request: Request) -> tuple[int, Future[Written]]:
         refuse_unsupported(request, _PROVIDER, ("logprobs",))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from dspy_fusion.programs.errors import ConfigurationError
-
-_WEIGHTS = ("*.safetensors", "*.bin")
-_LOOKED_AT = 2**20  # bytes of each end of a file of weights
+from dspy_fusion.programs.weights_digest import weights_digest
 
 
 @dataclass(frozen=True)
@@ -56,16 +53,7 @@ class CheckpointOptions:
     @property
     def digest(self) -> str:
         """Of the sizes, beginnings and ends of the files of weights; empty for a name on the Hub."""
-        folders = [Path(folder) for folder in (self.checkpoint, self.adapter) if folder]
-        files = sorted(path for folder in folders for kind in _WEIGHTS for path in folder.glob(kind))
-        digest = hashlib.sha256()
-        for path in files:
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                digest.update(f"{path.name} {size}".encode() + file.read(_LOOKED_AT))
-                file.seek(max(0, size - _LOOKED_AT))
-                digest.update(file.read())
-        return digest.hexdigest()[:16] if files else ""
+        return weights_digest(*(folder for folder in (self.checkpoint, self.adapter) if folder))
 
     @property
     def rank(self) -> int:

@@ -26,6 +26,7 @@ from dspy.lm15 import (
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from ..shared_by_copies import SharedByCopies
 from .chat_request import read_prompt, read_request
 from .embedded_model import EmbeddedModel, LogLikelihood, load_model
 from .jobs import Answer, Job, TokenScore
@@ -71,7 +72,7 @@ def token_logprob(score: TokenScore, tokenizer: ChatTokenizer) -> TokenLogprob:
 StreamEvent: TypeAlias = StreamStartEvent | StreamDeltaEvent | StreamEndEvent
 
 
-class _SharedEngine:
+class _SharedEngine(SharedByCopies):
     """What both engines have in common: the model, its capabilities, and how an engine is copied and saved."""
 
     supports_function_calling = False
@@ -102,15 +103,6 @@ class _SharedEngine:
                 " now; set the LM again to use the new ones"
             )
         return cls(model)
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Self], tuple[dict[str, Any]]]:
-        return type(self).load_state, (self.dump_state(),)
 
     def _submit(self, request: Request, on_token: Callable[[int], None] | None = None) -> Job:
         read = read_request(request, self.model.tokenizer, self.model.context)

@@ -27,12 +27,13 @@ from dspy_fusion.programs.redaction import redacting
 from ..replicas.gathered_requests import Gathering, Group
 from ..replicas.places import wait_while_wanted
 from ..replicas.together import split
+from ..shared_by_copies import SharedByCopies
 from .llama_server import LlamaOptions, LlamaServer, shared_server
 
 logger = redacting(logging.getLogger(__name__))
 
 
-class _Shared:
+class _Shared(SharedByCopies):
     """What both engines have in common; copies of an LM share them."""
 
     complete_legacy = None  # so that DSPy hands over typed requests, one a completion
@@ -60,12 +61,6 @@ class _Shared:
         is good for the same file elsewhere.
         """
         return [self.server.options.chat_template, [scale for _, scale in self.server.options.lora]]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> tuple[Any, tuple[dict[str, Any]]]:
-        return type(self).load_state, (self.dump_state(),)
 
     def _arguments(self, request: Request, *, streaming: bool = False) -> dict[str, Any]:
         data = super()._arguments(request, streaming=streaming)  # type: ignore[misc]

@@ -6,7 +6,6 @@ them is refused by name before it could be lost.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,6 @@ from dspy_fusion.programs.json_text import read_json
 
 MARK = ".dspy-fusion.json"
 RESULTS = ("model", "adapter", "checkpoints")
-_WEIGHTS = (".safetensors", ".bin")
-_LOOKED_AT = 2**20  # bytes of each end of a file of weights
 _NAMED = 3  # of the files that are in the way
 
 
@@ -160,18 +157,3 @@ def _in_the_way(folder: Path, names: Sequence[str]) -> str:
         f"{folder} holds {shown}, which no fine-tuning of this library wrote; nothing was touched: choose an empty"
         " output folder, or move them away"
     )
-
-
-def fingerprint(checkpoint: str) -> str:
-    """Tells one checkpoint's weights from another's without reading them whole: by their sizes, beginnings and ends.
-
-    An empty string for a name on the Hub.
-    """
-    digest, files = hashlib.sha256(), sorted(path for path in Path(checkpoint).glob("*") if path.suffix in _WEIGHTS)
-    for path in files:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {size}".encode() + file.read(_LOOKED_AT))
-            file.seek(max(0, size - _LOOKED_AT))
-            digest.update(file.read())
-    return digest.hexdigest()[:16] if files else ""
