@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,8 @@ from dspy_fusion.optimizers.finetuning.aggregation_rows import fusing_program
 from dspy_fusion.optimizers.finetuning.files.collected import Collected, Failures
 from dspy_fusion.optimizers.finetuning.files.identities import content_identity, lm_identity, program_digest
 from dspy_fusion.optimizers.tuning.scores.objective import example_digest
-from dspy_fusion.programs.errors import FusionError
+from dspy_fusion.programs.banks.bank import ANSWER_ERRORS
+from dspy_fusion.programs.errors import FusionError, FusorFailed, QuorumNotMet
 
 from ..statistics.intervals import Scores, mean_interval, paired_difference
 from .finetuning import FineTuning
@@ -39,6 +41,9 @@ DIFFERENCES = (
     (TRAINED_FUSING, TRAINED_ALONE),
 )
 """What training does to each kind of answer, then what fusing does for each model."""
+_NO_ANSWER = (*ANSWER_ERRORS, "ContextLengthError", "ContextWindowExceededError", "Abstained")
+"""How errors begin that say something of a model, and nothing of its server."""
+_CANDIDATE = re.compile(r"candidate \d+: ")
 _APART = 1000  # seeds of one measurement from those of the next
 
 
@@ -56,7 +61,8 @@ def measured(
 
     Alone, a model answers at temperature 0, so all seeds have the same answer; fusing, it writes from other candidates
     for each seed, which are the same for the base and the trained model: they come out of the run's bank. An answer
-    that fails scores 0.
+    that is none, or cannot be read, scores 0; a model that is not there ends the measurement, which goes on with the
+    same call.
 
     Args:
         tuning: what is trained, with its held-out examples.
@@ -82,10 +88,8 @@ def measured(
 
     def score(key: str) -> float:
         arm, example, seed = keys[key]
-        try:
-            return float(tuning.task.metric(example, programs[arm, seed](**example.inputs().toDict())))
-        except FusionError:
-            return 0.0
+        answer = _answered(programs[arm, seed], example)
+        return 0.0 if answer is None else float(tuning.task.metric(example, answer))
 
     failures = Failures("measurements", 0, FusionError)
     threads = tuning.config.max_concurrency
@@ -129,6 +133,26 @@ def _programs(tuning: FineTuning, side: Side, program: dspy.Module) -> dict[tupl
     for seed in range(tuning.config.seeds):
         programs[fusing, seed] = _seeded(program, seed)
     return programs
+
+
+def _answered(program: dspy.Module, example: dspy.Example) -> Any:
+    """A program's answer; None where what a model wrote is none.
+
+    Raises:
+        FusorFailed: the fusor could not be asked, so the answer is a candidate.
+        Exception: what else kept the program from answering.
+    """
+    try:
+        answer = program(**example.inputs().toDict())
+    except Exception as error:
+        causes = error.causes if isinstance(error, QuorumNotMet) else [f"{type(error).__name__}: "]
+        if all(_CANDIDATE.sub("", cause).startswith(_NO_ANSWER) for cause in causes):
+            return None
+        raise
+    fallback = getattr(getattr(answer, "pool", None), "fallback", None)
+    if fallback and not fallback.removeprefix("the fusor failed: ").startswith(_NO_ANSWER):
+        raise FusorFailed(fallback)
+    return answer
 
 
 def _lm(program: dspy.Module) -> dspy.BaseLM:

@@ -117,8 +117,11 @@ def _before(tuning: FineTuning, folder: Path, log: Console) -> dict[str, Scores]
 
 
 def _measured(tuning: FineTuning, side: Side, program: dspy.Module, folder: Path, log: Console) -> dict[str, Scores]:
+    said: set[int] = set()
+
     def tell(done: int, total: int) -> None:
-        if done == total or done % 200 == 0:
+        if (done == total or done % 200 == 0) and done not in said:
+            said.add(done)
             log.print(f"measured, {side}: {done} of {total}", highlight=False)
 
     return measured(tuning, side, program, folder, tell)

@@ -144,6 +144,7 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         self.collected = Path(collected or output)
         self.tolerated_failures, self.num_threads = tolerated_failures, num_threads
         self.on_progress = on_progress or (lambda progress: None)
+        self._warned = ""
 
     def compile(
         self,
@@ -203,8 +204,10 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         check_free(self.output, self.base)
         gathering.check(examples)
         source = self._source(gathering, examples)
-        if few := folder.check(len({example_digest(example) for example in examples}), source.draws):
+        few = folder.check(len({example_digest(example) for example in examples}), source.draws)
+        if few and few != self._warned:
             logger.warning("%s", few)
+            self._warned = few
         return folder, source
 
     def _source(self, gathering: Gathering, examples: Sequence[dspy.Example]) -> RowSource:

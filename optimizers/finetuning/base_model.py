@@ -76,6 +76,7 @@ def load_base(name: str, training: Training, folder: Path | None = None) -> Base
             f"cannot load the checkpoint {name!r}: {reason}; give a folder or a name on the Hub"
         ) from error
     check_files(name)
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True  # told by us
     tokenizer.chat_template = training.template_text or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise ConfigurationError(

@@ -208,7 +208,7 @@ class Gathering:
         error: type[FusionError],
     ) -> Collected:
         kept = Collected(self.folder / f"{stage.replace(' ', '_')}.jsonl", about)
-        failures = Failures(stage, round(self.tolerated * len(by_key)), error)
+        failures = Failures(stage, round(self.tolerated * len(by_key)), error, f"tolerated_failures={self.tolerated:g}")
         kept.fill(
             by_key,
             make,

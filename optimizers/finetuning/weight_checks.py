@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -136,7 +137,9 @@ def _free_memory(*, on_cpu: bool) -> int | None:
 
 
 def check_adapters(name: str, config: Any, lora: Lora) -> None:
-    """Raises ``ConfigurationError`` for targets that match no layer, and a rank larger than the layers."""
+    """Raises ``ConfigurationError`` for targets that match no layer or one that another is tied to, and a rank larger
+    than the layers.
+    """
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     layers = {path: module for path, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
@@ -147,13 +150,19 @@ def check_adapters(name: str, config: Any, lora: Lora) -> None:
         raise ConfigurationError(
             f"targets={lora.targets!r}: no layer of {name!r} is called {unmatched[0]!r}; there are {', '.join(known)}"
         )
+    if tied := _tied(model, config, targets):
+        raise ConfigurationError(
+            f"targets={lora.targets!r}: in {name!r} {tied} has the same weights as the other end of the model, which"
+            " merged adapters would change too; leave it out"
+        )
     largest = max((min(layer.in_features, layer.out_features) for layer in layers.values()), default=lora.rank)
     if lora.rank > largest:
         raise ConfigurationError(
             f"rank={lora.rank} is larger than the layers of {name!r}, whose smaller side is at most {largest}; lower it"
         )
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about PEFT
             get_peft_model(model, adapter_config(lora), low_cpu_mem_usage=True)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
@@ -172,6 +181,15 @@ def raise_unless_written(error: Exception, folder: Path, what_is_safe: str) -> N
     elif not isinstance(error, SafetensorError) and not any(sign in text for sign in _UNWRITTEN):
         raise error
     raise RecordError(f"cannot write to {folder}: {text[:200]}; {what_is_safe}") from error
+
+
+def _tied(model: Any, config: Any, targets: Sequence[str]) -> str:
+    """The name of a target that is one of the two ends of a model whose weights are the same; empty for none."""
+    if not getattr(config, "tie_word_embeddings", False):
+        return ""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    paths = [path for path, module in model.named_modules() if any(module is end for end in ends)]
+    return next((target for target in targets if any(_matches(path, target) for path in paths)), "")
 
 
 def _matches(path: str, target: str) -> bool:

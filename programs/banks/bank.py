@@ -27,9 +27,11 @@ from .databases import cause, database_url, listen, without_password
 from .payloads import read, written
 from .shared_bank import DrawnOnce, SharedWrites
 
+ANSWER_ERRORS = ("AdapterParseError", "AnswerCutOff", "NoAnswer", "KeyError", "ValidationError")
+"""How errors begin that are the answer's own and would come again; another one, such as a server that is gone, may
+pass."""
 VERSION = 2
 _READ = (1, VERSION)
-_KEPT_ERRORS = ("AdapterParseError", "AnswerCutOff", "NoAnswer", "KeyError", "ValidationError")
 _AT_ONCE = 400  # keys in one statement, below every driver's limit
 
 logger = redacting(logging.getLogger(__name__))
@@ -194,7 +196,7 @@ class CandidateBank:
     def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter) -> Candidate:
         if meter.has_stand_in:
             return candidate
-        if not candidate.ok and not (candidate.error or "").startswith(_KEPT_ERRORS):
+        if not candidate.ok and not (candidate.error or "").startswith(ANSWER_ERRORS):
             return candidate
         with self._told("write to", "what was kept before is safe"):
             payload = written(attempt, candidate)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
+import transformers
 from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -143,11 +145,12 @@ class CheckpointModel:
         device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(options.checkpoint, dtype=dtype)
-            if options.adapter:
-                from peft import PeftModel
+            with _quietly():
+                model: Any = AutoModelForCausalLM.from_pretrained(options.checkpoint, dtype=dtype)
+                if options.adapter:
+                    from peft import PeftModel
 
-                model = PeftModel.from_pretrained(model, options.adapter)
+                    model = PeftModel.from_pretrained(model, options.adapter)
         except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ConfigurationError(f"cannot load the weights of {options.checkpoint!r}: {reason}") from error
@@ -181,6 +184,20 @@ class CheckpointModel:
         stops = [text.find(stop) for stop in sampling.stop if stop in text]
         used = len(kept) + (place is not None)
         return Written(text[: min(stops)], used, True) if stops else Written(text, used, place is not None)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bar of transformers', which would lie across those of a run, and no advice to PEFT."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:

@@ -76,6 +76,12 @@ def test_a_link_is_what_it_leads_to(base: Path, copied: Path, tmp_path: Path, ta
     assert contents(leads_to) == before
 
 
+def test_a_folder_below_a_file_is_refused(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"notes\.txt is a file; choose another output folder"):
+        compiled(base, tmp_path / "notes.txt" / "out")
+
+
 def test_a_mark_edited_by_hand_is_no_mark(base: Path, copied: Path) -> None:
     for said in ('{"made_by": "dspy-fusion", "files": 5}', "[]", "{"):
         (copied / "model" / ".dspy-fusion.json").write_text(said)

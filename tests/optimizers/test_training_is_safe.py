@@ -172,6 +172,7 @@ def test_spoilt_weights_are_named_before_anything_is_asked(base: Path, tmp_path:
         ({"targets": ("nowhere",)}, "no layer of .* is called 'nowhere'; there are .*q_proj"),
         ({"targets": ("q_proj", "nowhere")}, "is called 'nowhere'"),
         ({"targets": "nowhere"}, "fit no layer of"),
+        ({"targets": ("q_proj", "lm_head")}, "lm_head has the same weights as the other end"),
         ({"rank": 4096}, "rank=4096 is larger than the layers"),
     ],
 )

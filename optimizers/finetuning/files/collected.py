@@ -152,10 +152,12 @@ class Failures:
         what: what was to be made, for the message.
         tolerated: how many may fail.
         error: raised for one more; the cause of the last one is in its message.
+        option: by which more would be tolerated, for the message.
     """
 
-    def __init__(self, what: str, tolerated: int, error: type[Exception]) -> None:
+    def __init__(self, what: str, tolerated: int, error: type[Exception], option: str = "") -> None:
         self.what, self.tolerated, self.error = what, tolerated, error
+        self.said = f"{tolerated} are tolerated" + (f" ({option})" if option else "")
         self.keys: list[str] = []
 
     def add(self, key: str, error: Exception) -> None:
@@ -163,7 +165,7 @@ class Failures:
         self.keys.append(key)
         if len(self.keys) > self.tolerated:
             raise self.error(
-                f"{len(self.keys)} {self.what} failed, {self.tolerated} are tolerated; the last:"
+                f"{len(self.keys)} {self.what} failed, {self.said}; the last:"
                 f" {type(error).__name__}: {error}. What is finished is kept; the same call tries the others again"
             ) from error
 

@@ -140,8 +140,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _names(folder: Path) -> list[str]:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder} is a file; choose another output folder")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigurationError(f"{there} is a file; choose another output folder")
     ours = (MARK, f"{MARK}.partial", "lock")
     return sorted(path.name for path in folder.iterdir() if path.name not in ours) if folder.is_dir() else []
 
