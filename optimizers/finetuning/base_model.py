@@ -4,6 +4,7 @@ checked before a model is asked or a GPU is filled.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class BaseModel:
         messages = list(row.prompt)
         answers = [row.completion, *([row.rejected] if row.rejected else [])]
         try:
+            for answer in filter(str.strip, answers):
+                self.check_template(messages, answer)
             return max(self._size([*messages, {"role": "assistant", "content": answer}]) for answer in answers)
         except TemplateError as error:
             roles = ", ".join([*(message["role"] for message in messages), "assistant"])
@@ -55,6 +58,30 @@ class BaseModel:
                 f"the chat template of {self.name} cannot write the roles {roles}: {error}; give another with"
                 " Training(chat_template=...)"
             ) from error
+
+    def check_template(self, prompt: list[dict[str, str]], answer: str) -> None:
+        """Raises ``ConfigurationError`` where what is learned would not be what is asked for: a prompt with its answer
+        begins otherwise than the prompt alone, the answer is changed, or nothing ends it.
+        """
+        asked = self._text(prompt, add_generation_prompt=True)
+        whole = self._text([*prompt, {"role": "assistant", "content": answer}], add_generation_prompt=False)
+        same = next((i for i, sign in enumerate(asked) if not whole.startswith(sign, i)), len(asked))
+        wrong = ""
+        if same < len(asked):
+            wrong = f"asks for an answer by {asked[same:][:40]!r} but writes {whole[same:][:40]!r} before one"
+        elif answer.strip() not in (rest := whole[same:]):
+            wrong = f"writes the answer {answer[:40]!r} as {rest[:60]!r}"
+        elif not rest.rpartition(answer.strip())[2].strip():
+            wrong = "ends an answer with nothing, so no model could learn where to end"
+        if wrong:
+            raise ConfigurationError(
+                f"the chat template of {self.name} {wrong}; give another with Training(chat_template=...)"
+            )
+
+    def _text(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
+        )
 
     def _size(self, messages: list[dict[str, str]]) -> int:
         return len(self.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
@@ -94,7 +121,10 @@ def load_base(name: str, training: Training, folder: Path | None = None) -> Base
         check_room(name, _parameters(config), training.lora, folder, on_cpu=device == "cpu")
     if _parameters(config) <= NEEDS_GPU:
         load_weights(name, dtype="auto")
-    return BaseModel(name, tokenizer, _context(config, tokenizer, training), device)
+    base = BaseModel(name, tokenizer, _context(config, tokenizer, training), device)
+    with suppress(TemplateError):  # of roles, which are told by the row that has them
+        base.check_template([{"role": "user", "content": "Why?"}], "Because.")
+    return base
 
 
 def _context(config: Any, tokenizer: Any, training: Training) -> int:

@@ -231,10 +231,11 @@ def test_a_checkpoint_without_a_chat_template_is_refused(base: Path, tmp_path: P
 
 
 def test_a_template_that_knows_no_system_text_is_refused(base: Path, tmp_path: Path) -> None:
-    template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    with pytest.raises(
-        ConfigurationError, match="cannot write the roles system, user, assistant: System role not supported"
-    ):
+    template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
+        "{{ m.content }}#{% endfor %}"
+    )
+    with pytest.raises(ConfigurationError, match="cannot write the roles system, user, assistant: No system role"):
         fine_tuning(base, tmp_path, chat_template=template).compile(program(), trainset=EXAMPLES)
 
 
