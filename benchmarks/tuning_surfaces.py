@@ -270,6 +270,7 @@ def main() -> None:
     """Prints every arm's regret, over all families and in each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=40, help="at most")
     parser.add_argument("--requests", type=int, default=15_000, help="of each study, at most")
     parser.add_argument("--arms", nargs="*", choices=[*ARMS, *DSPYS], default=list(ARMS))
@@ -277,7 +278,8 @@ def main() -> None:
     options = parser.parse_args()
     with ProcessPoolExecutor(options.workers) as pool:
         for arm in options.arms:
-            cells = itertools.product([arm], range(len(families(0))), range(options.seeds))
+            seeds = range(options.first_seed, options.first_seed + options.seeds)
+            cells = itertools.product([arm], range(len(families(0))), seeds)
             jobs = [pool.submit(run, *cell, options.trials, options.requests) for cell in cells]
             show(arm, [job.result() for job in jobs])
 
