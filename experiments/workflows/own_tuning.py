@@ -130,8 +130,8 @@ def _keep(folder: TuningFolder, tuner: OptunaTuner, tuned: dspy.Module, report: 
 
 
 def _parameters(program: dspy.Module, tuner: OptunaTuner) -> dict[str, Any]:
-    names = ("trials", "objectives", "tolerance", "racing_error", "proposals", "reflect_every", "adapters", "seed")
-    told = parameters_of({name: getattr(tuner, name) for name in names})
+    names = ("trials", "objectives", "tolerance", "racing_error", "proposals", "reflect_every", "adapters")
+    told = parameters_of({name: getattr(tuner, name) for name in (*names, "reasoning", "seed")})
     return {"program": type(program).__name__, **told, "constraints": ", ".join(map(str, tuner.constraints))}
 
 

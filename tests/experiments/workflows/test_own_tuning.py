@@ -113,6 +113,27 @@ def test_a_run_of_the_users_own_stays_the_active_one(tmp_path: Path) -> None:
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path / 'own.db'}"
 
 
+def test_what_autologging_records_joins_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+    dspy.configure(lm=ScriptedLM(answer))
+    mlflow.set_tracking_uri(uri(tmp_path))
+    mlflow.dspy.autolog(log_compiles=True, log_traces_from_compile=True)
+    try:
+        options: dict[str, Any] = {"valset": EXAMPLES[:8], "out": tmp_path / "run", "tracking_uri": uri(tmp_path)}
+        tuned = tune(program(), tuner(tmp_path, trials=2), name="yes", **options)
+    finally:
+        mlflow.dspy.autolog(disable=True)
+    parent, below = runs(tmp_path)
+    assert set(below) == {f"trial {trial.number}" for trial in tuned.tuning_report.trials}
+    client = mlflow.MlflowClient(uri(tmp_path))
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert len(client.search_runs(everywhere)) == 1 + len(below)  # no run of autologging's own
+    assert "best_model.json" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+    traces = client.search_traces(locations=everywhere)
+    assert {trace.info.trace_metadata.get("mlflow.sourceRun") for trace in traces} == {parent.info.run_id}
+    assert any("Fusion" in span.name for trace in traces for span in trace.data.spans)
+
+
 def test_something_else_than_a_tuner_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="tuner must be an OptunaTuner, but got a str"):
         tune(program(), "optuna", valset=EXAMPLES)  # type: ignore[arg-type]
