@@ -124,7 +124,8 @@ def sampled(make: Callable[[Surface, int], optuna.samplers.BaseSampler], objecti
                 _look(study, optuna_study, space)
             trial = optuna_study.ask(space)
             setting = {name: round(v, 6) if isinstance(v, float) else v for name, v in trial.params.items()}
-            share = RACED.get(trial.user_attrs.get(STEP, ""), 1.0)
+            marks = optuna_study.get_trials(deepcopy=False)[trial.number].user_attrs  # the trial's own are older
+            share = RACED.get(marks.get(STEP, ""), 1.0)
             outcomes, behind = study.race(setting, leader=study.leader(), share=share)
             study.told[trial.number] = np.array([outcome.score for outcome in outcomes])
             values = [_mean(outcomes), outcomes[0].cost][:objectives]
