@@ -15,7 +15,10 @@ from dspy.utils.exceptions import AdapterParseError
 from .plain_adapter import PlainAdapter
 from .reasoning_room import ROOM, Room
 
-_ANSWER = re.compile(r"^[ \t>#*_]*answer[ \t*_]*:[ \t*_]*", re.IGNORECASE | re.MULTILINE)
+_ANSWER = re.compile(  # what follows is the answer; small models write the second form whatever they are told
+    r"^[ \t>#*_]*(?:(?:the |my )?(?:final )?answer[ \t*_]*:|(?:so,? |thus,? )?the (?:final )?answer is:?)[ \t*_]*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _IN_PLAIN = (
     "First think it through step by step, in writing. Then begin a new line with `Answer:` and write your answer, and"
     " nothing but the answer, after it."
@@ -47,7 +50,7 @@ class _InAField(_Reasoned):
 
 
 class _InPlainText(_Reasoned, PlainAdapter):
-    """Of plain text: the answer is what stands after the last ``Answer:`` that begins a line."""
+    """Of plain text: the answer is what stands after the last ``Answer:``, or "The answer is", that begins a line."""
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]

@@ -82,6 +82,21 @@ def test_it_holds_for_awaited_calls(lm: ScriptedLM) -> None:
     assert asyncio.run(program.acall(question="really?")).toDict() == {"answer": "thought"}
 
 
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("4 + 4 = 8\nAnswer: 8", "8"),
+        ("Answer: 7, or rather:\n\n**Answer:** 8", "8"),
+        ("4 + 4 = 8\n\n**Final answer**: 8", "8"),
+        ("So it is 8.\nThe answer is 8", "8"),
+        ("### Answer:\neight,\nin words", "eight,\nin words"),
+    ],
+)
+def test_a_plain_answer_is_what_follows_its_mark(completion: str, answer: str) -> None:
+    dspy.configure(lm=ScriptedLM(lambda request: completion), adapter=PlainAdapter())
+    assert Vote(dspy.Predict("question -> answer"), n=1, reasoning="field")(question="4 + 4?").answer == answer
+
+
 def test_a_plain_answer_without_its_mark_is_none() -> None:
     dspy.configure(lm=ScriptedLM(lambda request: "I think, therefore"), adapter=PlainAdapter())
     with pytest.raises(QuorumNotMet, match="begin its answer with 'Answer:'"):

@@ -51,7 +51,8 @@ def config(tmp_path: Path) -> Path:
 
 def start(config: Path, *options: str, uri: str = "") -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dspy_fusion.experiments", "tune", str(config), "--out", "run", *options]
-    environment = {**os.environ, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
+    around = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}  # other tests set it
+    environment = {**around, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
     return subprocess.Popen(
         command, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -102,7 +103,9 @@ def test_the_tuned_program_loads_into_a_new_one(config: Path) -> None:
 
 
 @needs_weights
-def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(config: Path) -> None:
+def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{reserved.getsockname()[1]}"
@@ -116,6 +119,7 @@ def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(config: Path) 
     assert "dspy-fusion sync run" in errors
     assert len(report_of(config).trials) == 6
     command = [sys.executable, "-m", "dspy_fusion.experiments", "sync", "run"]
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     still_dead = subprocess.run(command, cwd=config.parent, capture_output=True, text=True)
     assert f"cannot write to MLflow at {dead}" in still_dead.stderr
     command += ["--tracking-uri", "sqlite:///mlflow.db"]
