@@ -122,6 +122,13 @@ class FineTuningConfig(RunConfig):
             raise ConfigurationError("file brings proposals of its own; leave out proposers")
         if self.rows and (self.file or self.proposers):
             raise ConfigurationError("from brings rows that are finished; leave out file and proposers")
+        if self.rows and self.objective != "aft":
+            raise ConfigurationError(
+                f'from brings rows that are finished, so objective = "{self.objective}" would change nothing; leave it'
+                ' out (from_format = "preference" learns by DPO)'
+            )
+        if not self.rows and (self.from_format, self.from_answer) != ("sft", "auto"):
+            raise ConfigurationError("from_format and from_answer say what is made of the rows of from; give from, too")
         if self.server and self.is_embedded:
             raise ConfigurationError(f"an embedded base needs no server; leave out server = {self.server!r}")
         if self.server and self.serve:

@@ -11,6 +11,7 @@ import dspy
 from dspy.teleprompt import Teleprompter
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.visible_options import refuse_unknown
 
 from .aggregation_rows import fusing_program, present_adapter
 from .files.training_row import TrainingRow
@@ -81,13 +82,17 @@ class RowFineTuning(Teleprompter):
         folder.check(len({row.to_line() for row in self.rows}))
         return folder
 
-    def compile(self, student: dspy.Module, *, trainset: list[dspy.Example] | None = None, **_: Any) -> dspy.Module:
+    def compile(
+        self, student: dspy.Module, *, trainset: list[dspy.Example] | None = None, **unknown: Any
+    ) -> dspy.Module:
         """Trains, and returns a copy of the program with the trained model behind its fusor.
 
         Args:
             student: a module with one Fusion or ProposeAggregate in it; it stays as it is.
             trainset: not used; the rows are what is learned.
+            **unknown: none; anything else is refused.
         """
+        refuse_unknown("RowFineTuning.compile", unknown, ("student", "trainset"))
         folder = self._checked(student)
         unique = list(dict.fromkeys(row.to_line() for row in self.rows))
         by_line = {row.to_line(): row for row in self.rows}

@@ -90,6 +90,8 @@ PROGRAM = {"program": "fusion", "pool": "base", "fusor": "base"}
         ({"server": "vllm", "objective": "dpo", "scorer": ""}, 'objective = "dpo" needs a scorer'),
         ({"proposers": "student", "held_out": 5}, 'set server = "vllm" or "transformers", or set it to 0'),
         ({"server": "vllm", "from_answer": "worst"}, "from_answer"),
+        ({"server": "vllm", "from_answer": "best"}, "give from, too"),
+        ({"server": "vllm", "from": "rows.jsonl", "objective": "grpo"}, "would change nothing"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, Any], message: str) -> None:
