@@ -1,6 +1,6 @@
 """A prompt that leads with one answer and loses a vote, on a real model: ``python -m benchmarks.deceiving_prompts``.
 
-A small model is asked ARC's multiple-choice questions in eight ways, and what is recorded is how likely each letter is
+A small model is asked ARC's multiple-choice questions in four ways, and what is recorded is how likely each letter is
 as its answer. So how often one drawn answer is right, and how often a vote of n is, need not be estimated by drawing:
 they follow from the recorded chances. Two ways are chosen on one half of the questions, such that the first leads with
 one answer and loses a vote of n; the other half, which chose nothing, says whether that holds.
@@ -26,14 +26,10 @@ import numpy as np
 from dspy_fusion.optimizers.bootstrap import Interval, of_difference
 
 RECORDED = Path(__file__).parent / "real_models" / "recordings" / "arc_letters.jsonl"
-LETTERS, _DRAWS, _LONGEST = "ABCD", 4000, 420
+LETTERS, _DRAWS, _LONGEST = "ABCD", 4000, 260
 WAYS = {
     "letter": "Answer the question with one letter: A, B, C or D.",
-    "expert": "You are an expert in science. Reply with the letter of the right option and nothing else.",
-    "wrong": "Three of the four options are wrong. Write the letter of the one that is left.",
     "child": "A child asks you this at school. Say which option is right. Begin with its letter.",
-    "careful": "Read all four options, compare them with each other, and then write the letter of the best one.",
-    "exam": "Multiple choice exam. Each question has exactly one correct option.\nFormat of the answer: one letter.",
     "bare": "A, B, C or D?",
     "doubt": "You may not be sure. Guess if you have to, but always write a letter: A, B, C or D.",
 }
@@ -145,8 +141,8 @@ def _contest(alone: np.ndarray, voted: np.ndarray, seed: int) -> tuple[tuple[int
     if pair is None:
         return None
     first, second = pair
-    differences = (of_difference(list(t[judging, first]), list(t[judging, second])) for t in (alone, voted))
-    return (pair, *differences)
+    one, many = (of_difference(list(t[judging, first]), list(t[judging, second])) for t in (alone, voted))
+    return pair, one, many
 
 
 def _widest(alone: np.ndarray, voted: np.ndarray) -> tuple[int, int] | None:

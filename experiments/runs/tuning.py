@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dspy
 import optuna
@@ -79,6 +79,8 @@ class Tuning:
             budget=config.budget,
             racing_error=config.racing_error,
             tune_task=config.tune_task,
+            adapters=cast("Any", config.adapters),  # the tuner checks them
+            reasoning=config.reasoning,
             exclude=config.exclude,
             num_threads=config.max_concurrency,
             bank=CandidateBank(config.bank) if config.bank else None,

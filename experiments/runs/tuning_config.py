@@ -55,6 +55,10 @@ class TuningConfig(RunConfig):
     """Hard limits, ``[budget]``: ``calls``, ``tokens``, ``cost``, ``seconds``."""
     instructions: Names = ()
     """Texts to choose from; empty takes the library's."""
+    adapters: Names = ()
+    """Ways of asking the models to choose from, beside the task's own: ``chat``, ``json``, ``xml``, ``plain``."""
+    reasoning: Names = ()
+    """Rooms that candidates' reasoning may get, to choose from: such as ``field``, ``low``, ``1024 tokens``."""
     exclude: Names = ()
     """Paths of parameters that stay as they are."""
     tune_task: bool = False
@@ -77,7 +81,7 @@ class TuningConfig(RunConfig):
         """The first 10 hexadecimal digits of the hash of what makes it this study;
         it may go on with more trials or another budget.
         """
-        return digest_of(relevant(self, but=_MAY_CHANGE, if_set=("tune_task",)), 10)
+        return digest_of(relevant(self, but=_MAY_CHANGE, if_set=("tune_task", "adapters", "reasoning")), 10)
 
     @property
     def wanted(self) -> tuple[Literal["quality", "cost"], ...]:

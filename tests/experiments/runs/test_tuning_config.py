@@ -59,7 +59,15 @@ def test_what_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("change", "same"),
-    [({"trials": 99}, True), ({"budget": {"calls": 5}}, True), ({"examples": 3}, False), ({"seed": 1}, False)],
+    [
+        ({"trials": 99}, True),
+        ({"budget": {"calls": 5}}, True),
+        ({"examples": 3}, False),
+        ({"seed": 1}, False),
+        ({"adapters": ["chat"]}, False),
+        ({"reasoning": ["field"]}, False),
+        ({"reasoning": []}, True),
+    ],
 )
 def test_a_study_goes_on_with_more_trials_but_not_on_other_examples(change: dict[str, Any], same: bool) -> None:
     assert (TuningConfig.parse({**TABLE, **change}).digest == TuningConfig.parse(TABLE).digest) is same

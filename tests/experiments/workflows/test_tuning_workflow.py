@@ -103,6 +103,21 @@ def test_the_tuned_program_loads_into_a_new_one(config: Path) -> None:
 
 
 @needs_weights
+def test_how_the_models_are_asked_is_tuned_from_a_configuration(config: Path) -> None:
+    asked = 'trials = 3\nadapters = ["chat"]\nreasoning = ["60 tokens"]\n'
+    config.write_text(CONFIG.replace("trials = 2\n", asked))
+    run(config, "--no-tracking")
+    settings = [trial.setting for trial in report_of(config).trials]
+    assert {"adapter", "reasoning"} <= set(settings[0])
+    assert settings[0]["reasoning"] is None
+    config.write_text(CONFIG.replace("trials = 2\n", asked.replace("60 tokens", "much")))
+    process = start(config, "--no-tracking")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "the part 'much', which means nothing" in errors
+
+
+@needs_weights
 def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
