@@ -80,7 +80,8 @@ def _rows(data: Any) -> Iterator[Row]:
         return _numbered(data.to_dict("records"), "row {} of the frame")
     if not isinstance(data, Iterable) or isinstance(data, Mapping):
         raise ConfigurationError(
-            f"examples must be DSPy examples, rows, a frame, a data set or a path, but got a {type(data).__name__}"
+            "examples must be DSPy examples, rows, a frame, a data set (one split of it) or a path, but got a"
+            f" {type(data).__name__}"
         )
     return _numbered(data, "example {}")
 

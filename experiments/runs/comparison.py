@@ -202,6 +202,8 @@ class _Runner:
                     futures = [threads.submit(copy_context().run, self._work, waiting) for _ in range(count)]
                     for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                         future.result()
+                if all(self.comparison.records.failed.values()):
+                    self.first.check_end()
             finally:
                 self.stop.set()
                 self.started.set()

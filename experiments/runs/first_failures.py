@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import NoReturn
 
 from dspy_fusion.programs.errors import RecordError
 
@@ -38,7 +39,15 @@ class FirstFailures:
             self._failures.append(record.error)
             if len(self._failures) < FAILURES_TO_GIVE_UP:
                 return
+        self._give_up("the first ")
+
+    def check_end(self) -> None:
+        """Raises ``RecordError`` where there were failures and nothing succeeded, however few they were."""
+        if self._failures and not self._past:
+            self._give_up("")
+
+    def _give_up(self, which: str) -> NoReturn:
         raise RecordError(
-            f"the first {len(self._failures)} answers all failed, the last with {self._failures[-1]}; "
+            f"{which}{len(self._failures)} answers all failed, the last with {self._failures[-1]}; "
             "mend that and run the same command with --retry-failed"
         )

@@ -78,7 +78,7 @@ def log_model(client: MlflowClient, experiment: str, run_id: str, name: str, pat
     client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
     known = [
-        Metric(key, float(value), told.at, 0, model_id=model.model_id, run_id=run_id)
+        Metric(key, float(value), told.at, told.step, model_id=model.model_id, run_id=run_id)
         for key, value in told.metrics.items()
     ]
     client.log_batch(run_id, metrics=known[:_MOST_METRICS])

@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from dspy_fusion.programs.redaction import described
 
@@ -30,7 +33,32 @@ def connect(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
+    if (file := _file_of(uri)) is not None and not file.exists():
+        _make_whole(file)
     return MlflowClient(tracking_uri=uri)
+
+
+def _file_of(uri: str) -> Path | None:
+    database = sa.make_url(uri).database if uri.startswith("sqlite:") else None
+    return Path(database) if database and database != ":memory:" else None
+
+
+def _make_whole(file: Path) -> None:
+    """Makes a database under another name first: a process that ends while it makes the tables, or another that makes
+    them at the same time, would leave one that MLflow can never open again.
+    """
+    from mlflow import MlflowClient
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as folder:
+        made = Path(folder) / file.name
+        MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
+        try:
+            os.link(made, file)
+        except FileExistsError:
+            pass  # another process was first
+        except OSError:  # a file system without links
+            made.replace(file)
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str, run: Path) -> str:
@@ -66,7 +94,7 @@ def active(uri: str, run_id: str) -> Iterator[None]:
     """
     import mlflow
 
-    before = mlflow.get_tracking_uri()
+    before: Any = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
     try:
         mlflow.set_tracking_uri(uri)
         with ExitStack() as stack:
@@ -75,7 +103,7 @@ def active(uri: str, run_id: str) -> Iterator[None]:
                 stack.push(partial(_ended, run))
             yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(before)  # which also sets MLFLOW_TRACKING_URI, or unsets it where nothing was set
 
 
 def _ended(run: Any, *how: Any) -> None:

@@ -28,6 +28,7 @@ from ..tasks.open_tasks import output_names
 from ..tasks.reasoned_adapter import with_room
 from ..tasks.reasoning_room import NO_ROOM, Room
 from ..tasks.signatures import encodable
+from . import awaiting
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
 from .metering import Meter, Stopped
 
@@ -94,7 +95,7 @@ class Attempt:
         started = time.monotonic()
         try:
             with self._scope(meter) as call:
-                answer = call.module(**self._arguments)
+                answer = awaiting.call(call.module, self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except (Stopped, Exception) as error:  # noqa: BLE001 (a failed attempt is data)
             return self._failed(error, meter, time.monotonic() - started)

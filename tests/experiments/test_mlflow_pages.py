@@ -6,14 +6,9 @@ Needs the full ``mlflow``, whose command ``MLFLOW_COMMAND`` may name, and a Chro
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
-import shutil
-import socket
-import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +16,12 @@ from typing import Any
 import dspy
 import pytest
 from chromium import Page, needs_chromium
+from mlflow_server import MlflowServer, needs_mlflow_server
 
 from dspy_fusion import Fusion, Vote, compare
 
 scripted = importlib.import_module("conftest")
-_COMMAND = os.environ.get("MLFLOW_COMMAND") or (shutil.which("mlflow") if importlib.util.find_spec("flask") else None)
-pytestmark = [
-    pytest.mark.long,
-    needs_chromium,
-    pytest.mark.skipif(not _COMMAND, reason="the full mlflow is not installed, nor named by MLFLOW_COMMAND"),
-]
+pytestmark = [pytest.mark.long, needs_chromium, needs_mlflow_server]
 ROWS = [dspy.Example(question=f"{n} + 1", answer=str(n + 1)).with_inputs("question") for n in range(8)]
 AXES = "[...document.querySelectorAll('.js-plotly-plot .axis-title')].map(axis => axis.textContent).join('|')"
 TEXT = "document.body ? document.body.innerText : ''"
@@ -58,26 +49,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
 @pytest.fixture(scope="module")
 def address(store: tuple[str, Any]) -> Iterator[str]:
     """The pages of MLflow on this machine, until the tests are over."""
-    uri, folder = store
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(_COMMAND), "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen([*command, "--workers", "1"], stdout=log, stderr=log, start_new_session=True)
-    base = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(180):
-            try:
-                with urllib.request.urlopen(base + "/health", timeout=2):
-                    break
-            except OSError:
-                assert server.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield base
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(timeout=30)
+    server = MlflowServer(store[1], store[0])
+    server.start()
+    yield server.address
+    server.stop()
 
 
 def seen(page: Page, *texts: str, seconds: float = 60.0, question: str = TEXT) -> str:

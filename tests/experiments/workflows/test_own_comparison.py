@@ -12,7 +12,7 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_fusion import ConfigurationError, Fusion, Vote, compare
+from dspy_fusion import ConfigurationError, Fusion, RecordError, Vote, compare
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.runs.run_folder import read_run
 
@@ -209,3 +209,23 @@ def test_tasks_of_others_are_loaded_by_their_names(monkeypatch: pytest.MonkeyPat
         load_task("capitals_task:nothing")
     with pytest.raises(ConfigurationError, match="must be a Task, or a function that returns one, but it is a dict"):
         load_task("capitals_task:ROWS")
+
+
+def test_a_comparison_in_which_nothing_worked_says_so_however_small(tmp_path: Path) -> None:
+    def broken(request: Any) -> str:
+        raise OSError("no route to host")
+
+    with dspy.context(lm=scripted.ScriptedLM(broken, name="scripted/broken")):
+        with pytest.raises(
+            RecordError, match=r"^6 answers all failed, the last with .*no route to host.*--retry-failed"
+        ):
+            run({"one": dspy.Predict("question -> answer")}, right, tmp_path)
+    assert all(record.error for record in read_run(tmp_path / "run").records)
+
+
+def test_one_answer_among_failures_is_a_result(lm: Any, tmp_path: Path) -> None:
+    def once(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        return 1.0 / float(example.question == "0 + 1")
+
+    result = run({"one": dspy.Predict("question -> answer")}, once, tmp_path)
+    assert [row.failures for row in result.summary.rows] == [5]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_files_and_figures_are_left_and_the_report_reads_back(tuned: Any, folder
     again.load(folder / "run" / "program.json")
     assert again.dump_state() == tuned.dump_state()
     assert len(told) == 12  # the tuner's own listener hears of every trial too
+
+
+def test_whoever_comes_after_a_study_has_the_store_that_they_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with dspy.context(lm=ScriptedLM(answer)):
+        tune(program(), tuner(tmp_path, trials=1), valset=EXAMPLES, out=tmp_path / "run", tracking_uri=uri(tmp_path))
+        assert "MLFLOW_TRACKING_URI" not in os.environ
+        assert not mlflow.tracking.is_tracking_uri_set()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'theirs.db'}")
+        tune(program(), tuner(tmp_path, trials=1), valset=EXAMPLES, out=tmp_path / "two", tracking_uri=uri(tmp_path))
+        assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path / 'theirs.db'}"
 
 
 def test_each_trial_is_a_run_and_the_chosen_one_is_tagged(tuned: Any, folder: Path) -> None:
