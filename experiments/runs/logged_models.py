@@ -23,6 +23,7 @@ from dspy_fusion.programs.redaction import described, know_lm, without_secrets
 from ..plans.own_programs import parts_of
 from ..presentation.text_table import slug
 from ..records.outbox import Told
+from .tracking import load_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,6 +88,7 @@ def log_model(client: MlflowClient, experiment: str, run_id: str, name: str, pat
 
 def _save(path: Path, program: dspy.Module, adapter: dspy.Adapter | None) -> None:
     with _quiet(), _unchecked():
+        load_mlflow()
         from mlflow.dspy import save_model
 
         copy, lm = _without_keys(program)

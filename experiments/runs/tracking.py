@@ -5,10 +5,12 @@ mlflow is not imported before it is used: making a new database takes seconds.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -24,18 +26,27 @@ from .run_folder import RunFolder
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_loading = threading.Lock()
+
 
 def connect(uri: str) -> MlflowClient:
     """A client that gives up on a dead server within seconds; with MLflow's defaults each call blocks for minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for results
+    load_mlflow()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would tell of every table it makes
     if (file := _file_of(uri)) is not None and not file.exists():
         _make_whole(file)
     return MlflowClient(tracking_uri=uri)
+
+
+def load_mlflow() -> None:
+    """Imports mlflow, in one thread at a time: it imports itself in circles, which two threads at once may break."""
+    with _loading:
+        importlib.import_module("mlflow")
 
 
 def _file_of(uri: str) -> Path | None:
@@ -92,6 +103,7 @@ def active(uri: str, run_id: str) -> Iterator[None]:
 
     A store that fails costs the block nothing; who tells it of the run says that it does.
     """
+    load_mlflow()
     import mlflow
 
     before: Any = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
