@@ -87,8 +87,8 @@ def log_model(client: MlflowClient, experiment: str, run_id: str, name: str, pat
 
 
 def _save(path: Path, program: dspy.Module, adapter: dspy.Adapter | None) -> None:
+    load_mlflow()
     with _quiet(), _unchecked():
-        load_mlflow()
         from mlflow.dspy import save_model
 
         copy, lm = _without_keys(program)

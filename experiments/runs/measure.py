@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 import numpy as np
 
-from dspy_fusion.programs.calls.awaiting import call
+from dspy_fusion.programs.calls.awaiting import answer_of
 from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.errors import BankError, ConfigurationError, FusionError
 from dspy_fusion.programs.pools.candidates import Candidate, Pool, Usage
@@ -95,7 +95,7 @@ def measure(
 
 
 def _answered(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
-    prediction: Any = call(program, inputs)
+    prediction: Any = answer_of(program, inputs)
     if not isinstance(prediction, dspy.Prediction):
         raise ConfigurationError(
             f"{type(program).__name__} returned a {type(prediction).__name__}; a program must return a dspy.Prediction"

@@ -1,10 +1,8 @@
 """One attempt: a module called once, with its own seed, rollout id, trace and meter.
 
-Whatever happens becomes a Candidate.
-
-DSPy's settings carry the LM, so a module needs no copy; only where predictors have LMs of their own is the module
-copied for the call, and its trace rows are put down to the original predictors, which is where optimizers look for
-them.
+Whatever happens becomes a Candidate. DSPy's settings carry the LM, so a module needs no copy; only where predictors
+have LMs of their own is the module copied for the call, and its trace rows are put down to the original predictors,
+which is where optimizers look for them.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ from ..tasks.open_tasks import output_names
 from ..tasks.reasoned_adapter import with_room
 from ..tasks.reasoning_room import NO_ROOM, Room
 from ..tasks.signatures import encodable
-from . import awaiting
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
+from .awaiting import answer_of
 from .metering import Meter, Stopped
 
 _LAYER_STRIDE = 1000  # between the rollout ids of two layers, so that no two attempts of a call share one
@@ -95,7 +93,7 @@ class Attempt:
         started = time.monotonic()
         try:
             with self._scope(meter) as call:
-                answer = awaiting.call(call.module, self._arguments)
+                answer = answer_of(call.module, self._arguments)
             return self._succeeded(answer, call, meter, time.monotonic() - started)
         except (Stopped, Exception) as error:  # noqa: BLE001 (a failed attempt is data)
             return self._failed(error, meter, time.monotonic() - started)
@@ -176,8 +174,8 @@ class Attempt:
             settings["send_stream"] = None
         if _has_own_lms(self.module):
             call = _with_own_lms(self.module, lambda own: prepared(self.lm or own), call.trace)
-        place = (self.seed or 0) + self._position
-        token = _lineage.set((*_lineage.get(), place))  # so programs within draw anew for another seed
+        # with the seed, so that programs within draw anew for another one
+        token = _lineage.set((*_lineage.get(), (self.seed or 0) + self._position))
         try:
             with dspy.context(**settings):
                 yield call

@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 
 
-def call(module: dspy.Module, arguments: Mapping[str, Any]) -> Any:
+def answer_of(module: dspy.Module, arguments: Mapping[str, Any]) -> Any:
     """What a module answers; one that has ``aforward`` and no ``forward`` is awaited here, whether or not an event loop
     runs in this thread.
     """
