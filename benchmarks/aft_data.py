@@ -1,5 +1,6 @@
-"""Sheets and pools for the AFT papers in miniature:
-the teachers' answers (off-policy proposals) and how an answer is scored.
+"""Sheets and pools for the AFT papers in miniature.
+
+The teachers' answers (off-policy proposals) and how an answer is scored.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def sheets(purpose: str, seed: int, count: int) -> list[Sheet]:
 
 
 def share_right(arguments: Mapping[str, Any], prediction: dspy.Prediction) -> float:
-    """The share of parts that an answer gets right: a reward model that is never wrong,
-    which the papers did not have.
+    """The share of parts that an answer gets right.
+
+    A reward model that is never wrong, which the papers did not have.
     """
     right = right_parts(parse_question(arguments["worksheet"]), str(prediction.answers))
     return sum(right) / len(right)

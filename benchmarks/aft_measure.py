@@ -40,8 +40,9 @@ def measure_arm(
     *,
     quick: bool = False,
 ) -> Scores:
-    """An arm alone and aggregating its own five proposals, as in the paper at 0.7 and at 0;
-    and aggregating the teachers' (``drawn``). With ``quick``, alone and aggregating the teachers', at 0.
+    """An arm alone and aggregating its own five proposals, as in the paper at 0.7 and at 0.
+
+    It also aggregates the teachers' (``drawn``). With ``quick``, alone and aggregating the teachers', at 0.
     """
     lm = _lm(model)
     found = {}

@@ -1,5 +1,7 @@
-"""What the endpoint stands: malformed, oversized and deep requests, slow and killed clients, and more of them at once
-than it takes. Health must be answered throughout, and descriptors and memory must come back to where they were.
+"""What the endpoint stands.
+
+Malformed, oversized and deep requests, slow and killed clients, and more of them at once than it takes. Health must be
+answered throughout, and descriptors and memory must come back to where they were.
 
     python -m benchmarks.attack --rounds 3
 

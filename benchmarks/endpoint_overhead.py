@@ -1,5 +1,6 @@
-"""What the endpoint costs on top of the program that it serves: per request under load,
-and until the first streamed token.
+"""What the endpoint costs on top of the program that it serves.
+
+Per request under load, and until the first streamed token.
 
 The served program is a fusion over a loopback server with a fixed delay, in a process of its own, as ``dspy-fusion
 serve`` starts it. The reference calls the same program in this process, and both are measured in turns. Clients begin

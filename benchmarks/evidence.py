@@ -163,8 +163,9 @@ def _by_group(pool: RecordedPool) -> dict[str, RecordedPool]:
 
 
 def _share_right(pool: RecordedPool, quality: np.ndarray) -> float:
-    """The mean where answers are right or wrong; where they are right by degrees,
-    how often the answer is right in full.
+    """The mean where answers are right or wrong.
+
+    Where they are right by degrees, how often the answer is right in full.
     """
     return float(quality.mean() if pool.is_binary else np.floor(quality + 1e-9).mean())
 

@@ -125,8 +125,9 @@ def _print_scores(language: str, found: Sequence[Comparison]) -> None:
 
 
 def _of_pool(found: Sequence[Comparison], loose: bool, *, ours: bool) -> tuple[float, float, float]:
-    """On the level of prompts: the best model's score, the mean of all,
-    and the share of prompts that some model gets right.
+    """On the level of prompts.
+
+    The best model's score, the mean of all, and the share of prompts that some model gets right.
     """
     by_model: dict[str, list[bool]] = {}
     by_prompt: dict[str, bool] = {}

@@ -1,5 +1,6 @@
-"""A loopback server with the capacity of a real one: so many answers at a time, each taking so long,
-in a process of its own.
+"""A loopback server with the capacity of a real one.
+
+So many answers at a time, each taking so long, in a process of its own.
 
 It speaks OpenAI's chat protocol. An answer follows from the last message alone, and is different English for different
 ones. It counts what it answered: ``GET /count``.
@@ -53,7 +54,8 @@ class InferenceServer:
 
 @contextmanager
 def inference_server(slots: int, delay_seconds: float) -> Iterator[InferenceServer]:
-    """Runs the server while the block runs: ``slots`` answers at a time, each after ``delay_seconds``;
+    """Runs the server while the block runs: ``slots`` answers at a time, each after ``delay_seconds``.
+
     0 slots for any number.
     """
     module = "benchmarks.inference_server"

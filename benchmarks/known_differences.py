@@ -1,5 +1,6 @@
-"""Why recorded flags of M-IFEval differ from ours, from looking at every one;
-a difference that is not here is a fault to be looked at.
+"""Why recorded flags of M-IFEval differ from ours, from looking at every one.
+
+A difference that is not here is a fault to be looked at.
 """
 
 from __future__ import annotations

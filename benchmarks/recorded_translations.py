@@ -1,5 +1,6 @@
-"""One language's recorded translations by several methods: texts, n-gram counts, sentence scores and lengths,
-added up by document.
+"""One language's recorded translations by several methods.
+
+Texts, n-gram counts, sentence scores and lengths, added up by document.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""One translation method against another: chrF of the corpus and of the mean segment,
-with intervals and p values over documents.
+"""One translation method against another.
+
+ChrF of the corpus and of the mean segment, with intervals and p values over documents.
 
 Segments of a document share its difficulty, and the languages share the documents: a document is resampled, or its
 methods are swapped, with all its segments in all languages. Both need only sums over documents, so a resample costs a

@@ -40,8 +40,9 @@ class _Instant(ProposeAggregate):
 
 
 def tuner_milliseconds(trials: int, examples: int) -> tuple[float, float]:
-    """Milliseconds a trial on sqlite: of our tuner, every trial scored on all examples one after another,
-    and of Optuna alone.
+    """Milliseconds a trial on sqlite.
+
+    Of our tuner, every trial scored on all examples one after another, and of Optuna alone.
 
     The calls of the program are not counted; everything else is: asking and telling, races, threads, scores kept, the
     report of each trial.
@@ -66,8 +67,9 @@ def tuner_milliseconds(trials: int, examples: int) -> tuple[float, float]:
 
 
 def wall_share(call_seconds: float, *, trials: int = 12, examples: int = 24) -> tuple[float, float]:
-    """The share of a study's wall time in which no call was under way, and the wall time in seconds;
-    its calls take so long, eight examples at a time, and trials are raced.
+    """The share of a study's wall time in which no call was under way, and the wall time in seconds.
+
+    Its calls take so long, eight examples at a time, and trials are raced.
     """
     _Instant.call_seconds = call_seconds
     data = [dspy.Example(question=f"q{i}").with_inputs("question") for i in range(examples)]

@@ -165,8 +165,9 @@ class Arms:
         return self.models.take_count()
 
     def widened(self) -> tuple[int, float]:
-        """Tunes everything with one candidate, and then takes the width that does best on the same examples; requests,
-        and the score held out.
+        """Tunes everything with one candidate, and then takes the width that does best on the same examples.
+
+        Returns the requests, and the score held out.
         """
         narrow = self.program()
         narrow.width.value = 1

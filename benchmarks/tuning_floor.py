@@ -11,8 +11,9 @@ from dspy_fusion.optimizers.tuning.search_space import INSTRUCTION
 
 
 def floor(trials: Sequence[TrialReport], examples: int) -> int:
-    """The requests that no study of these trials can do without: the program as it is on all examples,
-    every other on the first look.
+    """The requests that no study of these trials can do without.
+
+    The program as it is on all examples, every other on the first look.
 
     Candidates of one temperature are shared by all trials, and aggregations by those trials that agree in all that
     comes before them.

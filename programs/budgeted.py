@@ -94,8 +94,9 @@ class BudgetedEvaluate:
         self.num_threads, self.failure_score = num_threads, failure_score
 
     def __call__(self, program: Vote | Fusion) -> EvaluationResult:
-        """The mean score in percent and the results as of ``dspy.Evaluate``; ``calls`` and ``drawn`` (candidates for
-        each example) beside them.
+        """The mean score in percent and the results as of ``dspy.Evaluate``.
+
+        ``calls`` and ``drawn`` (candidates for each example) beside them.
 
         Raises:
             ConfigurationError: the program is neither a Vote nor a Fusion, weighs votes by a scorer, or has a fusor

@@ -1,5 +1,6 @@
-"""What every program says about its answer at no further call: how much of the pool agrees, how sure that makes it,
-and whether that is sure enough.
+"""What every program says about its answer at no further call.
+
+How much of the pool agrees, how sure that makes it, and whether that is sure enough.
 """
 
 from __future__ import annotations

@@ -97,8 +97,9 @@ class UnreadableVerdict(ScorerError):
 
 
 class CeilingBroken(FusionError):
-    """Something chosen from candidates scored above the best of them, which cannot be:
-    a mistake in this library or in the data.
+    """Something chosen from candidates scored above the best of them, which cannot be.
+
+    A mistake in this library or in the data.
     """
 
 

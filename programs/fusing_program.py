@@ -95,8 +95,9 @@ class FusingProgram(SamplingProgram):
     def put_trained(
         self, lm: dspy.BaseLM, checkpoint: Path, adapter: dspy.Adapter, *, everything: bool = False
     ) -> None:
-        """Puts a trained model behind the fusor, and with ``everything`` behind the candidates too;
-        its prompts are written by the adapter that it was trained under, and the program's state names it.
+        """Puts a trained model behind the fusor, and with ``everything`` behind the candidates too.
+
+        Its prompts are written by the adapter that it was trained under, and the program's state names it.
         """
         self.fusor_lm = lm
         if everything:
@@ -214,8 +215,9 @@ class FusingProgram(SamplingProgram):
     def order(
         self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], place: int, subset: int | None = None
     ) -> list[Candidate]:
-        """The candidates as one fusor sees them: seeded by the input and the fusor's place,
-        cut to ``subset`` of them.
+        """The candidates as one fusor sees them.
+
+        Seeded by the input and the fusor's place, cut to ``subset`` of them.
         """
         if not self.shuffle.value and subset is None:
             return list(candidates)

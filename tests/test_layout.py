@@ -221,12 +221,14 @@ def test_exports_are_what_they_say() -> None:
 
 def test_nothing_heavy_loads_with_the_programs() -> None:
     code = (
-        "import sys, dspy; before = set(sys.modules); import dspy_fusion.programs; print(*(set(sys.modules) - before))"
+        "import sys, dspy; before = set(sys.modules); import dspy_fusion.programs; print(*(set(sys.modules) - before));"
+        "import dspy_fusion.experiments.commands.compare, dspy_fusion.experiments.commands.tune; print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    names = run.stdout.split()
+    names, commands = (line.split() for line in run.stdout.splitlines())
     assert not {"sqlalchemy", "litellm", "optuna", "mlflow", "matplotlib", "numpy.random", "torch"} & set(names)
     assert not {name for name in names if name.split(".")[0] in LAYERS}
+    assert not {"matplotlib", "scipy.stats", "mlflow", "litellm", "torch"} & set(commands), "slow to start"
 
 
 def test_no_file_is_too_long_to_be_one_idea() -> None:

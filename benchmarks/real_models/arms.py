@@ -36,8 +36,10 @@ class TestedElseFused(dspy.Module):
 
 
 class MostConsistentModel(dspy.Module):
-    """SLM-MUX (arXiv 2510.05077): several models answer several times each, and the one that agrees most with itself is
-    taken, with the answer that it gives most often; ties go to the model named first, which should be the better one.
+    """SLM-MUX (arXiv 2510.05077).
+
+    Several models answer several times each, and the one that agrees most with itself is taken, with the answer that it
+    gives most often; ties go to the model named first, which should be the better one.
     """
 
     def __init__(

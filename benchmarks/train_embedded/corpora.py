@@ -80,7 +80,8 @@ _WORDS = " ".join([AGGREGATE, FUSE, REVISE, JUDGE]).lower().split()
 
 
 def made_up_instruction(rng: random.Random) -> str:
-    """A few words of the known instructions in any order: a model that has seen many of these heeds the candidates,
-    whatever it is told.
+    """A few words of the known instructions in any order.
+
+    A model that has seen many of these heeds the candidates, whatever it is told.
     """
     return " ".join(rng.choices(_WORDS, k=rng.randint(2, 8)))

@@ -63,8 +63,9 @@ def _solver(*weights: float) -> Curriculum:
 
 
 def _looker(rng: random.Random, answered: list[AnsweredPart]) -> Callable[[int], Iterator[Lesson]]:
-    """Small pools with many riddles first; every eighth step solves without candidates,
-    so that answering alone is not forgotten.
+    """Small pools with many riddles first.
+
+    Every eighth step solves without candidates, so that answering alone is not forgotten.
     """
     small = aggregating(rng, answered, Pools(most=3, sizes=(2, 4), riddles=0.7))
     full, alone = aggregating(rng, answered, Pools(riddles=0.3)), solving(rng, (1, 1, 1))

@@ -1,5 +1,6 @@
-"""Candidates that say one thing many times over, to look like many candidates:
-what an aggregator must learn to count once.
+"""Candidates that say one thing many times over, to look like many candidates.
+
+What an aggregator must learn to count once.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ class Curve:
 
     @property
     def roughness(self) -> float:
-        """How much a point differs from the middle of its two neighbours, as a share of its loss:
-        the mean over the inner points.
+        """How much a point differs from the middle of its two neighbours, as a share of its loss.
+
+        The mean over the inner points.
         """
         middle = (self.losses[:-2] + self.losses[2:]) / 2
         return (

@@ -1,5 +1,6 @@
-"""Equal FLOPs (AFT, arXiv 2501.11877, table 5): how many candidates a choosing strategy could have for what a fusing
-one costs.
+"""Equal FLOPs (AFT, arXiv 2501.11877, table 5).
+
+How many candidates a choosing strategy could have for what a fusing one costs.
 
 The number is read off the choosing strategy's own cost per candidate; a score is given only where the comparison really
 ran that number.

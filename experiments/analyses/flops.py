@@ -1,5 +1,6 @@
-"""FLOPs of every strategy of a finished comparison, twice: by appendix C's formulas,
-and from the tokens that were really read and written.
+"""FLOPs of every strategy of a finished comparison, twice.
+
+By appendix C's formulas, and from the tokens that were really read and written.
 
 The formulas leave the question out and take every answer for as long as the others; the tokens do not. Only what was
 recorded is used.

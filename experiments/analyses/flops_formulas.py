@@ -1,5 +1,6 @@
-"""FLOPs in units of one plain answer, as appendix C of AFT counts them (arXiv 2501.11877):
-by answers written and answers read.
+"""FLOPs in units of one plain answer, as appendix C of AFT counts them (arXiv 2501.11877).
+
+By answers written and answers read.
 
 Reading an answer costs what writing it does, the question itself costs nothing, and with a prefix cache the answers of
 a layer are read once for all that see them. Read afresh by each of its aggregators, a layer of N costs N times that.

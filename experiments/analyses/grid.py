@@ -1,5 +1,6 @@
-"""Width and depth of propose-and-aggregate (AFT, arXiv 2501.11877, figure 8):
-a comparison with one strategy for each pair of the two.
+"""Width and depth of propose-and-aggregate (AFT, arXiv 2501.11877, figure 8).
+
+A comparison with one strategy for each pair of the two.
 
 Since it is a comparison, it is resumed, reported and counted like any other, and all its strategies stand on the same
 proposals: the first of the widest ones.
@@ -110,8 +111,9 @@ def grid_findings(summary: Summary) -> Findings:
 def _contrasts(
     cells: dict[tuple[int, int], Row], widths: Sequence[int], depths: Sequence[int], single: Row
 ) -> list[tuple[str, Row, Row]]:
-    """Names with two rows: widest and narrowest at each depth, deepest and shallowest at each width,
-    the largest and a single answer.
+    """Names with two rows.
+
+    Widest and narrowest at each depth, deepest and shallowest at each width, the largest and a single answer.
     """
     contrasts = []
     if len(widths) > 1:

@@ -1,5 +1,6 @@
-"""How likely a model finds an answer that it did not write: embedded models in this process,
-Hugging Face checkpoints and GGUF files with torch.
+"""How likely a model finds an answer that it did not write.
+
+Embedded models in this process, Hugging Face checkpoints and GGUF files with torch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class AnswerLikelihood(Protocol):
     """Stands for the weights."""
 
     def of(self, row: TrainingRow) -> LogLikelihood:
-        """The completion's log-probability, the token that ends it counted;
+        """The completion's log-probability, the token that ends it counted.
+
         ``ConfigurationError`` where it does not fit the context.
         """
         ...

@@ -1,5 +1,6 @@
-"""How large models are: known for embedded ones, told for all others; and the FLOPs that a token costs (AFT,
-arXiv 2501.11877, app. C).
+"""How large models are: known for embedded ones, told for all others.
+
+With the FLOPs that a token costs (AFT, arXiv 2501.11877, app. C).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""An analysis on disk: its numbers as JSON lines, its tables as Markdown, its figure;
-made again from the records at any time.
+"""An analysis on disk: its numbers as JSON lines, its tables as Markdown, its figure.
+
+Made again from the records at any time.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dspy_fusion.programs.errors import ConfigurationError
 
 from ..pools.overview_files import known
-from ..presentation.figure import Plot
 from ..presentation.text_table import TextTable
+
+if TYPE_CHECKING:
+    from ..presentation.figure import Plot
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,9 @@ class Sources:
 def target_rows(
     task: Task, examples: Sequence[dspy.Example], sources: Sources, folder: Path, on_progress: Callable[[str], None]
 ) -> dict[str, dict[str, TrainingRow]]:
-    """Training rows by kind of training set and by example;
-    what models wrote is kept in the folder and not asked for again.
+    """Training rows by kind of training set and by example.
+
+    What models wrote is kept in the folder and not asked for again.
 
     Raises:
         ConfigurationError: the folder was made with other settings, or an example has no answer.

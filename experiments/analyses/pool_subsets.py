@@ -1,5 +1,6 @@
-"""What proposals are worth: subsets of one pool, their mean quality and their diversity against the quality of what is
-fused of them.
+"""What proposals are worth.
+
+Subsets of one pool, their mean quality and their diversity against the quality of what is fused of them.
 
 AFT, arXiv 2501.11877, section 6.2 and figure 7. What is found for a question is kept on disk as soon as it is there.
 """

@@ -1,5 +1,6 @@
-"""Running the analyses that ask models: each checks what was typed, goes on where it was interrupted,
-and returns what it found.
+"""Running the analyses that ask models.
+
+Each checks what was typed, goes on where it was interrupted, and returns what it found.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Asked:
     threads: int = 8
 
     def load(self) -> tuple[Task, tuple[dspy.Example, ...]]:
-        """The task and its examples; raises ``ConfigurationError`` for a task,
-        a split or an adapter that does not exist.
+        """The task and its examples.
+
+        Raises ``ConfigurationError`` for a task, a split or an adapter that does not exist.
         """
         if self.examples < 2:
             raise ConfigurationError(f"--examples must be at least 2, but got {self.examples}")

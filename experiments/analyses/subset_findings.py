@@ -1,5 +1,6 @@
-"""Subsets as tables: a regression of the fused answer's quality on its proposals',
-and the grid of figure 7 (arXiv 2501.11877).
+"""Subsets as tables.
+
+A regression of the fused answer's quality on its proposals', and the grid of figure 7 (arXiv 2501.11877).
 
 As in the paper, each question's subsets are ranked among themselves before questions are put together; the regression
 takes each question's mean off instead, which keeps the sizes of differences.
@@ -56,15 +57,17 @@ def _regression_table(records: Sequence[SubsetRecord], fits: Mapping[str, Fit]) 
 
 
 def regression(records: Sequence[SubsetRecord], *, within: bool) -> Fit:
-    """The fused answers' scores on their proposals' mean quality and diversity;
-    raises ``ConfigurationError`` where nothing varies.
+    """The fused answers' scores on their proposals' mean quality and diversity.
+
+    Raises ``ConfigurationError`` where nothing varies.
     """
     regressors = {QUALITY: [record.quality for record in records], DIVERSITY: [record.diversity for record in records]}
     return fit([record.fused for record in records], regressors, [record.example for record in records], within=within)
 
 
 def rank_cells(records: Sequence[SubsetRecord]) -> np.ndarray:
-    """The mean rank of the fused answer by the ranks of diversity (rows) and quality (columns), (bins, bins);
+    """The mean rank of the fused answer by the ranks of diversity (rows) and quality (columns), (bins, bins).
+
     NaN where there is none.
 
     Ranks are among a question's own subsets, from 1 to the number of bins: ten as in the paper where there are enough

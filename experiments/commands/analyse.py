@@ -1,5 +1,6 @@
-"""``dspy-fusion analyse``: what width, depth, proposals, training targets and compute do; each a table,
-a figure and records.
+"""``dspy-fusion analyse``: what width, depth, proposals, training targets and compute do.
+
+Each is a table, a figure and records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""``dspy-fusion synthesize``: training data from prompts and a pool of teachers;
+"""``dspy-fusion synthesize``: training data from prompts and a pool of teachers.
+
 ``synthesize export`` cuts a data set from it.
 """
 

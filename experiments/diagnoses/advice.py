@@ -1,5 +1,6 @@
-"""What to do next, from what a pool showed: one answer of one model, a way of choosing,
-or a comparison of fusing and judging.
+"""What to do next, from what a pool showed.
+
+One answer of one model, a way of choosing, or a comparison of fusing and judging.
 
 The rules are few and their thresholds stand here. They say what the evidence allows, and where it allows nothing they
 say that.

@@ -1,5 +1,6 @@
-"""A small pool drawn now: a few examples of a task, a few candidates each,
-graded and made into the same questions as recorded ones.
+"""A small pool drawn now.
+
+A few examples of a task, a few candidates each, graded and made into the same questions as recorded ones.
 """
 
 from __future__ import annotations

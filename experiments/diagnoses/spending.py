@@ -117,8 +117,9 @@ class Rates:
 
 
 def comparison_spending(plan: Sequence[Strategy], rates: Rates) -> Spending:
-    """What all strategies of a comparison together cost for one example;
-    strategies with the same candidates draw them once.
+    """What all strategies of a comparison together cost for one example.
+
+    Strategies with the same candidates draw them once.
 
     Args:
         plan: of ``planned``, points of N curves included.

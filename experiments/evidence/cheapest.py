@@ -40,8 +40,9 @@ class Cheaper:
 
 
 def enough_candidates(summary: Summary, fused: Row) -> Cheaper | None:
-    """The fewest candidates with which a strategy is not told apart from itself with all of them; None where it has no
-    curve over n, or needs them all.
+    """The fewest candidates with which a strategy is not told apart from itself with all of them.
+
+    None where it has no curve over n, or needs them all.
     """
     points = [row for row in summary.points if row.strategy.curve_of == fused.strategy.name]
     level = [row for row in points if _is_level(row, fused)]

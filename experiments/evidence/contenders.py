@@ -1,5 +1,6 @@
-"""Who is compared with whom: the strategy that fuses, and the ways of choosing,
-voting and solving afresh that it has to beat.
+"""Who is compared with whom.
+
+The strategy that fuses, and the ways of choosing, voting and solving afresh that it has to beat.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Fusion against its opponents: the best way of choosing, the best vote per part and the best fresh solve,
-each at its own cost.
+"""Fusion against its opponents.
+
+The best way of choosing, the best vote per part and the best fresh solve, each at its own cost.
 
 The opponent of each kind is whichever came out best on these very examples, so a p value is adjusted for all that it
 was picked from.

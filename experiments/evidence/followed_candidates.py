@@ -35,8 +35,9 @@ def followed(records: Iterable[Record]) -> list[Followed]:
 
 
 def following(record: Record) -> Following | None:
-    """What the candidates gave to a record's answer; None where there is no answer, no candidate,
-    or the answer is a fallback.
+    """What the candidates gave to a record's answer.
+
+    None where there is no answer, no candidate, or the answer is a fallback.
     """
     if not record.answer or record.error or record.fallback:
         return None

@@ -55,8 +55,9 @@ def origin_shares(records: Iterable[Record]) -> tuple[OriginShares, ...]:
 
 
 def few_models(shares: Sequence[Mapping[str, float]], most: int = 8) -> list[dict[str, float]]:
-    """The shares with only the ``most`` models that give most under their own names;
-    the rest are added up as ``OTHERS``.
+    """The shares with only the ``most`` models that give most under their own names.
+
+    The rest are added up as ``OTHERS``.
     """
     totals: dict[str, float] = defaultdict(float)
     for item in shares:

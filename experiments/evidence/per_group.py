@@ -1,5 +1,6 @@
-"""Scores by group (language, subject, category) in the papers' form: one row a group, one column a strategy,
-the average below.
+"""Scores by group (language, subject, category) in the papers' form.
+
+One row a group, one column a strategy, the average below.
 
 The average counts every group the same, so that a language with many examples does not speak for the others.
 """

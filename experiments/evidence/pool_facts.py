@@ -1,5 +1,6 @@
-"""Facts about each pool: what its candidates are worth alone, what choosing among them could reach at best,
-and what none of them has.
+"""Facts about each pool.
+
+What its candidates are worth alone, what choosing among them could reach at best, and what none of them has.
 """
 
 from __future__ import annotations

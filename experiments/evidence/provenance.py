@@ -60,8 +60,9 @@ def spans_of(text: str, others: Sequence[str]) -> tuple[Span, ...]:
 
 
 def shared_in_order(text: str, other: str) -> float:
-    """The longest common subsequence of the two, as a share of the words of ``text``; 1 for a copy,
-    0 for an empty text.
+    """The longest common subsequence of the two, as a share of the words of ``text``.
+
+    1 for a copy, 0 for an empty text.
 
     Bit-parallel, after Crochemore et al. (2001): one big-integer addition a word.
     """

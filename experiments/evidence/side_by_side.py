@@ -1,5 +1,6 @@
-"""A few answers of every strategy beside the candidates they come from: won,
-tied and lost against the best candidate of their pool.
+"""A few answers of every strategy beside the candidates they come from.
+
+Won, tied and lost against the best candidate of their pool.
 
 The most telling come first, and every group has its turn. A page cannot hold all answers; how many are left out is said
 with them.

@@ -1,5 +1,6 @@
-"""Asking a model about pairs, several at a time; what it said is kept in a bank,
-so that an interrupted check goes on where it was.
+"""Asking a model about pairs, several at a time.
+
+What it said is kept in a bank, so that an interrupted check goes on where it was.
 """
 
 from __future__ import annotations

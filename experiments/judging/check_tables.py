@@ -59,8 +59,9 @@ def in_words(check: JudgeCheck) -> tuple[str, ...]:
 
 
 def _leaning(check: JudgeCheck) -> str:
-    """The place that wins more often than it should; empty where that may be chance,
-    or cannot be seen from one order.
+    """The place that wins more often than it should.
+
+    Empty where that may be chance, or cannot be seen from one order.
     """
     if not check.both_orders or check.first_place is None or check.first_place.low <= 0.5 <= check.first_place.high:
         return ""

@@ -1,5 +1,6 @@
-"""How far a judge can be trusted, measured on pairs of which the better answer is known: accuracy, position bias, ties,
-length.
+"""How far a judge can be trusted, measured on pairs of which the better answer is known.
+
+Accuracy, position bias, ties, length.
 
 Every share has an interval from resampling pairs. A verdict that cannot be read is no wrong verdict: its pair is left
 out and counted.
@@ -114,8 +115,9 @@ def check(judge: str, pairs: Sequence[Pair], said: Mapping[str, Orders], *, seed
 
 
 def panel(checked: Mapping[str, Mapping[str, Orders]]) -> dict[str, Orders]:
-    """The verdicts of several judges as one: what most of them say in each order, a draw being a tie;
-    unreadable ones do not vote.
+    """The verdicts of several judges as one: what most of them say in each order, a draw being a tie.
+
+    Unreadable ones do not vote.
     """
     voted: dict[str, list[Orders]] = {}
     for said in checked.values():
@@ -125,7 +127,8 @@ def panel(checked: Mapping[str, Mapping[str, Orders]]) -> dict[str, Orders]:
 
 
 def panel_votes(pairs: Sequence[Pair], checked: Mapping[str, Mapping[str, Orders]]) -> float | None:
-    """How many independent votes the judges amount to, from the correlation of where each is right;
+    """How many independent votes the judges amount to, from the correlation of where each is right.
+
     None where it cannot be told.
     """
     rows = []

@@ -1,5 +1,6 @@
-"""Length-controlled win rates as AlpacaEval 2 defines them (Dubois et al., arXiv 2404.04475):
-what would the win rate be at equal length?
+"""Length-controlled win rates as AlpacaEval 2 defines them (Dubois et al., arXiv 2404.04475).
+
+What would the win rate be at equal length?
 
 A logistic regression explains the verdicts by the model, by the difference in length and by the instruction; the win
 rate is then predicted without the length term. scikit-learn fits it, so it is imported here only when a fit is asked
@@ -117,8 +118,9 @@ def win_rates(
 
 
 def instruction_difficulty(by_model: Mapping[str, Sequence[Match]]) -> dict[str, float]:
-    """How hard each instruction is for the baseline, from the verdicts on several models:
-    higher where models win more easily.
+    """How hard each instruction is for the baseline, from the verdicts on several models.
+
+    Higher where models win more easily.
 
     One regression over all models, in which every model has its own strength and length effect, and an instruction
     shifts all models alike (psi = 1); the shifts, with mean 0, are the gamma of :func:`win_rates`. Unlike in
@@ -191,7 +193,8 @@ def _at_equal_length(coefficients: np.ndarray, features: np.ndarray, weights: np
 
 
 def _draws(names: Mapping[str, int], resamples: int, seed: int) -> np.ndarray:
-    """How often each instruction is drawn, (resamples, instructions);
-    no draw where one instruction cannot give an interval.
+    """How often each instruction is drawn, (resamples, instructions).
+
+    No draw where one instruction cannot give an interval.
     """
     return resampled((len(names),), resamples, seed) if len(names) > 1 else np.empty((0, len(names)))

@@ -1,5 +1,6 @@
-"""Win rates of a comparison's strategies, or of recorded models, against one baseline: as judged,
-and at equal length.
+"""Win rates of a comparison's strategies, or of recorded models, against one baseline.
+
+As judged, and at equal length.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def is_ungraded(record: Record) -> bool:
 
 
 def matches_of_questions(questions: Sequence[RecordedQuestion], baseline: str) -> dict[str, list[Match]]:
-    """By model, who of it and the baseline has the higher recorded quality;
-    a model's first answer to each question counts.
+    """By model, who of it and the baseline has the higher recorded quality.
+
+    A model's first answer to each question counts.
 
     Raises:
         ConfigurationError: no question has an answer of the baseline with a quality.
@@ -68,8 +70,9 @@ def matches_of_questions(questions: Sequence[RecordedQuestion], baseline: str) -
 def all_win_rates(
     by_model: Mapping[str, Sequence[Match]], *, resamples: int = 300, seed: int = 0
 ) -> dict[str, WinRates]:
-    """The win rates of each model, best at equal length first;
-    the difficulty of instructions is estimated where models are enough.
+    """The win rates of each model, best at equal length first.
+
+    The difficulty of instructions is estimated where models are enough.
     """
     difficulty = instruction_difficulty(by_model) if len(by_model) >= _FEWEST_MODELS else None
     rates = {

@@ -1,5 +1,6 @@
-"""How a task is put to the models, where that is to be another way than the task's own: by another adapter, or with
-solved examples in the prompt.
+"""How a task is put to the models, where that is to be another way than the task's own.
+
+By another adapter, or with solved examples in the prompt.
 
 With ``plain`` a model that was never taught to fill in fields can be asked as well, as aggregation-trained models are
 (arXiv 2501.11877): the task shrinks to its last output field, and the metric reads the answer from the whole
@@ -58,8 +59,9 @@ def _last_field(program: dspy.Module) -> dspy.Module:
 
 
 def with_shots(task: Task, count: int, *, own_rows: bool = False) -> Task:
-    """The task with so many solved examples in its prompt: the first of another split, or of the user's own rows the
-    first, which then are not asked.
+    """The task with so many solved examples in its prompt.
+
+    The first of another split, or of the user's own rows the first, which then are not asked.
 
     Raises:
         ConfigurationError: the task has no split with solved examples, or fewer of them, or they lack its answer.

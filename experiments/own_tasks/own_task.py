@@ -91,8 +91,9 @@ def from_python(
     name: str,
     adapter: dspy.Adapter | None,
 ) -> tuple[Task, str]:
-    """A task of what a Python caller gives, and what a run's configuration calls its metric: another one is another
-    run.
+    """A task of what a Python caller gives, and what a run's configuration calls its metric.
+
+    Another one is another run.
 
     Raises:
         ConfigurationError: an example does not say its inputs, or the metric is none.

@@ -1,5 +1,6 @@
-"""The comparison that the command line makes of a list of models: what each does alone, what choosing gains,
-and what fusing gains.
+"""The comparison that the command line makes of a list of models.
+
+What each does alone, what choosing gains, and what fusing gains.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ def preset_config(
     likelihood: bool = False,
     **settings: Any,
 ) -> CompareConfig:
-    """A comparison of everything that the task and these models allow;
-    a vote only where two answers can be found equal.
+    """A comparison of everything that the task and these models allow.
+
+    A vote only where two answers can be found equal.
 
     Args:
         task: name of the task.

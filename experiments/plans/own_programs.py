@@ -117,8 +117,9 @@ def role_of(program: dspy.Module) -> Role:
 def repeated(
     program: dspy.Module, strategy: Strategy, seed: int, bank: CandidateBank | None, lms: Mapping[str, dspy.BaseLM]
 ) -> dspy.Module:
-    """A copy for one repetition: with other samples, the strategy's n, the run's bank where it has none, and the models
-    that the configuration names.
+    """A copy for one repetition.
+
+    With other samples, the strategy's n, the run's bank where it has none, and the models that the configuration names.
     """
     copy = program.deepcopy()
     if (size := _size(copy)) is not None and _number(size) != strategy.n:

@@ -64,8 +64,9 @@ class Strategy:
 
     @property
     def role(self) -> Role:
-        """What the program does with the pool; ``control`` is a fresh solve,
-        ``parts`` a vote that knows the task's parts.
+        """What the program does with the pool.
+
+        ``control`` is a fresh solve, ``parts`` a vote that knows the task's parts.
         """
         return cast("Role", self.own_role) if self.is_own else ROLES[self.program]
 
@@ -101,8 +102,9 @@ def planned(config: CompareConfig) -> tuple[Strategy, ...]:
 
 
 def model_names(strategies: tuple[Strategy, ...]) -> tuple[str, ...]:
-    """Every model that is asked for anything, each once, in order of appearance; those that programs of the user's own
-    bring are not among them.
+    """Every model that is asked for anything, each once, in order of appearance.
+
+    Those that programs of the user's own bring are not among them.
     """
     found = [name for s in strategies if not s.is_own for name in (*s.models, *_helpers(s))]
     return tuple(dict.fromkeys(found))

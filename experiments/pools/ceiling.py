@@ -1,5 +1,6 @@
-"""The ceiling of choosing: whoever returns one of the candidates is as good as the best of them at most (arXiv
-2606.27288).
+"""The ceiling of choosing.
+
+Whoever returns one of the candidates is as good as the best of them at most (arXiv 2606.27288).
 """
 
 from __future__ import annotations

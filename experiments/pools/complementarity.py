@@ -1,5 +1,6 @@
-"""What each source adds to the others: questions that it alone gets right, what the pool loses without it,
-and whether it errs with them.
+"""What each source adds to the others.
+
+Questions that it alone gets right, what the pool loses without it, and whether it errs with them.
 
 The correlation of errors says how much voting can average out; it does not determine beta, which needs all of them
 wrong at once (arXiv 2606.27288).
@@ -63,7 +64,8 @@ def source_facts(pool: RecordedPool, *, resamples: int) -> tuple[SourceFacts, ..
 
 
 def error_correlation(pool: RecordedPool) -> np.ndarray:
-    """The correlation of every two sources' quality over the questions, (candidates, candidates);
+    """The correlation of every two sources' quality over the questions, (candidates, candidates).
+
     NaN for one that never varies.
     """
     centred = pool.quality - pool.quality.mean(axis=0)

@@ -50,8 +50,9 @@ def diversity(pool: RecordedPool, alike: np.ndarray | None) -> Diversity:
 
 
 def vendi_scores(alike: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """The Vendi score of each question (arXiv 2210.02410):
-    the exponential of the entropy of the eigenvalues of the similarities over n.
+    """The Vendi score of each question (arXiv 2210.02410).
+
+    The exponential of the entropy of the eigenvalues of the similarities over n.
 
     It is 1 where all are the same and n where all n are entirely different.
 

@@ -1,5 +1,6 @@
-"""A recorded set's numbers on disk: the N-curves as a figure with their data, all numbers as JSON,
-and the tables as Markdown.
+"""A recorded set's numbers on disk.
+
+The N-curves as a figure with their data, all numbers as JSON, and the tables as Markdown.
 """
 
 from __future__ import annotations

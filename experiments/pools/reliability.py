@@ -1,5 +1,6 @@
-"""How reliable each source is, learned on other questions than those it is used on (cross-fitting):
-no answer is judged by itself.
+"""How reliable each source is, learned on other questions than those it is used on (cross-fitting).
+
+No answer is judged by itself.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def reliabilities(pool: RecordedPool, *, seed: int = 0, folds: int = FOLDS) -> n
 
 
 def vote_weights(pool: RecordedPool, reliability: np.ndarray) -> np.ndarray:
-    """How much each vote weighs if sources err independently and wrong answers are spread evenly:
-    log(p (k - 1) / (1 - p)), at least 0.
+    """How much each vote weighs if sources err independently and wrong answers are spread evenly.
+
+    Log(p (k - 1) / (1 - p)), at least 0.
 
     k is the mean number of different answers to a question of the pool, at least 2; with k = 2 these are the weights of
     Nitzan and Paroush.

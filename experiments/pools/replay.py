@@ -1,5 +1,6 @@
-"""Programs that answer with recorded generations: a bank that has the answers of models called ``recorded/SET`` or
-``recorded/SET/SOURCE``.
+"""Programs that answer with recorded generations.
+
+A bank that has the answers of models called ``recorded/SET`` or ``recorded/SET/SOURCE``.
 
 Such a model is never asked. The bank answers its attempts from the task's inputs and output fields, without a prompt
 that would have to be read and an answer that would have to be parsed, so that nothing in a recorded text can pass for

@@ -1,5 +1,6 @@
-"""A recorded set as programs ask it: from a task's inputs to the recorded question,
-and from a recorded answer to the output fields.
+"""A recorded set as programs ask it.
+
+From a task's inputs to the recorded question, and from a recorded answer to the output fields.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class ReplayedSet:
         self.digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def question(self, inputs: Mapping[str, Any], aliases: Mapping[str, str]) -> RecordedQuestion:
-        """The recorded question that is one of the inputs; where several have its text,
-        the one whose group is another input.
+        """The recorded question that is one of the inputs.
+
+        Where several have its text, the one whose group is another input.
 
         Args:
             inputs: of the task.
@@ -71,8 +73,9 @@ class ReplayedSet:
 
 
 def picked(question: RecordedQuestion, column: str, attempt: Attempt) -> RecordedCandidate:
-    """The recorded answer that an attempt gets: a column's,
-    or the one of its index in a seeded order of all not made from others.
+    """The recorded answer that an attempt gets.
+
+    A column's, or the one of its index in a seeded order of all not made from others.
 
     Raises:
         NotRecorded: there is none.
@@ -110,8 +113,9 @@ def answered(attempt: Attempt, name: str, recorded: RecordedCandidate) -> Candid
 
 
 def _outputs(task: type[dspy.Signature], recorded: RecordedCandidate) -> dict[str, Any]:
-    """The answer goes to the last field, where it was read from the text, and the text to those before it;
-    a single text is given whole.
+    """The answer goes to the last field, where it was read from the text, and the text to those before it.
+
+    A single text is given whole.
     """
     names = list(task.output_fields)
     if recorded.outputs is not None and set(names) <= recorded.outputs.keys():

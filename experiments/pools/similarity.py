@@ -1,5 +1,6 @@
-"""How alike the texts of a pool are: cosine of their counts of three-character sequences,
-which needs no model and no word boundaries.
+"""How alike the texts of a pool are.
+
+Cosine of their counts of three-character sequences, which needs no model and no word boundaries.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def similarities(pool: RecordedPool) -> np.ndarray:
 
 
 def medoid_curve(pool: RecordedPool, alike: np.ndarray, *, subsets: int, seed: int) -> np.ndarray:
-    """The mean quality of the candidate that is most like the others among N, averaged over subsets;
-    ties go to the first drawn.
+    """The mean quality of the candidate that is most like the others among N, averaged over subsets.
+
+    Ties go to the first drawn.
 
     Args:
         pool: a graded pool.

@@ -1,5 +1,6 @@
-"""What choosing gives on average over all subsets of a pool: exactly, where candidates have a fixed order,
-and else by seeded orders.
+"""What choosing gives on average over all subsets of a pool.
+
+Exactly, where candidates have a fixed order, and else by seeded orders.
 
 An order of the candidates stands for its beginnings: the first N of it are a random subset of N. Orders come in
 rotations of one another, so that each candidate is first equally often, and the averages at N = 1 and at the whole pool

@@ -1,5 +1,6 @@
-"""Votes over every beginning of every order at once: one vote is added at a time,
-so that all N together cost as much as one full vote.
+"""Votes over every beginning of every order at once.
+
+One vote is added at a time, so that all N together cost as much as one full vote.
 
 As in ``programs.Vote``, the heaviest group of equal answers wins, ties go to the group whose first member was drawn
 earliest, and that member is returned. Weights are whole numbers, since sums of fractions would depend on the order in

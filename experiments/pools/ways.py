@@ -1,5 +1,6 @@
-"""The ways of answering from recorded candidates: who needs what, and what each reaches with N of them,
-as functions of arrays.
+"""The ways of answering from recorded candidates.
+
+Who needs what, and what each reaches with N of them, as functions of arrays.
 
 A way sees only the candidates of its subset; what it knows about sources was learned on other questions. Only the
 oracle knows more.
@@ -61,8 +62,9 @@ def _single(material: Material) -> np.ndarray:
 
 
 def _first_by(preference: Callable[[Material], np.ndarray]) -> Callable[[Material], np.ndarray]:
-    """Best of N by a number that each candidate has; what has none comes after all that have one,
-    and what failed comes last.
+    """Best of N by a number that each candidate has.
+
+    What has none comes after all that have one, and what failed comes last.
     """
 
     def curve(material: Material) -> np.ndarray:
@@ -76,8 +78,9 @@ def _first_by(preference: Callable[[Material], np.ndarray]) -> Callable[[Materia
 
 
 def _shared(ranked: np.ndarray, preferred: np.ndarray) -> np.ndarray:
-    """The values, those that are preferred equally replaced by their mean:
-    what breaking such ties at random gives on average.
+    """The values, those that are preferred equally replaced by their mean.
+
+    What breaking such ties at random gives on average.
     """
     rows = np.arange(len(ranked))[:, None]
     begins = np.hstack([np.zeros((len(ranked), 1), dtype=bool), preferred[:, 1:] != preferred[:, :-1]])

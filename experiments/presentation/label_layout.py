@@ -112,8 +112,9 @@ def _cost(
     obstacles: Sequence[Box],
     frame: Box,
 ) -> float:
-    """How bad a place is: covering another label is worst, then leaving the frame, crossing a bar,
-    and lying nearer to another point.
+    """How bad a place is.
+
+    Covering another label is worst, then leaving the frame, crossing a bar, and lying nearer to another point.
     """
     base, box = option
     labels = sum(box.overlap(other) for other in others) / box.area

@@ -1,5 +1,6 @@
-"""Text that others wrote, made safe to look at: what would not be seen, or would reorder the page,
-is named by its code point.
+"""Text that others wrote, made safe to look at.
+
+What would not be seen, or would reorder the page, is named by its code point.
 
 Escaping for HTML is the template's work. Joiners are left alone, since several scripts are written with them.
 """
@@ -22,8 +23,9 @@ _RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """The value, and if it is text that a spreadsheet would run as a formula, the same behind an apostrophe; numbers,
-    signed ones too, stay as they are.
+    """The value, and if it is text that a spreadsheet would run as a formula, the same behind an apostrophe.
+
+    Numbers, signed ones too, stay as they are.
     """
     if not isinstance(value, str):
         return value

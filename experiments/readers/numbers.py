@@ -1,5 +1,6 @@
-"""Reading the number that an answer states in any of the languages that tasks are asked in: where it stands,
-in which digits, in figures or in words.
+"""Reading the number that an answer states in any of the languages that tasks are asked in.
+
+Where it stands, in which digits, in figures or in words.
 """
 
 from __future__ import annotations

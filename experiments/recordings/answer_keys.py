@@ -1,5 +1,6 @@
-"""When two recorded answers are the same: equal numbers however they are written,
-or equal texts as votes compare them.
+"""When two recorded answers are the same.
+
+Equal numbers however they are written, or equal texts as votes compare them.
 """
 
 from __future__ import annotations

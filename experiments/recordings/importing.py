@@ -1,5 +1,6 @@
-"""Importing recorded generations: rows are read one after another; what cannot be used is set aside with its place,
-the rest is kept.
+"""Importing recorded generations: rows are read one after another.
+
+What cannot be used is set aside with its place, the rest is kept.
 
 A broken file stops the import with its line; what came before that line is kept, and importing the mended file adds
 what is missing.

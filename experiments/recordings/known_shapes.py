@@ -82,8 +82,9 @@ class MtBench:
         self.questions = {str(row.get("question_id")): row for row in read_file(found)}
 
     def __call__(self, row: Row) -> tuple[RecordedQuestion, ...]:
-        """The question of a row, by its first turn; an answer is both of a model's turns,
-        the second asked after its own first.
+        """The question of a row, by its first turn.
+
+        An answer is both of a model's turns, the second asked after its own first.
         """
         identity, answers = text_of(row.values, "question_id"), item_of(row.values, "answers", Mapping)
         if identity not in self.questions:
@@ -173,8 +174,9 @@ def mmlu_flags(row: Row) -> RecordedQuestion:
 
 
 def refine_chain(row: Row, group: str) -> RecordedQuestion:
-    """Successive refinements of one answer to a multiple-choice question;
-    the letter is that of the last line like ``Answer: B``.
+    """Successive refinements of one answer to a multiple-choice question.
+
+    The letter is that of the last line like ``Answer: B``.
     """
     gold, prompt = text_of(row.values, "answer"), text_of(row.values, "prompt")
     candidates = []

@@ -1,5 +1,6 @@
-"""Any other file of recorded answers, with columns named by the user: questions with candidates, one column a source,
-or one row an answer.
+"""Any other file of recorded answers, with columns named by the user.
+
+Questions with candidates, one column a source, or one row an answer.
 
     {"question": "6 x 7?", "gold": "42", "candidates": [{"source": "m1", "text": "It is 42.", "pred": "42", "correct":
     true, "score": 0.9}]} {"question": "6 x 7?", "gold": "42", "m1": "It is 42.", "m2": "48"}

@@ -1,5 +1,6 @@
-"""Rows to import, one after another: of a local file, of a data set on the Hugging Face hub by its name,
-or of a local copy of one.
+"""Rows to import, one after another.
+
+Of a local file, of a data set on the Hugging Face hub by its name, or of a local copy of one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def rows_of(file: str, *, split: str = "train", config: str | None = None) -> Iterator[Row]:
-    """The rows of a file; of a folder that is a copy of a data set; or else of the data set of that name,
-    like ``owner/name``, on the hub.
+    """The rows of a file.
+
+    Of a folder that is a copy of a data set; or else of the data set of that name, like ``owner/name``, on the hub.
 
     Raises:
         ConfigurationError: there is neither, it cannot be read, or a line of it is broken.
@@ -35,8 +37,9 @@ def _is_hub_name(file: str) -> bool:
 
 
 def _data_set_rows(name: str, split: str, config: str | None) -> Iterator[Row]:
-    """Streamed, so that a large set need not be there whole; the hub's library fails in many ways,
-    and all mean that there are no rows.
+    """Streamed, so that a large set need not be there whole.
+
+    The hub's library fails in many ways, and all mean that there are no rows.
     """
     with needs(f"{name} is no file; reading it as a data set", "tasks"):
         from datasets import load_dataset

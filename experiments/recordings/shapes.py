@@ -1,5 +1,6 @@
-"""Shapes of files that hold recorded candidates, told from one another by their columns;
-each reads a row as questions.
+"""Shapes of files that hold recorded candidates, told from one another by their columns.
+
+Each reads a row as questions.
 """
 
 from __future__ import annotations

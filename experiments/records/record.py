@@ -156,8 +156,9 @@ class Record:
 
 
 def _shared(candidate: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    """A candidate whose texts, where they are said again, are in memory once: in the pool, or the model's name in all
-    records.
+    """A candidate whose texts, where they are said again, are in memory once.
+
+    In the pool, or the model's name in all records.
     """
     text = candidate["text"]
     shared = text if text is None else texts.setdefault(text, text)

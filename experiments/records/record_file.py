@@ -17,8 +17,9 @@ from .record import Key, Record
 
 
 class RecordFile:
-    """A JSONL file of records that several threads append to;
-    a later record replaces an earlier one with the same key.
+    """A JSONL file of records that several threads append to.
+
+    A later record replaces an earlier one with the same key.
     """
 
     def __init__(self, path: Path) -> None:

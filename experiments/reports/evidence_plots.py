@@ -115,8 +115,9 @@ def _origins(summary: Summary, shares: Mapping[str, Sequence[OriginShares]], uni
 
 
 def _colors(summary: Summary, items: Sequence[OriginShares]) -> dict[str, str]:
-    """A colour for each origin, in the order in which they are stacked: common ground,
-    the models as the configuration has them, new.
+    """A colour for each origin, in the order in which they are stacked.
+
+    Common ground, the models as the configuration has them, new.
     """
     present = {origin for item in items for origin in item.shares}
     named = [model for row in summary.rows for model in row.strategy.models]

@@ -1,5 +1,6 @@
-"""The page of a run: one HTML file with a tab each for overview, groups, examples and evidence,
-which asks no network for anything.
+"""The page of a run.
+
+One HTML file with a tab each for overview, groups, examples and evidence, which asks no network for anything.
 
 Tabs and filters are links, radio buttons and style rules; the page runs no script, so that nothing in an answer ever
 could.
@@ -11,7 +12,7 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -23,17 +24,20 @@ from ..evidence.per_group import group_table
 from ..evidence.side_by_side import OUTCOMES, Marker, gallery
 from ..evidence.summary import Summary
 from ..evidence.verdict import Verdict
-from ..presentation.figure import Plot
 from ..presentation.page_text import visible
 from ..presentation.text_table import TextTable
 from ..runs.run_folder import Run
 from ..tasks import loaded_task
-from .plots import strategy_colors
 from .tables import aspect_table, cost_table, notes, pass_table, pool_table, quality_table
+
+if TYPE_CHECKING:
+    from ..presentation.figure import Plot
 
 
 def render_page(run: Run, summary: Summary, verdict: Verdict, evidence: Evidence, plots: Sequence[Plot]) -> str:
     """The page as text."""
+    from .plots import strategy_colors  # matplotlib is loaded only where figures are drawn
+
     overview = (
         quality_table(summary, p_values=True),
         aspect_table(summary),
@@ -114,8 +118,9 @@ def _with_rows(tables: Iterable[TextTable]) -> list[TextTable]:
 
 
 def _marker(task: str) -> Marker | None:
-    """How the task tells right lines from wrong ones; a report can also be made where the task itself cannot be
-    loaded.
+    """How the task tells right lines from wrong ones.
+
+    A report can also be made where the task itself cannot be loaded.
     """
     try:
         made = loaded_task(task)

@@ -165,8 +165,9 @@ def pass_table(summary: Summary) -> TextTable:
 
 
 def notes(summary: Summary) -> tuple[str, ...]:
-    """What a reader of the tables must know: unfinished, failed and fallen-back answers; and what share of the headroom
-    was recovered.
+    """What a reader of the tables must know: unfinished, failed and fallen-back answers.
+
+    The last of them says what share of the headroom was recovered.
     """
     lines = []
     if summary.found < summary.expected:

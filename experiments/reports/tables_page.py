@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..presentation.figure import Plot
 from ..presentation.text_table import TextTable
 from .page import pictures, templates
+
+if TYPE_CHECKING:
+    from ..presentation.figure import Plot
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""What MLflow is told of a comparison: the run with its headline, a run below it for each strategy, the examples as a
-data set and as a table side by side.
+"""What MLflow is told of a comparison.
+
+The run with its headline, a run below it for each strategy, the examples as a data set and as a table side by side.
 """
 
 from __future__ import annotations

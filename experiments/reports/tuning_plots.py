@@ -1,5 +1,6 @@
-"""The figures of a study: its course, its Pareto front, and what mattered;
-each as PNG and SVG with its data in a CSV.
+"""The figures of a study: its course, its Pareto front, and what mattered.
+
+Each as PNG and SVG with its data in a CSV.
 """
 
 from __future__ import annotations

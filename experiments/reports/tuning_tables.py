@@ -1,5 +1,6 @@
-"""The end of a study for the terminal: before and after on examples that no trial saw, what changed, what it cost,
-the verdict.
+"""The end of a study for the terminal.
+
+Before and after on examples that no trial saw, what changed, what it cost, the verdict.
 """
 
 from __future__ import annotations
@@ -87,8 +88,9 @@ def spending(report: TuningReport, *, unit: str = "tokens") -> str:
 
 
 def why_kept(report: TuningReport) -> list[str]:
-    """Why nothing beat the baseline, where the program is returned as it was without a trial to take: how near the
-    nearest trial came, and what became of the others.
+    """Why nothing beat the baseline, where the program is returned as it was without a trial to take.
+
+    How near the nearest trial came, and what became of the others.
     """
     if report.chosen is not None or not report.trials:
         return []

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..evidence import Evidence, evidence_tables, gather
 from ..evidence.summary import Summary, summarize
 from ..evidence.verdict import Verdict, judge
-from ..presentation.figure import Plot
 from ..runs.run_folder import Run
-from .evidence_plots import draw_evidence
 from .page import render_page
-from .plots import draw_plots, strategy_colors
-from .sureness_plots import draw_sureness
 from .tables import to_csv, to_markdown
+
+if TYPE_CHECKING:
+    from ..presentation.figure import Plot
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Views:
 
 def write_views(run: Run) -> Views:
     """Makes tables, figures and the page of a run, finished or not, in its folder."""
+    from .evidence_plots import draw_evidence  # matplotlib is loaded only where figures are drawn
+    from .plots import draw_plots, strategy_colors
+    from .sureness_plots import draw_sureness
+
     folder, summary = run.folder, summarize(run.config, run.records, examples=run.examples, set_aside=run.set_aside)
     verdict, evidence = judge(summary), gather(summary, run.records)
     plots = (

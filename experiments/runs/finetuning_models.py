@@ -1,5 +1,6 @@
-"""Where a fine-tuning's models come from: the checkpoint that training begins with, the base as a model that answers,
-and who has the trained one.
+"""Where a fine-tuning's models come from.
+
+The checkpoint that training begins with, the base as a model that answers, and who has the trained one.
 """
 
 from __future__ import annotations

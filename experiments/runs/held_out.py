@@ -76,8 +76,9 @@ def _asked(text: str, readers: Sequence[Callable[[str], Question]]) -> Iterator[
 
 
 def _reader(names: Sequence[str]) -> Callable[[str], Question]:
-    """Reads the inputs of these names out of a message; of one that an input has twice, such as a demonstration, the
-    last.
+    """Reads the inputs of these names out of a message.
+
+    Of one that an input has twice, such as a demonstration, the last.
     """
     either = "|".join(map(re.escape, names))
     mark = re.compile("|".join(one.format(names=either) for one in _MARKS), re.MULTILINE)

@@ -1,5 +1,6 @@
-"""Whether a judge judges itself: models prefer their own answers (arXiv 2306.05685),
-so this is refused unless it is said.
+"""Whether a judge judges itself.
+
+Models prefer their own answers (arXiv 2306.05685), so this is refused unless it is said.
 
 A selector that picks among a model's own samples (``gen_select``, ``usc``) is no judge in this sense: in both methods
 the model that wrote the candidates is meant to choose.
@@ -58,8 +59,9 @@ class Grading(OwnRows, Protocol):
 
 
 def graded_task(config: Grading, judge: dspy.BaseLM | None) -> Task:
-    """The task that a configuration names, with the judge that its metric needs;
-    raises ``ConfigurationError`` where it lacks one.
+    """The task that a configuration names, with the judge that its metric needs.
+
+    Raises ``ConfigurationError`` where it lacks one.
     """
     task = configured_task(config, judge)
     if task.needs_judge and judge is None:
@@ -70,8 +72,9 @@ def graded_task(config: Grading, judge: dspy.BaseLM | None) -> Task:
 
 
 def metric_judge(config: Grading, models: Models, lms: Mapping[str, dspy.BaseLM]) -> dspy.BaseLM | None:
-    """The model that grades; refused where it is one of those that answer, under whatever name,
-    unless that was asked for.
+    """The model that grades.
+
+    Refused where it is one of those that answer, under whatever name, unless that was asked for.
     """
     if not config.metric_judge:
         return None

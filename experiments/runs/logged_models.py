@@ -66,8 +66,9 @@ def save_models(
 
 
 def log_model(client: MlflowClient, experiment: str, run_id: str, name: str, path: Path, told: Told) -> None:
-    """Has MLflow know a saved model as the outcome of a run, with the run's metrics; once, however often it is told,
-    and to the end where it was told in part.
+    """Has MLflow know a saved model as the outcome of a run, with the run's metrics.
+
+    Once, however often it is told, and to the end where it was told in part.
     """
     from mlflow.entities import LoggedModelOutput, Metric
 

@@ -36,8 +36,9 @@ def measure(
     *,
     prices: Mapping[str, Price],
 ) -> Record:
-    """Calls ``program`` on ``example`` and records what came of it;
-    a failed strategy is a record with its error and score 0.
+    """Calls ``program`` on ``example`` and records what came of it.
+
+    A failed strategy is a record with its error and score 0.
 
     ``prices`` are by the models' own names, ``lm.model``; a model that is not in it costs nothing.
 
@@ -120,8 +121,9 @@ def _usage(pool: Pool, spent: Usage) -> dict[str, Usage]:
 def _check_choice(
     task: Task, strategy: Strategy, pool: Pool, score: float, candidates: Sequence[CandidateRecord]
 ) -> None:
-    """A candidate that was returned unchanged scores no more than the best of them;
-    only a judge may say otherwise the second time.
+    """A candidate that was returned unchanged scores no more than the best of them.
+
+    Only a judge may say otherwise the second time.
     """
     changed = strategy.is_own and strategy.role != "select"  # who knows what it does with what was chosen
     if pool.chosen is not None and candidates and not task.needs_judge and not changed:

@@ -1,5 +1,7 @@
-"""Work on a Ray cluster: items go to processes of the cluster, results come back as they are ready, and this process
-alone writes, which needs no shared disk.
+"""Work on a Ray cluster.
+
+Items go to processes of the cluster, results come back as they are ready, and this process alone writes, which needs no
+shared disk.
 
 The cluster's machines need what this one has: the package with its extras, the user's own modules, the models'
 addresses, and the environment variables that hold their keys. A bank that several machines share is in PostgreSQL.

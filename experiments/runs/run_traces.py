@@ -63,8 +63,9 @@ def _info(experiment: str, run_id: str, identity: str, trace: Mapping[str, Any])
 
 
 def _spans(identity: str, trace: Mapping[str, Any]) -> list[Any]:
-    """The answer's span, and below it those of what it was made of; all have the answer's times, for theirs were not
-    recorded.
+    """The answer's span, and below it those of what it was made of.
+
+    All have the answer's times, for theirs were not recorded.
     """
     root = _digest(identity, "root", 16)
     parts = trace["spans"]

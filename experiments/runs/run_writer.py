@@ -1,5 +1,6 @@
-"""MLflow as a view of a run: parameters, metrics, curves, texts, files and prompts, one MLflow run for each run and one
-below it for each trial.
+"""MLflow as a view of a run.
+
+Parameters, metrics, curves, texts, files and prompts, one MLflow run for each run and one below it for each trial.
 
 What MLflow is to be told lies in the folder's outbox; here it is told, by explicit run ids, and what was told before is
 not told again.

@@ -1,5 +1,6 @@
-"""What ``dspy-fusion serve`` serves: a program from a file, a study's folder or an MLflow run,
-and this machine's models by name.
+"""What ``dspy-fusion serve`` serves.
+
+A program from a file, a study's folder or an MLflow run, and this machine's models by name.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ def _make_whole(file: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str, run: Path) -> str:
-    """The id of an experiment, which is made where it does not exist;
-    a local store keeps its artifacts beside the run's folder.
+    """The id of an experiment, which is made where it does not exist.
+
+    A local store keeps its artifacts beside the run's folder.
     """
     experiment = client.get_experiment_by_name(name)
     artifacts = (run.parent / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
@@ -98,8 +99,9 @@ def without_password(text: str) -> str:
 
 @contextmanager
 def active(uri: str, run_id: str) -> Iterator[None]:
-    """A block in which an MLflow run is the active one, so that what autologging records belongs to it; a run of the
-    user's own that was active is so again afterwards.
+    """A block in which an MLflow run is the active one, so that what autologging records belongs to it.
+
+    A run of the user's own that was active is so again afterwards.
 
     A store that fails costs the block nothing; who tells it of the run says that it does.
     """

@@ -78,8 +78,9 @@ class TuningConfig(RunConfig):
 
     @property
     def digest(self) -> str:
-        """The first 10 hexadecimal digits of the hash of what makes it this study;
-        it may go on with more trials or another budget.
+        """The first 10 hexadecimal digits of the hash of what makes it this study.
+
+        It may go on with more trials or another budget.
         """
         return digest_of(relevant(self, but=_MAY_CHANGE, if_set=("tune_task", "adapters", "reasoning")), 10)
 

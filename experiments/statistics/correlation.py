@@ -1,5 +1,6 @@
-"""Spearman's rank correlation with a bootstrap interval over examples;
-all seeds of one example are resampled together.
+"""Spearman's rank correlation with a bootstrap interval over examples.
+
+All seeds of one example are resampled together.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def rank_correlation(
 
 
 def _correlations(moments: np.ndarray) -> np.ndarray:
-    """One correlation a row of sums of x, y, xx, yy, xy and the number of observations;
+    """One correlation a row of sums of x, y, xx, yy, xy and the number of observations.
+
     NaN where either does not vary.
     """
     x, y, xx, yy, xy = (moments[:, :5] / moments[:, 5:]).T

@@ -92,8 +92,9 @@ def macro_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The mean over strata of the mean difference in each: every language counts the same,
-    however many examples it has.
+    """The mean over strata of the mean difference in each.
+
+    Every language counts the same, however many examples it has.
 
     Raises:
         ValueError: they have no pair in common.
@@ -166,8 +167,9 @@ def pass_at(right: Sequence[Sequence[bool]]) -> tuple[float, ...]:
 
 
 def clusters(scores: Scores, strata: Strata | None = None, *, smallest: int = 2) -> Clusters:
-    """The scores by example and stratum; one stratum for all where one of them would hold fewer examples than
-    ``smallest``.
+    """The scores by example and stratum.
+
+    One stratum for all where one of them would hold fewer examples than ``smallest``.
 
     Raises:
         ValueError: ``scores`` is empty.

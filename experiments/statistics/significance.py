@@ -1,5 +1,6 @@
-"""Whether a difference is more than chance: a sign-flip test over examples,
-and Holm's correction where many strategies are compared.
+"""Whether a difference is more than chance.
+
+A sign-flip test over examples, and Holm's correction where many strategies are compared.
 
 Both ask nothing of the scores' distribution; the seeds of one example flip together, as they are resampled together
 elsewhere.

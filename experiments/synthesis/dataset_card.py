@@ -1,5 +1,6 @@
-"""The files beside an exported data set: a card for people and the hub,
-and what LLaMA-Factory wants to be told of a data set.
+"""The files beside an exported data set.
+
+A card for people and the hub, and what LLaMA-Factory wants to be told of a data set.
 """
 
 from __future__ import annotations

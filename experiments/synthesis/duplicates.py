@@ -35,8 +35,9 @@ CREATE TABLE IF NOT EXISTS bands
 
 
 class Like(NamedTuple):
-    """An earlier row that is much like another: its place,
-    and the estimated share of runs of characters that they have in common.
+    """An earlier row that is much like another.
+
+    Its place, and the estimated share of runs of characters that they have in common.
     """
 
     place: int

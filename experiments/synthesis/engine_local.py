@@ -94,8 +94,9 @@ class LocalEngine:
 
 
 def threads_for(rows: int) -> ThreadPoolExecutor:
-    """Threads for what blocks (a reward model's requests, DSPy's own preparations):
-    asyncio's usual handful would hold rows up.
+    """Threads for what blocks (a reward model's requests, DSPy's own preparations).
+
+    Asyncio's usual handful would hold rows up.
     """
     return ThreadPoolExecutor(min(256, max(16, 2 * rows)), "row")
 

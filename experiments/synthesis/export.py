@@ -1,5 +1,6 @@
-"""Cutting a data set from the rows of a synthesis: the examples, a card, and an entry for LLaMA-Factory,
-in a folder of their own.
+"""Cutting a data set from the rows of a synthesis.
+
+The examples, a card, and an entry for LLaMA-Factory, in a folder of their own.
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ def known_languages() -> frozenset[str]:
 
 
 def base_code(language: str) -> str:
-    """The code without region or script, ``pt`` of ``pt-BR``; for varieties that share a written language,
-    the code of that.
+    """The code without region or script, ``pt`` of ``pt-BR``.
+
+    For varieties that share a written language, the code of that.
     """
     code = language.lower().replace("_", "-").partition("-")[0]
     return _WRITTEN_AS.get(code, code)

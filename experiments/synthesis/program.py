@@ -1,5 +1,6 @@
-"""SynthesisProgram: candidates, their scores and a fused answer for one prompt,
-where every failure is data and nothing is raised.
+"""SynthesisProgram.
+
+Candidates, their scores and a fused answer for one prompt, where every failure is data and nothing is raised.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Rows on disk in files of a fixed number of prompts each: a row is safe when ``append`` returns,
-and a finished file never changes.
+"""Rows on disk in files of a fixed number of prompts each.
+
+A row is safe when ``append`` returns, and a finished file never changes.
 
 A row goes at once, in one write, into its file's ``.part``, in whatever order rows arrive. When all of them are there
 and every earlier file is finished, the rows are written in the order of their prompts, passing what may mark them, and

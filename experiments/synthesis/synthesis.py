@@ -1,5 +1,6 @@
-"""A synthesis from beginning to end: everything checked before a model is called,
-then the rows that are missing made.
+"""A synthesis from beginning to end.
+
+Everything checked before a model is called, then the rows that are missing made.
 """
 
 from __future__ import annotations

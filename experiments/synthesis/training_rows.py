@@ -1,5 +1,7 @@
-"""From rows to training rows: what a model is shown and what it should say, in the one format that fine-tuning,
-analyses and TRL read, or for LLaMA-Factory.
+"""From rows to training rows.
+
+What a model is shown and what it should say, in the one format that fine-tuning, analyses and TRL read, or for
+LLaMA-Factory.
 
 ``sft``: the teachers' system text where they had one, the prompt, the answer. ``aft``: a system text that is the
 aggregation prompt with the proposals, made by the adapter that speaks to aggregators at inference. ``preference``: a

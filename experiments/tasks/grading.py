@@ -21,8 +21,9 @@ Grade = TypeVar("Grade")
 
 
 def ask_judge(judge: dspy.BaseLM, signature: type[dspy.Signature], **inputs: Any) -> dspy.Prediction:
-    """What a judge says at temperature 0; neither the call nor its tokens count for the strategy whose answer is
-    graded.
+    """What a judge says at temperature 0.
+
+    Neither the call nor its tokens count for the strategy whose answer is graded.
 
     Raises:
         ScorerError: the call failed, or its answer lacks a field.
@@ -41,8 +42,9 @@ def ask_judge(judge: dspy.BaseLM, signature: type[dspy.Signature], **inputs: Any
 def remembered(
     grade: Callable[[dspy.Example, dspy.Prediction], Grade],
 ) -> Callable[[dspy.Example, dspy.Prediction], Grade]:
-    """The same function, called once for each answer to an example; while one thread works an answer out,
-    the others wait for it.
+    """The same function, called once for each answer to an example.
+
+    While one thread works an answer out, the others wait for it.
 
     A failure is remembered too, so that it is counted as often as the answer is given, and not paid for again.
     """

@@ -1,5 +1,6 @@
-"""Asking a judge outside of any program: what it costs is the evaluation's and not the strategy's whose answer is
-judged.
+"""Asking a judge outside of any program.
+
+What it costs is the evaluation's and not the strategy's whose answer is judged.
 """
 
 from __future__ import annotations

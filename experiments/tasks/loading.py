@@ -1,5 +1,6 @@
-"""From rows to a task's examples: read once, checked, rows without a readable right answer set aside,
-and groups taken in turn.
+"""From rows to a task's examples.
+
+Read once, checked, rows without a readable right answer set aside, and groups taken in turn.
 
 Taking groups in turn makes the first n examples cover all languages or subjects evenly, whatever n is.
 """

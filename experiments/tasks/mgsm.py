@@ -1,5 +1,6 @@
-"""MGSM: the first 250 test problems of GSM8K in eleven languages (arXiv 2210.03057);
-row i is the same problem in each.
+"""MGSM: the first 250 test problems of GSM8K in eleven languages (arXiv 2210.03057).
+
+Row i is the same problem in each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Scores of translations: chrF and BLEU by sacrebleu, and COMET models by unbabel-comet,
-which is an extra of its own because it is large.
+"""Scores of translations.
+
+ChrF and BLEU by sacrebleu, and COMET models by unbabel-comet, which is an extra of its own because it is large.
 
 Everything is in [0, 1]; sacrebleu's own numbers are 100 times that.
 """
@@ -34,7 +35,8 @@ def sentence_chrf(translation: str, reference: str) -> float:
 
 
 def sentence_bleu(translation: str, reference: str, language: str = "") -> float:
-    """The BLEU of one translation, smoothed and of the orders that it is long enough for;
+    """The BLEU of one translation, smoothed and of the orders that it is long enough for.
+
     ``language`` as in :func:`corpus_bleu`.
     """
     return _share(_bleu(_tokenizer(language), one_sentence=True).sentence_score(translation, [reference]).score)

@@ -1,5 +1,6 @@
-"""Worksheets of 4-6 small sums, generated from a seed and graded part by part:
-the task that the embedded models speak.
+"""Worksheets of 4-6 small sums, generated from a seed and graded part by part.
+
+The task that the embedded models speak.
 """
 
 from __future__ import annotations

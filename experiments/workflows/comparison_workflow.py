@@ -165,8 +165,9 @@ def _kept(comparison: Comparison) -> list[Record]:
 
 @contextmanager
 def _second_interrupt_kills(log: Console) -> Iterator[None]:
-    """The first Ctrl-C lets the calls in flight finish; the second ends the process,
-    which costs no record that was written.
+    """The first Ctrl-C lets the calls in flight finish.
+
+    The second ends the process, which costs no record that was written.
     """
 
     def stop(_: int, __: FrameType | None) -> None:

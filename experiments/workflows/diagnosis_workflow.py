@@ -17,7 +17,6 @@ from dspy_fusion.programs.errors import ConfigurationError
 from ..diagnoses.diagnosis_run import Finding
 from ..diagnoses.diagnosis_tables import diagnosis_tables, sentences, spending_table, to_json
 from ..diagnoses.look import Look
-from ..pools.curve_plot import draw_curves
 from ..presentation.progress import ProgressView
 from ..presentation.quiet import only_errors_logged
 from ..records.outbox import Told, parameters_of
@@ -102,6 +101,8 @@ def write_numbers(path: Path, finding: Finding) -> None:
 
 
 def _write(look: Look, finding: Finding, folder: RunFolder) -> None:
+    from ..pools.curve_plot import draw_curves  # matplotlib is loaded only where figures are drawn
+
     write_numbers(folder.path / _NUMBERS, finding)
     diagnosis, drawing = finding.diagnosis, look.drawing
     plot = draw_curves(diagnosis.measured, folder.plots)

@@ -1,5 +1,6 @@
-"""What ``dspy-fusion finetune`` does: a model is trained to aggregate,
-and where it runs in this process measured before and after.
+"""What ``dspy-fusion finetune`` does.
+
+A model is trained to aggregate, and where it runs in this process measured before and after.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from dspy_fusion.programs.redaction import redacting
 
 from ..records.outbox import Outbox, Told, parameters_of, trial_told
 from ..reports.importance import importances
-from ..reports.tuning_plots import draw_tuning_plots
 from ..runs.logged_models import save_models
 from ..runs.run_file import opening, writing
 from ..runs.run_folder import RunFolder
@@ -123,6 +122,8 @@ def _begun(place: Place) -> str:
 
 
 def _keep(folder: TuningFolder, tuner: OptunaTuner, tuned: dspy.Module, report: TuningReport) -> None:
+    from ..reports.tuning_plots import draw_tuning_plots  # matplotlib is loaded only where figures are drawn
+
     complete(Outbox(folder.outbox), report)
     report.save(folder.report)
     tuned.save(folder.program)

@@ -1,6 +1,4 @@
-"""What ``dspy-fusion tune`` does: a study with its workers, its report,
-its figures and its MLflow runs.
-"""
+"""What ``dspy-fusion tune`` does: a study with its workers, its report, its figures and its MLflow runs."""
 
 from __future__ import annotations
 
@@ -22,7 +20,6 @@ from ..presentation.progress import ProgressView
 from ..presentation.text_table import slug
 from ..records.outbox import Outbox, Told, parameters_of
 from ..reports.importance import importances
-from ..reports.tuning_plots import draw_tuning_plots
 from ..reports.tuning_tables import UNITS, show_report
 from ..runs.logged_models import save_models
 from ..runs.run_file import writing
@@ -69,6 +66,8 @@ def tune(
     ):
         tuned = run_study(tuning, folder, name, progress.add, tracker)
     report: TuningReport = tuned.tuning_report
+    from ..reports.tuning_plots import draw_tuning_plots  # matplotlib is loaded only where figures are drawn
+
     with writing(path), dspy.context(adapter=tuning.task.adapter()):
         complete(Outbox(folder.outbox), report)
         report.save(folder.report)
@@ -88,8 +87,9 @@ def tune(
 
 
 class _TuningProgress(ProgressView):
-    """Tells where a study stands: trials, the best score, trials raced out, requests that the bank saved,
-    the budget left.
+    """Tells where a study stands.
+
+    Trials, the best score, trials raced out, requests that the bank saved, the budget left.
     """
 
     def __init__(self, console: Console, trials: int) -> None:

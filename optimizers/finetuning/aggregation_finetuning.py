@@ -1,5 +1,6 @@
-"""AggregationFineTuning: one ``compile()`` from examples to a program whose fusor is a model that was trained to
-aggregate.
+"""AggregationFineTuning.
+
+One ``compile()`` from examples to a program whose fusor is a model that was trained to aggregate.
 """
 
 from __future__ import annotations
@@ -155,8 +156,9 @@ class AggregationFineTuning(VisibleOptions, Teleprompter):
         valset: list[dspy.Example] | None = None,
         **unknown: Any,
     ) -> dspy.Module:
-        """Trains, and returns a copy of the program with the trained model behind its fusor;
-        the program itself stays as it is.
+        """Trains, and returns a copy of the program with the trained model behind its fusor.
+
+        The program itself stays as it is.
 
         Args:
             student: a module with one Fusion or ProposeAggregate in it.

@@ -92,8 +92,9 @@ class Preferences:
     def pair(
         self, example: dspy.Example, shown: Sequence[Candidate], fusing: FusingProgram
     ) -> dict[str, dict[str, Any]] | None:
-        """The best and the worst aggregation of these proposals as ``chosen`` and ``rejected`` output fields; None
-        where none is better than another.
+        """The best and the worst aggregation of these proposals as ``chosen`` and ``rejected`` output fields.
+
+        None where none is better than another.
 
         Raises:
             FusorFailed: fewer than two aggregations succeeded.

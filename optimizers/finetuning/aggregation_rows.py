@@ -47,8 +47,9 @@ class RowWriter:
         outputs: Mapping[str, Any],
         instructions: str | None = None,
     ) -> TrainingRow:
-        """A row that shows candidates, in this order, and wants ``outputs``;
-        with other instructions than the fusor's own, where they are given.
+        """A row that shows candidates, in this order, and wants ``outputs``.
+
+        With other instructions than the fusor's own, where they are given.
         """
         attempt = self.fusing.fuse(inputs, shown, layer=1, temperature=None)
         if instructions is not None:

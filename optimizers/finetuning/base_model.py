@@ -1,5 +1,6 @@
-"""The checkpoint that training begins with: its tokenizer and its limits,
-checked before a model is asked or a GPU is filled.
+"""The checkpoint that training begins with.
+
+Its tokenizer and its limits, checked before a model is asked or a GPU is filled.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What the model is to write: the examples' own answers,
-or aggregations that a stronger model writes from the proposals.
+"""What the model is to write.
+
+The examples' own answers, or aggregations that a stronger model writes from the proposals.
 
 An example's answer seldom holds what led to it, such as the reasoning of ``dspy.ChainOfThought``: that comes from a
 proposal that is right, from a stronger model that came to the same answer, or is left out.

@@ -1,5 +1,6 @@
-"""Rewards of the answers that a model draws while it is trained (GRPO): each is read by the program's own adapter and
-scored as a candidate would be.
+"""Rewards of the answers that a model draws while it is trained (GRPO).
+
+Each is read by the program's own adapter and scored as a candidate would be.
 """
 
 from __future__ import annotations
@@ -111,8 +112,9 @@ class HowToLearn:
 
 
 def pass_at_rewards(scores: Sequence[float], k: int) -> list[float]:
-    """What each answer adds to the best of k, averaged over all k of them that hold it: the estimate of the pass@k
-    objective's gradient without bias (arXiv 2505.15201, section 3).
+    """What each answer adds to the best of k, averaged over all k of them that hold it.
+
+    The estimate of the pass@k objective's gradient without bias (arXiv 2505.15201, section 3).
 
     Scaled so that k = 1 leaves the scores as they are.
 

@@ -1,5 +1,6 @@
-"""How a model is trained: by default as in the paper (AFT, arXiv 2501.11877, section 4),
-and where it is silent as LLaMA-Factory does.
+"""How a model is trained.
+
+By default as in the paper (AFT, arXiv 2501.11877, section 4), and where it is silent as LLaMA-Factory does.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ _MAY_CHANGE = ("micro_batch", "checkpoint_every", "log_every", "device", "thread
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters (arXiv 2106.09685): the model's own weights stay,
-    small factors beside them are learned and merged in the end.
+    """Low-rank adapters (arXiv 2106.09685).
+
+    The model's own weights stay, small factors beside them are learned and merged in the end.
     """
 
     rank: int = 8

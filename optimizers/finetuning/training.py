@@ -36,8 +36,9 @@ POINTS = 10
 
 
 def train(base: BaseModel, rows: Path, folder: Path, training: Training, log: Log, how: HowToLearn) -> int:
-    """Trains on a file of rows and leaves ``model`` and, with LoRA, ``adapter`` in the folder;
-    goes on where it was interrupted.
+    """Trains on a file of rows and leaves ``model`` and, with LoRA, ``adapter`` in the folder.
+
+    Goes on where it was interrupted.
 
     Args:
         base: what training begins with.

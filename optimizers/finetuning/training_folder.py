@@ -92,8 +92,9 @@ class TrainingFolder:
         return self.training.check_rows(rows, draws)
 
     def load(self, source: RowSource) -> BaseModel | None:
-        """The checkpoint that training begins with, checked with all that training needs; None where there is a report
-        already.
+        """The checkpoint that training begins with, checked with all that training needs.
+
+        None where there is a report already.
         """
         from .base_model import load_base, together  # torch and transformers take seconds
 

@@ -98,8 +98,9 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
 
 
 class Curve(TrainerCallback):
-    """Appends each point to a file of JSON lines; points after the checkpoint that training goes on from are taken out
-    first.
+    """Appends each point to a file of JSON lines.
+
+    Points after the checkpoint that training goes on from are taken out first.
     """
 
     def __init__(self, path: Path, log: Log) -> None:

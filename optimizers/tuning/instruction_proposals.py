@@ -108,8 +108,9 @@ class InstructionProposer:
         *,
         fuses: bool = True,
     ) -> list[str]:
-        """Up to ``count`` new instructions from what is known of the task;
-        what the model gets wrong is left out and remembered.
+        """Up to ``count`` new instructions from what is known of the task.
+
+        What the model gets wrong is left out and remembered.
 
         With ``fuses`` they are for a fusor, else for what does the task itself.
         """
@@ -128,7 +129,8 @@ class InstructionProposer:
     def reflective(
         self, instruction: str, worst: Sequence[tuple[dspy.Example, Outcome]], place: int, *, fuses: bool = True
     ) -> list[str]:
-        """A rewrite of an instruction in view of its worst results, or nothing where the model gives none;
+        """A rewrite of an instruction in view of its worst results, or nothing where the model gives none.
+
         ``fuses`` as above.
         """
         failures = [_shown_failure(example, outcome) for example, outcome in worst]
@@ -164,8 +166,9 @@ class InstructionProposer:
 
 
 def describe_task(program: dspy.Module, path: str) -> str:
-    """What the task asks for whose answers a fusor or a judge is shown; the predictor's own instruction where it
-    belongs to none of our programs, or is the task program itself.
+    """What the task asks for whose answers a fusor or a judge is shown.
+
+    The predictor's own instruction where it belongs to none of our programs, or is the task program itself.
     """
     owners = [
         (name.removeprefix("self").lstrip("."), part) for name, part in program.named_sub_modules(SamplingProgram)

@@ -188,8 +188,9 @@ class OptunaTuner(VisibleOptions, Teleprompter):
         testset: list[dspy.Example] | None = None,
         **unknown: Any,
     ) -> dspy.Module:
-        """Returns a tuned copy of a program, or a copy of the program as it is where nothing beat it;
-        the program itself stays as it is.
+        """Returns a tuned copy of a program, or a copy of the program as it is where nothing beat it.
+
+        The program itself stays as it is.
 
         Args:
             student: any module that contains programs of this library.

@@ -61,8 +61,9 @@ class GEPAProposer(InstructionProposer):
 
 
 class MIPROProposer(InstructionProposer):
-    """First instructions by the proposer of MIPROv2 (arXiv 2406.11695): from a summary of the examples, the program's
-    code and a tip. Rewrites are this library's own.
+    """First instructions by the proposer of MIPROv2 (arXiv 2406.11695).
+
+    From a summary of the examples, the program's code and a tip. Rewrites are this library's own.
 
     Args:
         lm: the model that proposes; None takes the one in ``dspy.settings``.

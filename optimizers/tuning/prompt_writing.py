@@ -64,8 +64,9 @@ class PromptWriter:
         number: int,
         seen: Callable[[dspy.Example, Outcome], Outcome] = lambda example, outcome: outcome,
     ) -> list[tuple[str, str]]:
-        """Rewrites a trial's instructions in view of its worst results, for the ``number``-th time;
-        returns them as (dimension, text).
+        """Rewrites a trial's instructions in view of its worst results, for the ``number``-th time.
+
+        Returns them as (dimension, text).
 
         What was written that time already, by a worker that was killed then, is not written again.
 

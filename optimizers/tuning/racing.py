@@ -72,7 +72,8 @@ class Race:
         self._costs = np.array([row[second] for row in rows])
 
     def shortfall(self, outcomes: Sequence[Outcome]) -> float | None:
-        """By how much a trial with these outcomes on the first examples will miss what a rival demands;
+        """By how much a trial with these outcomes on the first examples will miss what a rival demands.
+
         None while it may still win.
 
         Where several rivals are out of reach, it is the largest of their shortfalls.
@@ -85,8 +86,9 @@ class Race:
         return max((miss for miss in missed if miss is not None), default=None)
 
     def _demands(self, n: int, cost: float) -> Iterator[tuple[np.ndarray, float]]:
-        """Whom a trial of this cost on the first n examples has to beat, and by how much; where cost does not count,
-        the best alone.
+        """Whom a trial of this cost on the first n examples has to beat, and by how much.
+
+        Where cost does not count, the best alone.
         """
         if not self.by_cost:
             yield self._scores[self._leader], self.tolerance - self.luck

@@ -146,8 +146,9 @@ class SearchSpace:
         return len(self.demos[dimension.name.removeprefix(DEMOS)]) if dimension.kind == "demos" else 0
 
     def read(self, program: dspy.Module) -> dict[str, Any]:
-        """The point at which a program stands; a value outside the searched range is moved to its nearest grid point in
-        the study only.
+        """The point at which a program stands.
+
+        A value outside the searched range is moved to its nearest grid point in the study only.
         """
         parameters = dict(program.named_parameters())
         return {
@@ -172,8 +173,10 @@ class SearchSpace:
         return made
 
     def describe(self) -> dict[str, Any]:
-        """What two runs of one study must have in common, as plain data: the dimensions and demo sets,
-        without the growing texts. What a model does not take is described as if it did: that may come out later.
+        """What two runs of one study must have in common, as plain data.
+
+        The dimensions and demo sets, without the growing texts. What a model does not take is described as if it did:
+        that may come out later.
         """
         described = {
             dimension.name: {k: v for k, v in asdict(dimension).items() if k != "name"}

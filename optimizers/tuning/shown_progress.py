@@ -21,8 +21,9 @@ Listener = Callable[[Progress], None]
 
 @contextmanager
 def shown(trials: int, listener: Listener, *, has_bar: bool) -> Iterator[Listener]:
-    """A block in which trials are told of: at level INFO of ``dspy_fusion.optimizers.tuning``, on a bar, and to a
-    listener.
+    """A block in which trials are told of.
+
+    At level INFO of ``dspy_fusion.optimizers.tuning``, on a bar, and to a listener.
 
     Args:
         trials: how many the study is to have.

@@ -1,5 +1,6 @@
-"""The Optuna study: opened or continued, checked against the program's space, leftovers of dead workers taken up,
-trials asked and told.
+"""The Optuna study.
+
+Opened or continued, checked against the program's space, leftovers of dead workers taken up, trials asked and told.
 
 Ask and tell keep no heartbeat, so a killed worker leaves its trial RUNNING. Its point is queued again, where the scores
 that it had already got wait in the store, and then it is marked as failed: in this order, so that a second kill loses
@@ -57,7 +58,8 @@ class TunedStudy(optuna.Study):
         return self.close(trial, ended)
 
     def close(self, trial: FrozenTrial, ended: FrozenTrial) -> bool:
-        """Gives a trial the attributes, steps, values and at last the state of ``ended``;
+        """Gives a trial the attributes, steps, values and at last the state of ``ended``.
+
         False where someone else has ended it.
         """
         key = self.storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
@@ -118,8 +120,9 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: Sequence[str]) 
 
 
 def ask(study: TunedStudy, space: SearchSpace, program: dspy.Module, *, worker: str) -> tuple[FrozenTrial, dspy.Module]:
-    """The next trial, marked as this worker's, and its program: of a queued point, or of one that the study's sampler
-    chooses. Only within a worker's turn.
+    """The next trial, marked as this worker's, and its program.
+
+    Of a queued point, or of one that the study's sampler chooses. Only within a worker's turn.
 
     Args:
         study: the study, with the sampler that is to choose.
@@ -179,8 +182,9 @@ def whole(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 def tell_whole(
     study: TunedStudy, trial: FrozenTrial, values: Sequence[float], limits: Mapping[str, float] | None = None
 ) -> bool:
-    """Ends a trial that was scored on all examples, with how far it is beyond each limit; False where another worker
-    took it for dead and has ended it.
+    """Ends a trial that was scored on all examples, with how far it is beyond each limit.
+
+    False where another worker took it for dead and has ended it.
     """
     ended = create_trial(
         state=TrialState.COMPLETE,

@@ -50,8 +50,9 @@ def scored_trial(run: TuningRun, trial: FrozenTrial, program: dspy.Module) -> bo
 
 
 def _race(run: TuningRun, trial: FrozenTrial) -> Race:
-    """Against the trials that are whole and meet the constraints; one that was dropped and is taken up again is not
-    dropped again, and none is before anything meets the constraints.
+    """Against the trials that are whole and meet the constraints.
+
+    One that was dropped and is taken up again is not dropped again, and none is before anything meets the constraints.
     """
     every = {setting_digest(run.program), *(whole.user_attrs[DIGEST] for whole in run.ended)}
     fitting = {digest for digest in every if meets(run.constraints, run.of_trials.scored(digest).means)}
@@ -70,8 +71,9 @@ def _race(run: TuningRun, trial: FrozenTrial) -> Race:
 
 
 def _leader(run: TuningRun, digests: Sequence[str]) -> tuple[int | None, float]:
-    """The place of the program of which most is expected, and by how much its mean is above that; None where nothing is
-    expected yet.
+    """The place of the program of which most is expected, and by how much its mean is above that.
+
+    None where nothing is expected yet.
     """
     numbers = {trial.user_attrs[DIGEST]: trial.number for trial in run.ended if trial.number in run.expected}
     expected = {digest: run.expected[number] for digest, number in numbers.items()}

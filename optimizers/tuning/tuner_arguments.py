@@ -121,8 +121,9 @@ def space_of(
     adapters: Sequence[str] = (),
     reasoning: Sequence[str] = (),
 ) -> SearchSpace:
-    """The space of a program, with its own texts checked like the given ones; where a task is to be tuned on
-    ``given_alone``, without a proposing model, it must have texts to choose from.
+    """The space of a program, with its own texts checked like the given ones.
+
+    Where a task is to be tuned on ``given_alone``, without a proposing model, it must have texts to choose from.
     """
     space = SearchSpace.of(
         student,

@@ -44,8 +44,9 @@ def keyed(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 
 def lm_fingerprint(lm: dspy.BaseLM | None) -> list[Any]:
-    """What tells one model from another, for people to read: name, kind and settings,
-    without keys and without what each attempt sets itself; of a custom one its digest too.
+    """What tells one model from another, for people to read.
+
+    Name, kind and settings, without keys and without what each attempt sets itself; of a custom one its digest too.
     """
     if lm is None:
         return ["recorded"]
@@ -58,8 +59,9 @@ def lm_fingerprint(lm: dspy.BaseLM | None) -> list[Any]:
 
 
 def content_of(value: Any) -> str:
-    """The digest of what a function, scorer or class does and holds, the same in every process; what it only counts or
-    remembers of its calls is no part of it.
+    """The digest of what a function, scorer or class does and holds, the same in every process.
+
+    What it only counts or remembers of its calls is no part of it.
 
     Raises:
         Unkeyable: it has no content that could be told, such as an open connection.

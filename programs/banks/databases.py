@@ -35,8 +35,9 @@ def patiently(make: Callable[[], T]) -> T:
 
 
 def database_url(where: str | Path) -> sa.URL:
-    """The URL of a database: of a path, that of an SQLite file there; of PostgreSQL's without a driver, one with the
-    driver that this library installs.
+    """The URL of a database: of a path, that of an SQLite file there.
+
+    Of PostgreSQL's without a driver, one with the driver that this library installs.
 
     What follows ``sqlite:///`` is a path, in which ``?``, ``%`` and ``#`` stand for themselves, unless options of
     SQLite follow a ``?``, as in ``sqlite:///bank.db?timeout=30``.

@@ -1,5 +1,6 @@
-"""How the threads of a process share a bank: one draws what several want, and those that are ready at the same moment
-write in one transaction.
+"""How the threads of a process share a bank.
+
+One draws what several want, and those that are ready at the same moment write in one transaction.
 
 A commit costs more than what is written in it, and SQLite lets in one writer at a time and has the others sleep.
 """

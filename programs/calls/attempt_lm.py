@@ -1,5 +1,7 @@
-"""A model as one attempt calls it: a copy with the attempt's sampling, which stops with the attempt,
-leaves out what the model refuses, and hands on nothing but answers: no thoughts, and nothing filtered.
+"""A model as one attempt calls it.
+
+A copy with the attempt's sampling, which stops with the attempt, leaves out what the model refuses, and hands on
+nothing but answers: no thoughts, and nothing filtered.
 
 It stands between the model and whatever adapter there is, and knows both of DSPy's engines, calling and awaiting.
 """

@@ -28,8 +28,9 @@ _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
 
 
 class LeftBehind(BaseException):
-    """Ends the thread of an attempt that was left behind; no ``Exception``,
-    so that no module takes it for a failed call of its own.
+    """Ends the thread of an attempt that was left behind.
+
+    No ``Exception``, so that no module takes it for a failed call of its own.
     """
 
 
@@ -80,8 +81,10 @@ class Meter(UsageTracker, BaseCallback):
         return isinstance(self._outer, Meter) and self._outer.is_over(after_seconds=after_seconds)
 
     def give_up(self) -> None:
-        """Nobody waits for the attempt any more: it makes no further call, and the connections that calls of it or of
-        attempts within it read from are ended, so that their threads come to an end.
+        """Nobody waits for the attempt any more.
+
+        It makes no further call, and the connections that calls of it or of attempts within it read from are ended, so
+        that their threads come to an end.
         """
         with self._lock:
             self.end = time.monotonic() if self.end is None else min(self.end, time.monotonic())
@@ -146,8 +149,9 @@ class Meter(UsageTracker, BaseCallback):
 
     @property
     def calls_like_this(self) -> int:
-        """How many attempts are making the call that this one is making, as far as is known: only first calls of
-        siblings are alike for certain.
+        """How many attempts are making the call that this one is making, as far as is known.
+
+        Only first calls of siblings are alike for certain.
         """
         return self._siblings if sum(usage.calls for usage in self._spent.values()) == 1 else 1
 
@@ -186,8 +190,9 @@ class Meter(UsageTracker, BaseCallback):
             _permits.release()
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
-        """Counts the tokens that a server reported, here and in the tracker around this one; what it reports that is no
-        number of tokens counts as none, for the answer has been paid for.
+        """Counts the tokens that a server reported, here and in the tracker around this one.
+
+        What it reports that is no number of tokens counts as none, for the answer has been paid for.
         """
         tokens_in = _count(usage_entry, "prompt_tokens", "input_tokens")
         tokens_out = _count(usage_entry, "completion_tokens", "output_tokens")

@@ -1,5 +1,4 @@
-"""What a model refuses: reading a refusal out of an error,
-and remembering per model what is not to be sent again.
+"""What a model refuses: reading a refusal out of an error, and remembering per model what is not to be sent again.
 
 Reasoning models take no temperature but 1, some servers no seed, others no log-probabilities; each says so in words of
 its own. A refusal names an option that was sent. Any other error is none and stays what it is.

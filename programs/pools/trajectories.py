@@ -65,8 +65,9 @@ def segment(steps: Sequence[str], first: int, last: int, most: int) -> str:
 
 
 def matches(steps: Sequence[str], words: str, most: int) -> str:
-    """The steps that hold most of the words, in order; of long ones what stands around the words, so that all together
-    take about ``most`` characters.
+    """The steps that hold most of the words, in order.
+
+    Of long ones what stands around the words, so that all together take about ``most`` characters.
     """
     wanted = set(re.findall(r"\w+", words.casefold()))
     held = [len(wanted & set(re.findall(r"\w+", step.casefold()))) for step in steps]

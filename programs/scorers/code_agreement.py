@@ -117,8 +117,9 @@ class CodeAgreement(Scorer):
         return Scores(tuple(marked), Usage(), rounds=0)
 
     def outputs(self, inputs: Mapping[str, Any], answer: dspy.Prediction) -> tuple[list[str], int, int]:
-        """A digest of what the answer's code returns for each call (the kind of its error; empty where it gave
-        nothing), how many visible tests it passes, and how many there are.
+        """A digest of what the answer's code returns for each call (the kind of its error.
+
+        Empty where it gave nothing), how many visible tests it passes, and how many there are.
         """
         tests = [] if not self.tests else tests_for(self.tests, inputs)
         calls = calls_like(tests, self.count, seed=self.seed) if self.calls is None else self.calls(inputs)

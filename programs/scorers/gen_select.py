@@ -9,8 +9,9 @@ from .selectors import Selector
 
 
 class GenSelect(Selector):
-    """Has a model choose the best candidate by its number (GenSelect, arXiv 2507.17797);
-    one call where all fit one window.
+    """Has a model choose the best candidate by its number (GenSelect, arXiv 2507.17797).
+
+    One call where all fit one window.
 
     Shown in a seeded order, without thoughts and at most ``max_characters`` of each, as NeMo-Skills does it. Unlike
     there, larger pools are decided in knockouts of windows, the middle of a long candidate is left out instead of its

@@ -89,7 +89,8 @@ class Judge(Scorer):
         return candidate_text(self._bound()[1], candidate.prediction or dspy.Prediction())
 
     def ask(self, inputs: Mapping[str, Any], texts: Sequence[str], index: int, **further: Any) -> Attempt:
-        """The attempt that has the judge look at these texts, in this order;
+        """The attempt that has the judge look at these texts, in this order.
+
         ``further`` are inputs of the judge's own.
         """
         judge, task = self._bound()

@@ -1,5 +1,6 @@
-"""What a panel of judges is worth: how often its judges contradict each other,
-and how many independent votes they amount to.
+"""What a panel of judges is worth.
+
+How often its judges contradict each other, and how many independent votes they amount to.
 """
 
 from __future__ import annotations

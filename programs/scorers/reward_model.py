@@ -25,8 +25,10 @@ from .scorer import Scorer, Scores, with_score
 
 
 class RewardModel(Scorer):
-    """Scores each candidate by one HTTP request to a reward model. The score is the reward as the model gives it, any
-    finite number: squeezed into [0, 1] by a sigmoid, rewards above 37 would all be 1, and tie.
+    """Scores each candidate by one HTTP request to a reward model.
+
+    The score is the reward as the model gives it, any finite number: squeezed into [0, 1] by a sigmoid, rewards above
+    37 would all be 1, and tie.
 
     The request is what vLLM's ``/pooling`` and ``/classify`` take: ``{"model": ..., "messages": [user, assistant]}``
     for ``/pooling``, ``{"model": ..., "input": text}`` for ``/classify``. The user turn holds the task's instructions,

@@ -101,8 +101,9 @@ class RewardFunction(Scorer):
 
 
 class Likelihood(Scorer):
-    """Scores a candidate by how likely its own model found it: the geometric mean of its tokens' probabilities, in [0,
-    1].
+    """Scores a candidate by how likely its own model found it.
+
+    The geometric mean of its tokens' probabilities, in [0, 1].
 
     Costs no calls. Models in one pool are compared as they are, though a surer model is not a better one.
 

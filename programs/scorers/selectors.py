@@ -1,5 +1,6 @@
-"""What judges that see many candidates at once share: windows, seeded orders,
-and knockouts where a pool does not fit one window.
+"""What judges that see many candidates at once share.
+
+Windows, seeded orders, and knockouts where a pool does not fit one window.
 
 A selector is a scorer: the score of a candidate is how far it came, so that best of N takes the winner.
 """

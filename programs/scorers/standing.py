@@ -41,8 +41,9 @@ class Standing:
         return None if self._matches[place] else self._last_error
 
     def covering_pairs(self, least: int, rng: random.Random) -> list[tuple[int, int]]:
-        """Disjoint pairs that have not met, for players with fewer than ``least`` opponents;
-        those with the fewest come first.
+        """Disjoint pairs that have not met, for players with fewer than ``least`` opponents.
+
+        Those with the fewest come first.
         """
         order = list(range(len(self)))
         rng.shuffle(order)

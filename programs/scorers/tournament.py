@@ -1,5 +1,6 @@
-"""PairwiseTournament: a judge rates candidates in pairs,
-and who meets whom is decided by what is still open (V1-Infer).
+"""PairwiseTournament.
+
+A judge rates candidates in pairs, and who meets whom is decided by what is still open (V1-Infer).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""UniversalSelfConsistency: a model picks the candidate that agrees best with the others,
-where answers cannot be compared as strings.
+"""UniversalSelfConsistency.
+
+A model picks the candidate that agrees best with the others, where answers cannot be compared as strings.
 """
 
 from __future__ import annotations

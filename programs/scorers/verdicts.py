@@ -115,8 +115,9 @@ def read_ratings(verdict: str) -> tuple[float, float]:
 
 
 def read_choice(verdict: str, count: int) -> int:
-    """The number of the chosen response, from 1 to ``count``: the one that is called the judgment (or the verdict, the
-    choice, the best response), else the only number there is.
+    """The number of the chosen response, from 1 to ``count``.
+
+    The one that is called the judgment (or the verdict, the choice, the best response), else the only number there is.
 
     Raises:
         UnreadableVerdict: there is no such number, or there are two that differ.

@@ -48,8 +48,9 @@ def output_names(task: type[dspy.Signature], answer: dspy.Prediction, *, loose: 
 def closed_task(
     task: type[dspy.Signature], program: dspy.Module, inputs: Mapping[str, Any], answers: Sequence[dspy.Prediction]
 ) -> type[dspy.Signature]:
-    """The task as its first answer shows it: the inputs of the call and the fields of the answer,
-    with the types that the program's predictors have for them.
+    """The task as its first answer shows it.
+
+    The inputs of the call and the fields of the answer, with the types that the program's predictors have for them.
 
     Raises:
         ConfigurationError: the answers have different fields, or none.

@@ -1,5 +1,6 @@
-"""Any adapter, asking for reasoning before the answer: what ``dspy.ChainOfThought`` does to a signature, done to every
-prompt of a program that was written without it.
+"""Any adapter, asking for reasoning before the answer.
+
+What ``dspy.ChainOfThought`` does to a signature, done to every prompt of a program that was written without it.
 """
 
 from __future__ import annotations
@@ -99,8 +100,9 @@ def _class_of(kind: type[dspy.Adapter]) -> type[dspy.Adapter]:
 
 
 def _with_field(signature: type[dspy.Signature]) -> tuple[type[dspy.Signature], str]:
-    """The signature with a field for reasoning, and its name; an empty one where it has such a field or no text to
-    write.
+    """The signature with a field for reasoning, and its name.
+
+    An empty one where it has such a field or no text to write.
     """
     if ROOM in signature.fields or not signature.output_fields:
         return signature, ""

@@ -52,8 +52,9 @@ def task_signature(program: dspy.Module, signature: str | type[dspy.Signature] |
 
 
 def fusor_signature(task: type[dspy.Signature], instructions: str, *, compare: bool = False) -> type[dspy.Signature]:
-    """The signature of the step that writes one answer from many: the task's, with the task's text and the candidates
-    as further inputs.
+    """The signature of the step that writes one answer from many.
+
+    The task's, with the task's text and the candidates as further inputs.
 
     Args:
         task: the task's signature; its instructions do not go in, since they travel in the input ``task``.
@@ -80,8 +81,9 @@ def _turned(fusing: Any, task: Any) -> type[dspy.Signature]:
 
 
 def judge_signature(task: type[dspy.Signature], instructions: str, verdict: str) -> type[dspy.Signature]:
-    """The signature of a judge: the task's text and inputs, the candidates to be judged,
-    and a verdict in words (described by ``verdict``).
+    """The signature of a judge.
+
+    The task's text and inputs, the candidates to be judged, and a verdict in words (described by ``verdict``).
     """
     judging = task
     for name in task.output_fields:
@@ -114,8 +116,9 @@ def inert(task: type[dspy.Signature], text: str) -> str:
 
 
 def encodable(value: Any) -> Any:
-    """Text with U+FFFD for halves of characters (lone surrogates, which JSON can hold and UTF-8 cannot);
-    other values as they are.
+    """Text with U+FFFD for halves of characters (lone surrogates, which JSON can hold and UTF-8 cannot).
+
+    Other values as they are.
 
     No server takes a request that holds one, and no file an answer.
     """
@@ -129,8 +132,9 @@ def encodable(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A typed value as plain JSON data (pydantic models, enums and dataclasses included); bytes that are no text in
-    base64.
+    """A typed value as plain JSON data (pydantic models, enums and dataclasses included).
+
+    Bytes that are no text in base64.
     """
     try:
         return _ANYTHING.dump_python(value, mode="json", fallback=str)

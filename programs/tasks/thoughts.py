@@ -1,5 +1,6 @@
-"""Thoughts that a model writes before its answer, told from the answer:
-needed where the server has no reasoning parser, or is not told to use it.
+"""Thoughts that a model writes before its answer, told from the answer.
+
+Needed where the server has no reasoning parser, or is not told to use it.
 
 Only what comes before the answer is a thought. A text that speaks of such tags keeps them: in code, in quotation marks,
 in the middle of a sentence, or behind the beginning of the answer.

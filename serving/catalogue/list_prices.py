@@ -23,8 +23,9 @@ _OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 
 
 def prices_of(lms: Iterable[dspy.BaseLM]) -> dict[str, Price]:
-    """The list prices of models by what they call themselves (``lm.model``); a model at an address of its own, or that
-    the list does not have, is left out.
+    """The list prices of models by what they call themselves (``lm.model``).
+
+    A model at an address of its own, or that the list does not have, is left out.
     """
     names = {str(lm.model) for lm in lms if not getattr(lm, "kwargs", {}).get("api_base")}
     return {name: price for name in sorted(names) if (price := list_price(name)) is not None}

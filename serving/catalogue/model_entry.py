@@ -144,8 +144,9 @@ class ModelEntry:
         together: bool = False,
         **sampling: Unpack[ModelSampling],
     ) -> dspy.LM:
-        """The model as DSPy takes it; ``sampling`` goes before the entry's defaults,
-        and ``fallback`` is the model of that name.
+        """The model as DSPy takes it.
+
+        ``sampling`` goes before the entry's defaults, and ``fallback`` is the model of that name.
 
         With ``together`` it is a :class:`TogetherLM`, where nothing stands in the way.
 

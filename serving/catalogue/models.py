@@ -114,8 +114,9 @@ class ModelCatalogue:
         return {models[name]: (entry.price.input, entry.price.output) for name, entry in entries.items()}
 
     def price(self, name: str) -> Price:
-        """What a model costs: by the catalogue; else, at its provider's own address, by the list that DSPy brings; else
-        nothing.
+        """What a model costs: by the catalogue.
+
+        Else, at its provider's own address, by the list that DSPy brings; else nothing.
         """
         entry = self.entry(name)
         if entry.price != Price() or entry.where or entry.is_here:

@@ -1,5 +1,6 @@
-"""Finding out what an endpoint honours, by about fifteen calls of a few tokens each:
-servers ignore options without a word.
+"""Finding out what an endpoint honours, by about fifteen calls of a few tokens each.
+
+Servers ignore options without a word.
 
 Every option is judged by what it does to the answers, through the same client that the model will be used with. An
 error is a finding.

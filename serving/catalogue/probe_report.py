@@ -91,8 +91,9 @@ def keep_report(report: ProbeReport) -> Path:
 
 
 def kept_report(model: str, address: str, engine: str) -> ProbeReport | None:
-    """The latest report of an endpoint, or None; a file that cannot be read is one without reports,
-    for a probe can be made again.
+    """The latest report of an endpoint, or None.
+
+    A file that cannot be read is one without reports, for a probe can be made again.
     """
     row = _read(probe_file()).get(fingerprint(model, address, engine))
     try:
@@ -144,8 +145,9 @@ def kept_refusals(entry: ModelEntry) -> list[str]:
 
 
 def draws_together(entry: ModelEntry) -> bool:
-    """Whether candidates are drawn in one request: it is wanted, nothing stands in the way,
-    and the kept probe found ``n`` honoured.
+    """Whether candidates are drawn in one request.
+
+    It is wanted, nothing stands in the way, and the kept probe found ``n`` honoured.
     """
     is_wanted = entry.price.input > 0 if entry.one_request is None else entry.one_request
     return is_wanted and not entry.why_not_together and _honours_n(entry)

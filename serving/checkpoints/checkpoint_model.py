@@ -214,8 +214,9 @@ _models_lock = threading.Lock()
 
 
 def shared_model(options: CheckpointOptions) -> CheckpointModel:
-    """The model of these options in this process; however many ask for it, there is one, and another one for other
-    weights in the same place.
+    """The model of these options in this process.
+
+    However many ask for it, there is one, and another one for other weights in the same place.
     """
     key = options, options.digest
     with _models_lock:

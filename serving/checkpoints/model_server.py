@@ -1,5 +1,7 @@
-"""What a fine-tuning needs of the machine: the base and, later, the trained model as models that answer, one at a time,
-with the memory free for training between them.
+"""What a fine-tuning needs of the machine.
+
+The base and, later, the trained model as models that answer, one at a time, with the memory free for training between
+them.
 """
 
 from __future__ import annotations

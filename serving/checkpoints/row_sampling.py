@@ -1,5 +1,6 @@
-"""Sampling in one batch with each row's own options and seed: a row has the text that it would have had alone, but for
-rounding.
+"""Sampling in one batch with each row's own options and seed.
+
+A row has the text that it would have had alone, but for rounding.
 """
 
 from __future__ import annotations

@@ -135,8 +135,9 @@ def capacity_for(position: int) -> int:
 
 
 def _exponentiate(weights: Floats) -> Floats:
-    """Turns scores into unnormalized weights in place and returns their sums;
-    dividing the mixture by these is less work.
+    """Turns scores into unnormalized weights in place and returns their sums.
+
+    Dividing the mixture by these is less work.
     """
     weights -= weights.max(-1, keepdims=True)
     np.exp(weights, out=weights)

@@ -108,7 +108,8 @@ def text_of(parts: Sequence[Any], where: str) -> str:
 
 
 def refuse_unsupported(request: Request, provider: str = _PROVIDER, further: Sequence[str] = ()) -> None:
-    """Raises ``UnsupportedFeatureError`` where a request has tools or options that a model of this process lacks;
+    """Raises ``UnsupportedFeatureError`` where a request has tools or options that a model of this process lacks.
+
     ``further`` options are refused too.
     """
     if request.tools:

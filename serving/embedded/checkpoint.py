@@ -1,5 +1,6 @@
-"""Embedded weights on disk: one safetensors file a model, matrices as int8 with one float32 scale a row,
-Hugging Face Llama names.
+"""Embedded weights on disk.
+
+One safetensors file a model, matrices as int8 with one float32 scale a row, Hugging Face Llama names.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, architecture: Architecture, weights: dict[str, np.ndarray]) -> None:
-    """Writes weights as int8 rows with a float32 scale each (vectors stay float32);
-    reading back is within half a step of a row.
+    """Writes weights as int8 rows with a float32 scale each (vectors stay float32).
+
+    Reading back is within half a step of a row.
     """
     tensors: dict[str, np.ndarray] = {}
     for name, value in weights.items():

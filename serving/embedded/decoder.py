@@ -21,8 +21,9 @@ PROMPT_CHUNK = 256
 
 
 class Segment(Protocol):
-    """Rows of one forward pass that belong together: tokens, their positions,
-    and the caches that they read and write.
+    """Rows of one forward pass that belong together.
+
+    Tokens, their positions, and the caches that they read and write.
     """
 
     @property
@@ -86,8 +87,9 @@ class Decoder:
         return _normalized(x, self.shape.norm_epsilon)
 
     def read_chunk(self, cache: PromptCache) -> int:
-        """Reads the next chunk of a prompt, with the first answer token's scores at its end;
-        returns how many tokens it read.
+        """Reads the next chunk of a prompt, with the first answer token's scores at its end.
+
+        Returns how many tokens it read.
         """
         chunk = cache.next_chunk(PROMPT_CHUNK)
         hidden = self.hidden([chunk])

@@ -55,8 +55,9 @@ _TOKENIZER, _WEIGHTS, _CONFIG = "tokenizer.json", "model.safetensors", "config.j
 
 
 def to_huggingface(source: str | Path, folder: Path | str) -> Path:
-    """Writes an embedded model as a Hugging Face Llama checkpoint with tokenizer and chat template;
-    what is there is written over.
+    """Writes an embedded model as a Hugging Face Llama checkpoint with tokenizer and chat template.
+
+    What is there is written over.
 
     Args:
         source: the name of a built-in model, or the path of a ``.safetensors`` file.
@@ -139,8 +140,9 @@ def from_huggingface(folder: Path | str, path: Path | str, *, int8: bool = True)
 
 
 def huggingface_lm(folder: Path | str, **sampling: Unpack[OwnSampling]) -> dspy.LM:
-    """An embedded model of a Hugging Face checkpoint, which is converted to float32 beside it;
-    its name is that of the folder above.
+    """An embedded model of a Hugging Face checkpoint, which is converted to float32 beside it.
+
+    Its name is that of the folder above.
 
     What ``AggregationFineTuning(serve=...)`` takes for embedded models; see :func:`from_huggingface` and
     ``embedded_lm``.

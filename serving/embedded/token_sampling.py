@@ -1,5 +1,6 @@
-"""How the next token is drawn: temperature, top-k, top-p,
-and one uniform number a token from the request's own generator.
+"""How the next token is drawn.
+
+Temperature, top-k, top-p, and one uniform number a token from the request's own generator.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The one thread of this process that works for all embedded models, a step at a time in turn;
-it starts with the first request and then sleeps.
+"""The one thread of this process that works for all embedded models, a step at a time in turn.
+
+It starts with the first request and then sleeps.
 
 It holds BLAS at one thread while it works, because products as small as ours only lose by more (up
 to forty times, on busy cores).

@@ -19,8 +19,9 @@ class Tokens(Protocol):
     """Counts the tokens of one growing text."""
 
     def cut(self, text: str, most: int, *, partly: bool) -> tuple[str, bool]:
-        """The first ``most`` tokens of a text, and whether it has more; ``partly`` leaves out, of a text that goes on,
-        what further text can still make other tokens of.
+        """The first ``most`` tokens of a text, and whether it has more.
+
+        ``partly`` leaves out, of a text that goes on, what further text can still make other tokens of.
         """
         ...
 

@@ -12,8 +12,9 @@ from .error_responses import ApiError
 
 @dataclass(frozen=True)
 class ChatWriter:
-    """What all parts of one response have in common; ``include_usage`` is whether a stream ends with the usage,
-    and says so until then.
+    """What all parts of one response have in common.
+
+    ``include_usage`` is whether a stream ends with the usage, and says so until then.
     """
 
     id: str

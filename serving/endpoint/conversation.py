@@ -65,8 +65,9 @@ def read_inputs(task: type[dspy.Signature], body: ChatBody, answer_field: str | 
 
 
 def with_system(program: SamplingProgram, body: ChatBody) -> SamplingProgram:
-    """The program as this request wants it: with what its system messages say beyond the task's instructions, and what
-    is to be said of its tools.
+    """The program as this request wants it.
+
+    With what its system messages say beyond the task's instructions, and what is to be said of its tools.
     """
     texts = [" ".join(message.text.split()) for message in body.messages if message.role in _SYSTEM]
     own = " ".join(program.task_text().split())

@@ -127,8 +127,9 @@ class Gate:
 
 
 def check_key(headers: Mapping[str, str], key: str) -> None:
-    """Compares the bearer token with the server's key, in constant time;
-    an empty key lets everyone in who is on this machine.
+    """Compares the bearer token with the server's key, in constant time.
+
+    An empty key lets everyone in who is on this machine.
 
     Without a key, the request must be addressed to this machine by its own name: a web page that had its name resolve
     to it (DNS rebinding) would be addressed by the page's name.

@@ -1,5 +1,6 @@
-"""A model of this machine as it is, embedded or local: its own tokens, its own log-probabilities,
-and every sampling argument that it honours.
+"""A model of this machine as it is, embedded or local.
+
+Its own tokens, its own log-probabilities, and every sampling argument that it honours.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class ServedModel:
         self._engine: Any = _asynchronous(engine)
 
     def warm_up(self) -> None:
-        """Imports litellm, which takes seconds, where the model is reached through it; a local server starts with
-        the first request.
+        """Imports litellm, which takes seconds, where the model is reached through it.
+
+        A local server starts with the first request.
         """
         if isinstance(self._engine, AsyncLocalEngine):
             get_litellm(feature="dspy-fusion serve")

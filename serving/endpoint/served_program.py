@@ -1,5 +1,6 @@
-"""A program as a model: the conversation is its input, its answer field is the text,
-and the fusor's own tokens are the stream.
+"""A program as a model.
+
+The conversation is its input, its answer field is the text, and the fusor's own tokens are the stream.
 """
 
 from __future__ import annotations

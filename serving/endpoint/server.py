@@ -33,8 +33,9 @@ def serve(
     limits: Limits | None = None,
     ready: Callable[[str], None],
 ) -> None:
-    """Serves until the process is interrupted or told to stop (SIGTERM);
-    answers that have begun are finished within the grace time.
+    """Serves until the process is interrupted or told to stop (SIGTERM).
+
+    Answers that have begun are finished within the grace time.
 
     Args:
         models: what is served.
@@ -83,8 +84,9 @@ def endpoint_server(models: Sequence[Served], *, limits: Limits | None = None, k
 
 
 def key_for(host: str) -> str:
-    """The key of the environment, or an empty text; raises ``MissingKey`` where the address needs one,
-    and ``ConfigurationError`` where no client could send it.
+    """The key of the environment, or an empty text.
+
+    Raises ``MissingKey`` where the address needs one, and ``ConfigurationError`` where no client could send it.
     """
     key = os.environ.get(KEY_VARIABLE, "")
     if not (key.isascii() and key.isprintable()) or key != key.strip():

@@ -84,7 +84,8 @@ class FusorStream:
 
 
 def reader_for(adapter: dspy.Adapter | None, field: str) -> Callable[[str], str | None] | None:
-    """Reads a text field out of an unfinished completion of an adapter;
+    """Reads a text field out of an unfinished completion of an adapter.
+
     None for an adapter whose protocol is not known here.
     """
     readers: list[tuple[type[dspy.Adapter], Callable[[str, str], str | None]]] = [

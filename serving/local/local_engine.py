@@ -57,8 +57,9 @@ class _Shared(SharedByCopies):
         return cls(shared_server(LlamaOptions(**state, lora=lora)), Gathering())
 
     def bank_identity(self) -> list[Any]:
-        """What its texts depend on beside the files, whose hashes are in the model's name; not where it runs, so a bank
-        is good for the same file elsewhere.
+        """What its texts depend on beside the files, whose hashes are in the model's name.
+
+        Not where it runs, so a bank is good for the same file elsewhere.
         """
         return [self.server.options.chat_template, [scale for _, scale in self.server.options.lora]]
 

@@ -1,5 +1,6 @@
-"""Which replica gets which prompt: equal prompts meet the same one, which then has their beginning in its cache,
-and all get as much to do.
+"""Which replica gets which prompt.
+
+Equal prompts meet the same one, which then has their beginning in its cache, and all get as much to do.
 
 Rendezvous hashing (Thaler and Ravishankar 1998) gives every prompt its order of replicas, the same in all processes. As
 in consistent hashing with bounded loads (arXiv 1608.01350) a replica that has had more than its share takes no new

@@ -21,8 +21,9 @@ _PAUSE_SECONDS, _LONGEST_SECONDS, _LONGEST_SECONDS_FOR_SIBLINGS = 0.01, 0.1, 0.3
 
 
 class Group:
-    """The calls that one leader answers; a future for each of the others,
-    whose result is None where it must ask by itself.
+    """The calls that one leader answers.
+
+    A future for each of the others, whose result is None where it must ask by itself.
 
     ``tags`` holds what each of the others said of itself when it joined.
     """
@@ -59,8 +60,9 @@ class Group:
                 other.set_result(parts[place] if place < len(parts) else None)
 
     def fail(self, error: BaseException) -> None:
-        """Gives all the others the error of the request; where it was not made (the leader was cancelled),
-        each asks by itself.
+        """Gives all the others the error of the request.
+
+        Where it was not made (the leader was cancelled), each asks by itself.
         """
         if not isinstance(error, Exception):
             return self.hand_out(())

@@ -1,5 +1,6 @@
-"""GPU-seconds of local models: the time for which calls are open, shared by those that are open together,
-times the GPUs of the address.
+"""GPU-seconds of local models.
+
+The time for which calls are open, shared by those that are open together, times the GPUs of the address.
 
 A server works on all its calls at once, so eight calls side by side for one second cost one second and not eight. A
 clock that runs at the speed GPUs / open calls gives each call its share: what it shows at the call's end less what it

@@ -90,8 +90,9 @@ class TogetherLM(RoutedLM):
         super().__init__(model, affinity=affinity, fallback=fallback, **engines, **kwargs)
 
     def dump_state(self) -> dict[str, Any]:
-        """As of a plain ``dspy.LM`` through litellm, without its address: that belongs to the catalogue,
-        not to a saved program.
+        """As of a plain ``dspy.LM`` through litellm, without its address.
+
+        That belongs to the catalogue, not to a saved program.
         """
         kwargs = {key: value for key, value in self.kwargs.items() if key != "rollout_id"}
         return dspy.LM(

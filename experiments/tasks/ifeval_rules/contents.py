@@ -18,8 +18,9 @@ def number_placeholders(text: str, *, num_placeholders: int, relation: Relation 
 
 
 def postscript(text: str, *, postscript_marker: str) -> bool:
-    """There is a postscript that starts with the marker, whatever its case;
-    in ``P.S.`` and its like a space may follow a full stop.
+    """There is a postscript that starts with the marker, whatever its case.
+
+    In ``P.S.`` and its like a space may follow a full stop.
     """
     marker = re.escape(postscript_marker.strip().lower())
     if re.fullmatch(r"(?:\w\.)+\w?", postscript_marker.strip()):
@@ -38,8 +39,9 @@ def informal_address(text: str) -> bool:
 
 
 def two_responses(text: str) -> bool:
-    """Two responses that differ, divided by ``******``; an empty one in the middle is a fault,
-    one at an end is none.
+    """Two responses that differ, divided by ``******``.
+
+    An empty one in the middle is a fault, one at an end is none.
     """
     pieces = [piece.strip() for piece in text.split("******")]
     responses = [piece for piece in pieces if piece]

@@ -23,8 +23,9 @@ def words(text: str) -> list[str]:
 
 
 def spaced_words(text: str) -> list[str]:
-    """What stands between white space, less the punctuation around it and the numbers of list items;
-    a word with a hyphen is one.
+    """What stands between white space, less the punctuation around it and the numbers of list items.
+
+    A word with a hyphen is one.
     """
     return [word for word in (re.sub(r"^\W+|\W+$", "", piece) for piece in _LIST_MARKER.sub("", text).split()) if word]
 

@@ -1,5 +1,6 @@
-"""How a count is compared with what an instruction asks for;
-the four languages of the prompts say it in their own words.
+"""How a count is compared with what an instruction asks for.
+
+The four languages of the prompts say it in their own words.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from dspy_fusion.programs import ConfigurationError, FusionError, Usage
 
 @dataclass(frozen=True)
 class Spend:
-    """What an answer took: calls and tokens per model, wall time in seconds,
-    and GPU-seconds where the models' servers have GPUs to count.
+    """What an answer took.
+
+    Calls and tokens per model, wall time in seconds, and GPU-seconds where the models' servers have GPUs to count.
 
     What was replayed has cost no GPU anything.
     """

@@ -145,8 +145,9 @@ class Objective:
         return [self._keys[id(example)][1] for example in examples]
 
     def _of(self, digest: str) -> dict[str, Outcome]:
-        """What is known of a program; between two looks at the same one nothing but this worker's own outcomes is
-        new.
+        """What is known of a program.
+
+        Between two looks at the same one nothing but this worker's own outcomes is new.
         """
         return self._known[1] if self._known[0] == digest else self.look(digest)
 
@@ -157,8 +158,9 @@ class Objective:
     def _made(
         self, program: dspy.Module, digest: str, missing: Sequence[tuple[dspy.Example, str]]
     ) -> dict[str, Outcome]:
-        """Outcomes by example, several made at once; the first failure lets what is under way end and nothing more
-        begin.
+        """Outcomes by example, several made at once.
+
+        The first failure lets what is under way end and nothing more begin.
         """
         left, made = deque(missing), dict[str, Outcome]()
         self._give_bank(program)
@@ -208,8 +210,9 @@ class Objective:
         return outcome
 
     def keep(self, digest: str) -> None:
-        """Keeps what waits: an outcome that took a call never does; others, which cost next to nothing to make again,
-        do for a moment.
+        """Keeps what waits: an outcome that took a call never does.
+
+        Others, which cost next to nothing to make again, do for a moment.
         """
         with self._lock:
             waiting, self._waiting, self._kept = self._waiting, [], time.monotonic()

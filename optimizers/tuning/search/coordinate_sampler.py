@@ -1,5 +1,7 @@
-"""CoordinateSampler: an Optuna sampler that begins with what is known, looks at texts where the program stands and
-elsewhere, and then moves texts and numbers together.
+"""CoordinateSampler.
+
+An Optuna sampler that begins with what is known, looks at texts where the program stands and elsewhere, and then moves
+texts and numbers together.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from .past_trials import STEP, first_value, rows_of
 
 
 class CoordinateSampler(optuna.samplers.BaseSampler):
-    """Proposes, one after another: the start; every value without an order (a text) at the incumbent's numbers; texts
-    at other numbers, far from what was tried; one number at a time from the incumbent, where that is asked for; by a
-    Gaussian process over all trials, moves of one or two things around the best ones and points anywhere; and at the
-    end again those that were dropped and may be the best after all.
+    """Proposes, one after another: the start.
+
+    Every value without an order (a text) at the incumbent's numbers; texts at other numbers, far from what was tried;
+    one number at a time from the incumbent, where that is asked for; by a Gaussian process over all trials, moves of
+    one or two things around the best ones and points anywhere; and at the end again those that were dropped and may be
+    the best after all.
 
     The second step finds what is good where the program stands. The third is for texts that trail there and lead
     elsewhere: prompts that win with one candidate and lose with ten (IAPO, arXiv 2508.10030). The incumbent is the

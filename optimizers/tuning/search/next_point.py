@@ -80,8 +80,9 @@ class NextPoint:
         return tuple(round(value, 6) if isinstance(value, float) else value for value in values)
 
     def _at_most(self, share: float, of_rest: float, kept: int = 0) -> int:
-        """How many trials a share is: of all of them, but of what the start, each text and ``kept`` more leave no more
-        than a part.
+        """How many trials a share is.
+
+        Of all of them, but of what the start, each text and ``kept`` more leave no more than a part.
         """
         texts = min(sum(len(self.grids[name]) - 1 for name in self.texts), self.shares.texts * self.trials)
         return round(min(share * self.trials, of_rest * max(0, self.trials - 1 - texts - kept)))

@@ -97,8 +97,9 @@ def _row(study: optuna.Study, trial: FrozenTrial, space: Mapping[str, Any], know
 
 
 def grid(part: BaseDistribution) -> list[Any]:
-    """The values of a dimension that are tried: all of a choice or a whole number, of a float those of its grid,
-    or 16 of them.
+    """The values of a dimension that are tried.
+
+    All of a choice or a whole number, of a float those of its grid, or 16 of them.
     """
     if isinstance(part, CategoricalDistribution):
         return list(part.choices)
