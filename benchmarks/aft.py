@@ -60,11 +60,11 @@ def run_seed(options: argparse.Namespace, seed: int, log: Callable[[str], None])
     out: Path = options.out
     recipe = Recipe(rate=options.rate, plain_share=options.plain_share)
     asked = sheets("test", 0, options.sheets)
-    drawn = pools(asked, TEACHERS, seed=90_000_000)
+    answers = pools(asked, TEACHERS, seed=90_000_000)
     examples = training_set(out, options.rows)
     later = training_set(out, options.further_rows, "further")
     few = asked[: options.grid_sheets]
-    measure = partial(_measure, asked=asked, drawn=drawn, out=out, quick=options.quick)
+    measure = partial(_measure, asked=asked, drawn=answers, out=out, quick=options.quick)
     _keep(out / "scores-base.json", lambda: measure(recipe.base, seed=0), log)
     for name in _arms(options):
         began = time.process_time()

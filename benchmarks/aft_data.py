@@ -47,16 +47,16 @@ def share_right(arguments: Mapping[str, Any], prediction: dspy.Prediction) -> fl
 
 def pools(asked: Sequence[Sheet], teachers: Sequence[str], *, seed: int) -> list[list[str]]:
     """``POOL`` answers a sheet at temperature 1; teachers take turns, as programs deal them."""
-    drawn: list[list[str]] = [[] for _ in asked]
+    answers: list[list[str]] = [[] for _ in asked]
     for place in range(POOL):
         model = load_model(teachers[place % len(teachers)])
         sampling = Sampling(max_tokens=120, temperature=1.0, seed=seed + place)
         jobs = [
             model.submit(model.tokenizer.prompt(TASK_INSTRUCTIONS, question_text(sheet)), sampling) for sheet in asked
         ]
-        for pool, job in zip(drawn, jobs, strict=True):
+        for pool, job in zip(answers, jobs, strict=True):
             pool.append(job.answer.result().text)
-    return drawn
+    return answers
 
 
 def solved(count: int) -> list[dspy.Example]:
@@ -73,10 +73,10 @@ def training_set(folder: Path, count: int, purpose: str = "training") -> list[ds
     path = folder / f"{purpose}-{count}.json"
     if not path.exists():
         asked = sheets(purpose, 0, count)
-        drawn = pools(asked, TEACHERS, seed=10_000)
+        answers = pools(asked, TEACHERS, seed=10_000)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps([_example(*found) for found in zip(asked, drawn, strict=True)]))
+        beside.write_text(json.dumps([_example(*pair) for pair in zip(asked, answers, strict=True)]))
         beside.rename(path)
     return [dspy.Example(**fields).with_inputs("worksheet") for fields in json.loads(path.read_text())]
 

@@ -45,7 +45,7 @@ def measure_arm(
     It also aggregates the teachers' (``drawn``). With ``quick``, alone and aggregating the teachers', at 0.
     """
     lm = _lm(model)
-    found = {}
+    scores = {}
     if quick:
         alone = worksheet_program(width=1, depth=0, temperature=0.0, lms=[lm], bank=bank, seed=100 * seed)
         return {
@@ -54,13 +54,13 @@ def measure_arm(
         }
     for temperature in (0.7, 0.0):
         options: dict[str, Any] = {"lms": [lm], "bank": bank, "seed": 100 * seed}
-        found[f"alone at {temperature}"] = _scores(
+        scores[f"alone at {temperature}"] = _scores(
             worksheet_program(width=1, depth=0, temperature=temperature, **options), asked
         )
         aggregating = worksheet_program(width=POOL, depth=1, fusor_lm=lm, fusor_temperature=temperature, **options)
-        found[f"aggregating at {temperature}"] = _scores(aggregating, asked)
-    found["aggregating the teachers at 0"] = _shares(asked, _fused(model, asked, drawn))
-    return found
+        scores[f"aggregating at {temperature}"] = _scores(aggregating, asked)
+    scores["aggregating the teachers at 0"] = _shares(asked, _fused(model, asked, drawn))
+    return scores
 
 
 def measure_grid(model: Path, asked: Sequence[Sheet], bank: CandidateBank, seed: int) -> Scores:
@@ -79,16 +79,16 @@ def measure_pools(asked: Sequence[Sheet], *, fusor: str, seed: int) -> Scores:
     Beside them, the fusor without candidates: what it owes to its own solving is no edge of the pool's.
     """
     alone = worksheet_program(width=1, depth=0, lms=[embedded_lm(fusor, max_tokens=ANSWER_TOKENS)], temperature=0.0)
-    found = {"fusor alone": _scores(alone, asked)}
+    scores = {"fusor alone": _scores(alone, asked)}
     for teachers in (*((teacher,) for teacher in TEACHERS), TEACHERS):
         name = "three teachers" if len(teachers) > 1 else teachers[0]
-        drawn = pools(asked, teachers, seed=70_000_000 + 1000 * seed)
-        found[f"{name}: fused"] = _shares(asked, _fused(fusor, asked, drawn))
-        found[f"{name}: mean"] = [
-            _mean([_share(sheet, text) for text in pool]) for sheet, pool in zip(asked, drawn, strict=True)
+        answers = pools(asked, teachers, seed=70_000_000 + 1000 * seed)
+        scores[f"{name}: fused"] = _shares(asked, _fused(fusor, asked, answers))
+        scores[f"{name}: mean"] = [
+            _mean([_share(sheet, text) for text in pool]) for sheet, pool in zip(asked, answers, strict=True)
         ]
-        found[f"{name}: best by judge"] = _judged(asked, teachers, seed=70_000_000 + 1000 * seed)
-    return found
+        scores[f"{name}: best by judge"] = _judged(asked, teachers, seed=70_000_000 + 1000 * seed)
+    return scores
 
 
 def _judged(asked: Sequence[Sheet], teachers: Sequence[str], *, seed: int) -> list[float]:

@@ -35,8 +35,8 @@ def print_tables(folder: Path, seeds: int, names: Sequence[str] = tuple(ARMS)) -
     base = _read([folder / "scores-base.json"])
     for measure in measures:
         print(f"\n{measure}")
-        for name, found in {"the base": base, **arms}.items():
-            print(f"  {name:20}{_interval(found[measure])}   seeds {_seeds(found[measure])}")
+        for name, scores in {"the base": base, **arms}.items():
+            print(f"  {name:20}{_interval(scores[measure])}   seeds {_seeds(scores[measure])}")
     print("\ndifferences, in points")
     claims = _claims(arms) if len(arms) == len(ARMS) else _further(arms)
     for text, one, other in claims:
@@ -103,18 +103,18 @@ def _print_pools(found: dict[str, Array]) -> None:
 
 def _read(paths: Sequence[Path]) -> dict[str, Array]:
     kept = [json.loads(path.read_text()) for path in paths]
-    return {measure: np.array([found[measure] for found in kept]) for measure in kept[0]}
+    return {measure: np.array([row[measure] for row in kept]) for measure in kept[0]}
 
 
 def _resampled(scores: Array) -> Array:
     """Means of resamples, (resamples,)."""
     rng = np.random.default_rng(0)
     seeds, sheets = scores.shape
-    drawn = np.empty(_RESAMPLES)
+    means = np.empty(_RESAMPLES)
     for place in range(_RESAMPLES):
         which = rng.integers(0, seeds, seeds)
-        drawn[place] = scores[which][:, rng.integers(0, sheets, sheets)].mean()
-    return drawn
+        means[place] = scores[which][:, rng.integers(0, sheets, sheets)].mean()
+    return means
 
 
 def _interval(scores: Array) -> str:

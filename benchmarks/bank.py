@@ -60,10 +60,10 @@ def _rate(batches: Sequence[list[Attempt]], replay: Callable[[list[Attempt]], li
 
 def _by_threads(bank: CandidateBank, attempts: list[Attempt]) -> list[Candidate]:
     """As programs did it before: every attempt has its thread, its meter and its look-up."""
-    found: dict[int, Candidate] = {}
+    candidates: dict[int, Candidate] = {}
 
     def look_up(place: int, attempt: Attempt) -> None:
-        found[place] = bank.drawn_once(attempt, Meter(limited=True))
+        candidates[place] = bank.drawn_once(attempt, Meter(limited=True))
 
     threads = [
         threading.Thread(target=copy_context().run, args=(look_up, place, attempt), daemon=True)
@@ -73,7 +73,7 @@ def _by_threads(bank: CandidateBank, attempts: list[Attempt]) -> list[Candidate]
         thread.start()
     for thread in threads:
         thread.join()
-    return [found[place] for place in range(len(attempts))]
+    return [candidates[place] for place in range(len(attempts))]
 
 
 def _by_batch(bank: CandidateBank, attempts: list[Attempt]) -> list[Candidate]:

@@ -147,7 +147,7 @@ def _leaves(value: Any, path: str = "") -> dict[str, Any]:
         parts = [(f"[{place}]", part) for place, part in enumerate(value)]
     else:
         return {path: value}
-    return {leaf: found for step, part in parts for leaf, found in _leaves(part, path + step).items()}
+    return {leaf: leaf_value for step, part in parts for leaf, leaf_value in _leaves(part, path + step).items()}
 
 
 def _record(rng: random.Random) -> Record:

@@ -55,10 +55,10 @@ def certified(draws: np.ndarray, kinds: int, alphas: Sequence[float]) -> dict[fl
     made = {alpha: (np.full(stops, -1, np.int16), np.zeros(stops, np.int16)) for alpha in alphas}
     rows = np.arange(stops)
     wealth = log_wealth(most)
-    for drawn in range(most):
-        answer = draws[:, drawn]
+    for count in range(most):
+        answer = draws[:, count]
         counts[rows, answer] += 1
-        first[rows, answer] = np.minimum(first[rows, answer], drawn)
+        first[rows, answer] = np.minimum(first[rows, answer], count)
         leader = (counts.astype(np.int64) * (most + 1) - first).argmax(axis=1)
         lead = counts[rows, leader]
         others = counts.copy()
@@ -67,7 +67,7 @@ def certified(draws: np.ndarray, kinds: int, alphas: Sequence[float]) -> dict[fl
         held = wealth[lead, others.max(axis=1)] - np.log(seen * (seen + 1))
         for alpha, (answers, after) in made.items():
             new = (answers < 0) & (held >= -math.log(alpha))
-            answers[new], after[new] = leader[new], drawn + 1
+            answers[new], after[new] = leader[new], count + 1
     return made
 
 

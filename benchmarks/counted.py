@@ -47,12 +47,12 @@ class _CountedEngine(EmbeddedEngine):
         key = (request.model, repr((request.system, request.messages, request.config)))
         with self._models.lock:
             self._models.count += 1
-            found = self._models.memory.get(key)
-        if found is None:
-            found = super().complete(request)
+            answer = self._models.memory.get(key)
+        if answer is None:
+            answer = super().complete(request)
             with self._models.lock:
-                self._models.memory[key] = found
-        return found
+                self._models.memory[key] = answer
+        return answer
 
 
 class _LibraryEngine:

@@ -105,14 +105,14 @@ def _candidates(lms: Sequence[dspy.LM], sheets: int) -> list[Call]:
 
 def _fusions(lm: dspy.LM, sheets: int) -> list[Call]:
     rng = random.Random(1)
-    drawn = [draw_worksheet(rng) for _ in range(2 * sheets)]
+    worksheets = [draw_worksheet(rng) for _ in range(2 * sheets)]
     pools = [
         [answer_text(parts, [part.result + rng.randrange(2) for part in parts]) for _ in range(CANDIDATES - 3)]
-        for parts in drawn
+        for parts in worksheets
     ]
     return [
         (lm, _request(lm, system_text(FUSE, pool), question_text(parts), 0))
-        for parts, pool in zip(drawn, pools, strict=True)
+        for parts, pool in zip(worksheets, pools, strict=True)
     ]
 
 

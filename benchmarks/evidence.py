@@ -135,16 +135,18 @@ def _facts(measured: Measured) -> str:
 def _check_all(store: RecordedStore, options: argparse.Namespace) -> None:
     """Every way on every set, by group too; a way above the best candidate would raise."""
     checked = closest = 0
-    for found in store.sets:
+    for recorded in store.sets:
         pool = (
-            RecordedPool.of(found.name, store.questions(found.name), derived=True).graded() if found.questions else None
+            RecordedPool.of(recorded.name, store.questions(recorded.name), derived=True).graded()
+            if recorded.questions
+            else None
         )
         if pool is None or pool.shape[0] < 2:
             continue
         for name, part in {"": pool, **_by_group(pool)}.items():
             ways, beta = evaluate(part, subsets=options.subsets), beta_of(part)
             right = [_share_right(part, way.curve[:, -1]) for way in ways if way.kind == "select"]
-            check_ceiling(f"{found.name} {name}", np.array(max(right)), np.array(1 - beta.share))
+            check_ceiling(f"{recorded.name} {name}", np.array(max(right)), np.array(1 - beta.share))
             checked, closest = checked + len(right), closest + (max(right) == 1 - beta.share)
     print(
         f"no way of choosing is above 1 - beta: {checked} ways checked on all sets and groups, {closest} groups in"

@@ -84,8 +84,10 @@ def _ask(name: str, system: str, sheets: Sequence[Sheet], count: int, temperatur
 def _pools(sheets: Sequence[Sheet]) -> list[list[str]]:
     """Teachers take turns, as the programs deal them."""
     shares = [len(range(place, POOL, len(TEACHERS))) for place in range(len(TEACHERS))]
-    drawn = [_ask(name, TASK_INSTRUCTIONS, sheets, share) for name, share in zip(TEACHERS, shares, strict=True)]
-    return [[drawn[i % len(TEACHERS)][place][i // len(TEACHERS)] for i in range(POOL)] for place in range(len(sheets))]
+    answers = [_ask(name, TASK_INSTRUCTIONS, sheets, share) for name, share in zip(TEACHERS, shares, strict=True)]
+    return [
+        [answers[i % len(TEACHERS)][place][i // len(TEACHERS)] for i in range(POOL)] for place in range(len(sheets))
+    ]
 
 
 def _fuse(name: str, sheets: Sequence[Sheet], pools: Sequence[Sequence[str]]) -> list[str]:
@@ -107,7 +109,7 @@ def _print_model(name: str, sheets: Sequence[Sheet], answers: Sequence[str]) -> 
     for sheet, answer in zip(sheets, answers, strict=True):
         for part, right in zip(sheet, right_parts(sheet, answer), strict=True):
             by_operation[part.operation].append(right)
-    shares = "".join(f"{np.mean(found):8.3f}" for found in by_operation.values())
+    shares = "".join(f"{np.mean(rights):8.3f}" for rights in by_operation.values())
     print(f"{name:10}{_interval(_shares(sheets, answers)):>24}{shares}")
 
 

@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(folder: Path) -> int:
     started = time.monotonic()
-    found = [
+    rows = [
         one for language in LANGUAGES for one in compare_recorded(folder / "m_ifeval_pool" / f"{language}.jsonl.gz")
     ]
     print(
-        f"{len(found)} responses, {sum(len(one.instructions) for one in found)} instructions,"
+        f"{len(rows)} responses, {sum(len(one.instructions) for one in rows)} instructions,"
         f" {time.monotonic() - started:.0f} s"
     )
     official = list(read_file(folder / "ifeval" / "input_data.jsonl.gz"))
@@ -58,11 +58,11 @@ def _report(folder: Path) -> int:
         f"IFEval's {len(official)} prompts: {sum(map(len, bound))} instructions of {len(types)} types, all of them"
         " known"
     )
-    different = [difference for one in found for difference in differences(one)]
-    _print_agreement(found, different)
+    different = [difference for one in rows for difference in differences(one)]
+    _print_agreement(rows, different)
     unexplained = _print_kinds(different)
     for language in LANGUAGES:
-        _print_scores(language, [one for one in found if one.language == language])
+        _print_scores(language, [one for one in rows if one.language == language])
     return 1 if unexplained else 0
 
 

@@ -59,7 +59,7 @@ def compare_recorded(path: Path) -> Iterator[Comparison]:
 
 def differences(comparison: Comparison) -> list[Difference]:
     """The flags that differ, strict ones first."""
-    found = []
+    differing = []
     for loose in (False, True):
         sides = (
             (comparison.ours.loose, comparison.recorded.loose)
@@ -68,8 +68,8 @@ def differences(comparison: Comparison) -> list[Difference]:
         )
         for instruction, ours, recorded in zip(comparison.instructions, *sides, strict=True):
             if ours != recorded:
-                found.append(Difference(comparison.prompt, comparison.model, instruction.id, loose, ours))
-    return found
+                differing.append(Difference(comparison.prompt, comparison.model, instruction.id, loose, ours))
+    return differing
 
 
 def _flags(row: Row, candidate: dict[str, list[bool]], count: int) -> Following:

@@ -123,7 +123,7 @@ def read_chains(folder: Path) -> RecordedAnswers:
     answers = {}
     for row in rows:
         letters = [re.findall(r"Answer:\W*([A-D])\b", str(text)) for text in row["predictions"]]
-        answers[row["prompt"]] = {f"step {n}": found[-1] for n, found in enumerate(letters) if found}
+        answers[row["prompt"]] = {f"step {n}": options[-1] for n, options in enumerate(letters) if options}
     answers = {prompt: said for prompt, said in answers.items() if said}
     right = {row["prompt"]: {row["answer"].strip().lower()} for row in rows}
     examples = tuple(dspy.Example(question=prompt).with_inputs("question") for prompt in answers)

@@ -106,9 +106,12 @@ def _pair_table(languages: Sequence[Language], one: str, other: str) -> TextTabl
     rows = [[language.name, *_lengths(language, one, other)] for language in usable] + [["all", "", ""]]
     for measure in (CORPUS, SENTENCES):
         fought = _contests(usable, one, other, measure)
-        adjusted = [*holm([found.p for found in fought[:-1]]), fought[-1].p]  # all together is one question, asked once
-        for row, found, p in zip(rows, fought, adjusted, strict=True):
-            row += [points(found.difference), p_text(p)]
+        adjusted = [
+            *holm([outcome.p for outcome in fought[:-1]]),
+            fought[-1].p,
+        ]  # all together is one question, asked once
+        for row, outcome, p in zip(rows, fought, adjusted, strict=True):
+            row += [points(outcome.difference), p_text(p)]
     heads = (
         "",
         "segments won-tied-lost",
@@ -136,10 +139,10 @@ def _lengths(language: Language, one: str, other: str) -> tuple[str, str]:
 def _answer(languages: Sequence[Language], one: str, other: str, measure: Measure) -> str:
     """In words: where ``one`` is better, worse, or not told apart from ``other``."""
     fought = _contests(languages, one, other, measure)
-    p_values = holm([found.p for found in fought[:-1]])
+    p_values = holm([outcome.p for outcome in fought[:-1]])
     told: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
-    for language, found, p in zip(languages, fought[:-1], p_values, strict=True):
-        told["not told apart" if p >= ALPHA else "better" if found.difference.mean > 0 else "worse"].append(
+    for language, outcome, p in zip(languages, fought[:-1], p_values, strict=True):
+        told["not told apart" if p >= ALPHA else "better" if outcome.difference.mean > 0 else "worse"].append(
             language.name
         )
     words = "; ".join(f"{how} in {', '.join(names)}" for how, names in told.items() if names)
@@ -163,8 +166,8 @@ def _print_without_empty(languages: Sequence[Language], one: str, other: str) ->
 
 
 def _both(languages: Sequence[Language], one: str, other: str) -> str:
-    found = {measure.name: contest(languages, one, other, measure) for measure in (CORPUS, SENTENCES)}
-    return ", ".join(f"{name} {points(some.difference)}, p={some.p:.4f}" for name, some in found.items())
+    contests = {measure.name: contest(languages, one, other, measure) for measure in (CORPUS, SENTENCES)}
+    return ", ".join(f"{name} {points(some.difference)}, p={some.p:.4f}" for name, some in contests.items())
 
 
 def _print(table: TextTable) -> None:

@@ -126,8 +126,8 @@ class Arms:
 
     def __init__(self, options: argparse.Namespace, seed: int, models: CountedModels, folder: Path) -> None:
         self.options, self.seed, self.models, self.folder = options, seed, models, folder
-        drawn = examples("validation", (seed + 1) * options.examples)
-        self.scored_on, self.held_out = drawn[seed * options.examples :], examples("test", options.held_out)
+        rows = examples("validation", (seed + 1) * options.examples)
+        self.scored_on, self.held_out = rows[seed * options.examples :], examples("test", options.held_out)
 
     def program(self, *, cache: bool = False) -> ProposeAggregate:
         """The program as it is: depth 1."""
@@ -138,14 +138,14 @@ class Arms:
     def study(self, name: str, student: dspy.Module | None = None, **changes: Any) -> Any:
         """The program that a study on this seed's examples returns."""
         url = f"sqlite:///{self.folder / name}.db"
-        given = {
+        arguments = {
             "trials": self.options.trials,
             "exclude": FIXED,
             "seed": self.seed,
             "num_threads": self.options.threads,
         }
-        given |= {"tolerance": self.options.tolerance, **changes}
-        return OptunaTuner(WORKSHEETS.metric, storage=url, **given).compile(
+        arguments |= {"tolerance": self.options.tolerance, **changes}
+        return OptunaTuner(WORKSHEETS.metric, storage=url, **arguments).compile(
             student or self.program(), valset=self.scored_on, testset=[]
         )
 
@@ -204,10 +204,10 @@ class Arms:
             return optimizer.compile(self.program(cache=True), **sets, **plain)
 
     def _evaluate(self, program: dspy.Module, on: list[dspy.Example]) -> float:
-        found = dspy.Evaluate(
+        evaluation = dspy.Evaluate(
             devset=on, metric=WORKSHEETS.metric, num_threads=self.options.threads, display_progress=False
         )(program)
-        return sum(float(score) for _, _, score in found.results) / len(on)
+        return sum(float(score) for _, _, score in evaluation.results) / len(on)
 
 
 def _metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:

@@ -104,9 +104,9 @@ class BestOfN(SamplingProgram):
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws, scores, and takes the best."""
-        drawn = yield from self._draw_until_good_enough(inputs)
-        chosen = max((c for c in drawn.candidates if c.score is not None), key=lambda c: (c.score, -c.index))
-        return self.take(chosen, drawn.pool(chosen.index))
+        pool = yield from self._draw_until_good_enough(inputs)
+        chosen = max((c for c in pool.candidates if c.score is not None), key=lambda c: (c.score, -c.index))
+        return self.take(chosen, pool.pool(chosen.index))
 
     def _draw_until_good_enough(self, inputs: dict[str, Any]) -> Steps[Drawn]:
         if self.stopping is not None or (self.threshold is None and self._fail_count is None):

@@ -107,9 +107,9 @@ def _view(values: Mapping[str, Any], candidate: Candidate, paths: Sequence[str])
             shown[name] = put(shown[name], rest, own) if isinstance(own, str) else shown[name]
         except (LookupError, TypeError):
             continue  # it does not have this item
-    given = candidate.prediction
-    if given is not None and REASONING in given.keys():
-        shown[REASONING] = given[REASONING]
+    prediction = candidate.prediction
+    if prediction is not None and REASONING in prediction.keys():
+        shown[REASONING] = prediction[REASONING]
     return replace(candidate, prediction=dspy.Prediction(**shown))
 
 

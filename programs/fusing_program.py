@@ -221,10 +221,10 @@ class FusingProgram(SamplingProgram):
         """
         if not self.shuffle.value and subset is None:
             return list(candidates)
-        drawn = shown_order(
+        order = shown_order(
             len(candidates), seed=self.seed or 0, digest=f"{input_digest(inputs)} {place}", subset=subset
         )
-        return [candidates[i] for i in (drawn if self.shuffle.value else sorted(drawn))]
+        return [candidates[i] for i in (order if self.shuffle.value else sorted(order))]
 
     def agreed(self, candidates: Sequence[Candidate]) -> tuple[Candidate, str] | None:
         """The candidate that speaks for all where the gate says that they agree, and why; else None."""

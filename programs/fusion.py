@@ -104,14 +104,14 @@ class Fusion(FusingProgram):
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the candidates, shows them to the fusor, and returns what it writes."""
-        drawn = yield from self.draw(inputs, self.n.value)
-        if (agreed := self.agreed(drawn.candidates)) is not None:
+        draws = yield from self.draw(inputs, self.n.value)
+        if (agreed := self.agreed(draws.candidates)) is not None:
             speaker, reason = agreed
-            return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=1))
+            return self.take(speaker, draws.pool(speaker.index, gated=reason, saved=1))
         if value_of(self.by_field):
-            return (yield from fused_by_field(self, inputs, drawn))
-        task = self.task_of(inputs, drawn.candidates)
-        shown = self.order(inputs, [candidate for candidate in drawn.candidates if candidate.ok], 0)
+            return (yield from fused_by_field(self, inputs, draws))
+        task = self.task_of(inputs, draws.candidates)
+        shown = self.order(inputs, [candidate for candidate in draws.candidates if candidate.ok], 0)
         read = Read() if self.reading is None else (yield from self.reading.steps(self, inputs, shown, task))
         (written,), cut = yield from fused(
             self,
@@ -124,7 +124,7 @@ class Fusion(FusingProgram):
             beside=read.texts,
             task=task,
         )
-        depth = drawn.rounds + read.rounds + 1
-        pool = drawn.pool(shown=tuple(c.index for c in shown), depth=depth, notes=read.notes)
+        depth = draws.rounds + read.rounds + 1
+        pool = draws.pool(shown=tuple(c.index for c in shown), depth=depth, notes=read.notes)
         written = replace(written, usage=written.usage + read.usage)
         return self.conclude(written, shown, replace(pool, shortened=cut or read.shortened), task)

@@ -74,16 +74,16 @@ class ProposeAggregate(FusingProgram):
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws the proposals, goes up the layers, and returns what the last one writes."""
         width, depth = self.width.value, self.depth.value
-        drawn = yield from self.draw(inputs, width if depth else 1)
+        draws = yield from self.draw(inputs, width if depth else 1)
         if depth == 0:
-            (only,) = drawn.candidates
-            return self.take(only, Pool(drawn.candidates, only.index, usage=drawn.usage))
-        task = self.task_of(inputs, drawn.candidates)
-        below, layers = [candidate for candidate in drawn.candidates if candidate.ok], []
-        sources, usage, notes = list(below), dict(drawn.usage), list[str]()
+            (only,) = draws.candidates
+            return self.take(only, Pool(draws.candidates, only.index, usage=draws.usage))
+        task = self.task_of(inputs, draws.candidates)
+        below, layers = [candidate for candidate in draws.candidates if candidate.ok], []
+        sources, usage, notes = list(below), dict(draws.usage), list[str]()
         if (agreed := self.agreed(below)) is not None:
             speaker, reason = agreed
-            return self.take(speaker, drawn.pool(speaker.index, gated=reason, saved=width * (depth - 1) + 1))
+            return self.take(speaker, draws.pool(speaker.index, gated=reason, saved=width * (depth - 1) + 1))
         for layer in range(1, depth):
             made, cut = yield from self._aggregations(inputs, below, layer, width, task)
             notes += [cut] if cut else []
@@ -91,13 +91,13 @@ class ProposeAggregate(FusingProgram):
             usage["aggregations"] = usage.get("aggregations", Usage()) + usage_of(made)
             below = [candidate for candidate in made if candidate.ok]
             if not below:
-                pool = Pool(drawn.candidates, layers=tuple(layers), usage=usage, depth=layer + 1)
+                pool = Pool(draws.candidates, layers=tuple(layers), usage=usage, depth=layer + 1)
                 return self.fall_back(f"all of layer {layer} failed: {made[0].error}", pool, task)
             sources += below
             if (agreed := self.agreed(below)) is not None:
                 speaker, reason = agreed
                 saved = width * (depth - 1 - layer) + 1
-                pool = drawn.pool(
+                pool = draws.pool(
                     layers=tuple(layers), usage=usage, depth=layer + 1, gated=f"layer {layer}: {reason}", saved=saved
                 )
                 leave_trace([*(source for source in sources if source is not speaker), speaker])
@@ -107,7 +107,7 @@ class ProposeAggregate(FusingProgram):
             self, inputs, [shown], layer=depth, temperature=self.fusor_temperature, streams=True, task=task
         )
         indexes, shortened = tuple(c.index for c in shown), next(iter([*notes, *([cut] if cut else [])]), None)
-        pool = drawn.pool(layers=tuple(layers), shown=indexes, usage=usage, depth=depth + 1, shortened=shortened)
+        pool = draws.pool(layers=tuple(layers), shown=indexes, usage=usage, depth=depth + 1, shortened=shortened)
         return self.conclude(written, sources, pool, task)
 
     def _limit(self) -> int | None:

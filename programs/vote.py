@@ -75,8 +75,8 @@ class Vote(SamplingProgram):
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
         """Draws, counts, and answers with the winners."""
-        drawn = yield from self.draw(inputs, self.n.value, self.weights)
-        answer, closest = self._decided(inputs, drawn)
+        pool = yield from self.draw(inputs, self.n.value, self.weights)
+        answer, closest = self._decided(inputs, pool)
         leave_trace([closest])
         return answer
 

@@ -74,12 +74,12 @@ def tune(count: int, *, trials: int = 24, seed: int = 0, folder: Path = RECORDIN
     seen, unseen = examples[::2], examples[1::2]
     with dspy.context(adapter=task.adapter()), runs_remembered():
         untuned = Choosing(task, lm)
-        found = {
+        results = {
             "OptunaTuner": _tuned(untuned, task, seen, unseen, trials=trials, seed=seed),
             "random search": _tuned(untuned, task, seen, unseen, trials=trials, seed=seed, random=True),
         }
         rows = [_row("as it was", untuned, untuned, task, unseen, 0)]
-        rows += [_row(name, untuned, program, task, unseen, calls) for name, (program, calls) in found.items()]
+        rows += [_row(name, untuned, program, task, unseen, calls) for name, (program, calls) in results.items()]
         surface = [
             _point(task, lm, way, n, seen, unseen) for way in WAYS for n in (1, 2, 4, 8) if way != "first" or n == 1
         ]

@@ -22,11 +22,11 @@ def draw_answers(sources: dict[str, str | Path], path: Path, *, seed: int, sampl
     """
     rng = random.Random(f"answers {seed}")
     sheets = [draw_worksheet(rng) for _ in range(WORKSHEETS)]
-    given = {name: _answers_of(checkpoint, sheets, seed, samples) for name, checkpoint in sources.items()}
+    by_source = {name: _answers_of(checkpoint, sheets, seed, samples) for name, checkpoint in sources.items()}
     with path.open("w") as file:
         for sheet, parts in enumerate(sheets):
             for place, part in enumerate(parts):
-                results = {name: [sample[place] for sample in answers[sheet]] for name, answers in given.items()}
+                results = {name: [sample[place] for sample in answers[sheet]] for name, answers in by_source.items()}
                 file.write(json.dumps({"part": [part.left, part.operation, part.right], "results": results}) + "\n")
 
 

@@ -93,8 +93,8 @@ def _draw_riddle(rng: random.Random, like: AnsweredPart) -> AnsweredPart:
     asked, value = draw_part(rng), draw_part(rng).result
     riddle = _Riddle(asked.left, "#", asked.right, value)
     results: dict[str, tuple[int | None, ...]] = {
-        source: tuple(riddle.result if rng.random() < 0.75 else draw_part(rng).result for _ in given)
-        for source, given in like.results.items()
+        source: tuple(riddle.result if rng.random() < 0.75 else draw_part(rng).result for _ in values)
+        for source, values in like.results.items()
     }
     return AnsweredPart(riddle, results)
 

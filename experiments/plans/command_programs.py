@@ -79,9 +79,9 @@ def program_tables(arguments: Any, *, example: str) -> dict[str, Any]:
 
 def refuse_both(arguments: Any) -> None:
     """Raises ``ConfigurationError`` where a file and options both say what is worked on."""
-    given = [name for name in ("own_program", "program_pool") if getattr(arguments, name)]
-    if given:
-        shown = {"own_program": "--program", "program_pool": "--models"}[given[0]]
+    options = [name for name in ("own_program", "program_pool") if getattr(arguments, name)]
+    if options:
+        shown = {"own_program": "--program", "program_pool": "--models"}[options[0]]
         raise ConfigurationError(f"give either a configuration file or {shown}, not both")
 
 

@@ -106,8 +106,8 @@ def model_names(strategies: tuple[Strategy, ...]) -> tuple[str, ...]:
 
     Those that programs of the user's own bring are not among them.
     """
-    found = [name for s in strategies if not s.is_own for name in (*s.models, *_helpers(s))]
-    return tuple(dict.fromkeys(found))
+    names = [name for s in strategies if not s.is_own for name in (*s.models, *_helpers(s))]
+    return tuple(dict.fromkeys(names))
 
 
 def _filled(config: CompareConfig, given: StrategyConfig) -> Strategy:

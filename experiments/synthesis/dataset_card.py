@@ -98,8 +98,8 @@ def _sources(stored: StoredSynthesis) -> str:
 
 def _making(stored: StoredSynthesis, shape: Shape) -> str:
     config, models = stored.config, stored.about["models"]
-    drawn = f"{config.samples} sample(s) at temperature {config.temperature:g}"
-    lines = [f"- teacher `{name}`: {_model(models[name])}, {drawn}" for name in config.teachers]
+    samples = f"{config.samples} sample(s) at temperature {config.temperature:g}"
+    lines = [f"- teacher `{name}`: {_model(models[name])}, {samples}" for name in config.teachers]
     if config.best is not None:
         lines.append(
             f"- best candidate by `{config.best.scorer}`"

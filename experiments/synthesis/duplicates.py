@@ -83,10 +83,10 @@ class DuplicateIndex:
                 "DELETE FROM signatures WHERE place = ?", (row.index,)
             )  # of a time before it was made again
             signature = self._signature(row)
-            found = self._earlier(row.index, signature)
-            if found is None:
+            match = self._earlier(row.index, signature)
+            if match is None:
                 self._enter(row.index, signature)
-            return found
+            return match
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

@@ -103,10 +103,10 @@ def threads_for(rows: int) -> ThreadPoolExecutor:
 
 def _missing(prompts: Iterator[Prompt], shards: Shards) -> Iterator[Prompt]:
     """The next few prompts whose rows are not there."""
-    found = 0
+    count = 0
     for prompt in prompts:
         if not shards.has(prompt.index):
             yield prompt
-            found += 1
-            if found == _PROMPTS_AT_ONCE:
+            count += 1
+            if count == _PROMPTS_AT_ONCE:
                 return

@@ -101,8 +101,8 @@ def _made(ray: Any, recipe: Recipe, window: Sequence[Prompt], block: int, cpus: 
         num_cpus=1,
         runtime_env=quiet,
     )
-    for found in made.iter_rows():
-        yield Row.from_line(found["row"].encode())
+    for rows in made.iter_rows():
+        yield Row.from_line(rows["row"].encode())
 
 
 def load_ray() -> Any:

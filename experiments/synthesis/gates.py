@@ -158,14 +158,14 @@ class Gates:
     def _language(self, row: Row) -> str | None:
         if not (self.config.language and row.language):
             return None
-        wanted, found = base_code(row.language), language_of(row.answer or "")
-        if not found or found == wanted or wanted not in known_languages():
+        wanted, language = base_code(row.language), language_of(row.answer or "")
+        if not language or language == wanted or wanted not in known_languages():
             return None
-        return f"the prompt is in {wanted}, the answer in {found}"
+        return f"the prompt is in {wanted}, the answer in {language}"
 
     def _near_duplicate(self, row: Row) -> str | None:
-        found = None if self._index is None else self._index.check(row)
-        return None if found is None else f"like row {found.place}, similarity {found.similarity:.2f}"
+        match = None if self._index is None else self._index.check(row)
+        return None if match is None else f"like row {match.place}, similarity {match.similarity:.2f}"
 
 
 def _check_known(language: str) -> None:

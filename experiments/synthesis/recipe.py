@@ -96,7 +96,7 @@ class Recipe:
     def fingerprints(self) -> Mapping[str, Mapping[str, Any]]:
         """What each model's name stands for, with a short digest of it."""
         settled = {name: lm_fingerprint(self.catalogue.lm(name)) for name in self.model_names}
-        return {name: {"digest": _digest(found), "model": found} for name, found in settled.items()}
+        return {name: {"digest": _digest(model), "model": model} for name, model in settled.items()}
 
     @property
     def fusor_instructions(self) -> str:

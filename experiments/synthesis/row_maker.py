@@ -61,7 +61,7 @@ class RowMaker:
         self.program = recipe.program()
         self.adapter = PromptAdapter(recipe.system)
         self.prices = {name: recipe.catalogue.price(name) for name in recipe.model_names}
-        self.digests = {name: found["digest"] for name, found in recipe.fingerprints.items()}
+        self.digests = {name: fingerprint["digest"] for name, fingerprint in recipe.fingerprints.items()}
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -171,9 +171,9 @@ class Shards:
         forgotten = 0
         with self._writing():
             for path in list(self._row_files()):
-                found = sum(map(unwanted, read_rows(path)))
-                forgotten += found
-                if found or (forgotten and path.suffix == ".jsonl"):
+                count = sum(map(unwanted, read_rows(path)))
+                forgotten += count
+                if count or (forgotten and path.suffix == ".jsonl"):
                     rewrite(path, path.with_suffix(".part"), unwanted)
         self.close()
         self._open()

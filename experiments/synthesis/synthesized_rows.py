@@ -132,13 +132,13 @@ class Row:
             RecordError: the line is no row.
         """
         try:
-            given: dict[str, Any] = read_json(line)
-            fused, dropped = given.get("fused"), given.get("dropped")
-            given["candidates"] = tuple(TeacherAnswer(**candidate) for candidate in given["candidates"])
-            given["fused"] = FusedAnswer(**{**fused, "shown": tuple(fused["shown"])}) if fused else None
-            given["dropped"] = Dropped(**dropped) if dropped else None
-            given["usage"] = {role: Usage(**usage) for role, usage in given["usage"].items()}
-            return cls(**given)
+            values: dict[str, Any] = read_json(line)
+            fused, dropped = values.get("fused"), values.get("dropped")
+            values["candidates"] = tuple(TeacherAnswer(**candidate) for candidate in values["candidates"])
+            values["fused"] = FusedAnswer(**{**fused, "shown": tuple(fused["shown"])}) if fused else None
+            values["dropped"] = Dropped(**dropped) if dropped else None
+            values["usage"] = {role: Usage(**usage) for role, usage in values["usage"].items()}
+            return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(f"not a row: {line[:60]!r} ({error})") from error
 

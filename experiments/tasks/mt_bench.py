@@ -162,10 +162,12 @@ def dialogue_text(outputs: Mapping[str, Any]) -> str:
 
 
 def _rate(judge: dspy.BaseLM, inputs: dict[str, Any], reference: str, answer: str) -> float:
-    given = inputs | ({"reference": reference} if reference else {})
-    fields = ", ".join(f"{name}: {'list[str]' if isinstance(value, list) else 'str'}" for name, value in given.items())
+    asked_for = inputs | ({"reference": reference} if reference else {})
+    fields = ", ".join(
+        f"{name}: {'list[str]' if isinstance(value, list) else 'str'}" for name, value in asked_for.items()
+    )
     scorer = LMJudge(judge, scale=SCALE).bound(make_signature(f"{fields} -> answer", TURNS))
-    return grade(judge, scorer, given, dspy.Prediction(answer=answer))
+    return grade(judge, scorer, asked_for, dspy.Prediction(answer=answer))
 
 
 def _example(row: Row, number: int, references: _References) -> dspy.Example:

@@ -99,10 +99,10 @@ class Preferences:
         Raises:
             FusorFailed: fewer than two aggregations succeeded.
         """
-        drawn = _Fused(fusing, shown, self)(**example.inputs().toDict()).pool
-        scored = [one for one in drawn.candidates if one.prediction is not None and one.score is not None]
+        pool = _Fused(fusing, shown, self)(**example.inputs().toDict()).pool
+        scored = [one for one in pool.candidates if one.prediction is not None and one.score is not None]
         if len(scored) < 2:
-            causes = {str(one.error or one.score_error) for one in drawn.candidates}
+            causes = {str(one.error or one.score_error) for one in pool.candidates}
             raise FusorFailed(f"{len(scored)} of {self.draws} aggregations can be compared: {'; '.join(causes)[:300]}")
         best = max(scored, key=lambda one: (one.score or 0.0, -one.index))
         worst = min(scored, key=lambda one: (one.score or 0.0, one.index))

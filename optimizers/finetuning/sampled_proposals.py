@@ -92,7 +92,7 @@ class SampledProposals:
         truncation = {
             name: value for name, value in (("top_p", self.top_p), ("top_k", self.top_k)) if value is not None
         }
-        drawn = _Drawing(
+        drawing = _Drawing(
             program,
             count=self.draws,
             scorer=None if self.scorer is None else as_scorer(self.scorer, task),
@@ -103,7 +103,7 @@ class SampledProposals:
             bank=self.bank,
             signature=task,
         )(**example.inputs().toDict())
-        good = [candidate for candidate in drawn.pool.good if not _is_blank(candidate, task, optional)]
+        good = [candidate for candidate in drawing.pool.good if not _is_blank(candidate, task, optional)]
         if len(good) < self.keep:
             raise QuorumNotMet(
                 f"{len(good)} of {self.draws} draws have an answer that is not empty, but keep={self.keep}"
@@ -127,8 +127,8 @@ class _Drawing(SamplingProgram):
         self.count, self.scorer = count, scorer
 
     def steps(self, inputs: dict[str, Any]) -> Steps[dspy.Prediction]:
-        drawn = yield from self.draw(inputs, self.count, self.scorer)
-        return PooledPrediction.of({}, Pool(drawn.candidates, usage=drawn.usage))
+        pool = yield from self.draw(inputs, self.count, self.scorer)
+        return PooledPrediction.of({}, Pool(pool.candidates, usage=pool.usage))
 
 
 def _is_blank(candidate: Candidate, task: type[dspy.Signature], optional: Sequence[str]) -> bool:

@@ -58,8 +58,8 @@ def with_bootstrapped_demos(
             demos = [demo for demo in predictors[path].demos if demo.get("augmented")] if path in predictors else []
             if demos and demos not in made[path]:
                 made[path].append(demos)
-    for path, found in made.items():
-        space = space.with_demos(path, found)
+    for path, traces in made.items():
+        space = space.with_demos(path, traces)
     return space
 
 

@@ -114,17 +114,17 @@ class InstructionProposer:
 
         With ``fuses`` they are for a fusor, else for what does the task itself.
         """
-        found: list[str] = []
+        texts: list[str] = []
         shown = [_shown_example(example) for example in examples[:4]]
         for place in range(count):
             inputs = {
                 "task": task,
                 "examples": shown,
-                "tried": [*tried, *found][-8:],
+                "tried": [*tried, *texts][-8:],
                 **({"pool": pool} if fuses else {}),
             }
-            found += self._ask(self.propose if fuses else self.propose_task, "instruction", inputs, place)
-        return found
+            texts += self._ask(self.propose if fuses else self.propose_task, "instruction", inputs, place)
+        return texts
 
     def reflective(
         self, instruction: str, worst: Sequence[tuple[dspy.Example, Outcome]], place: int, *, fuses: bool = True

@@ -80,7 +80,7 @@ class PromptWriter:
         """
         if self.proposer is None:
             return []
-        found, origin = [], f"{REFLECTED}, round {number}"
+        rewrites, origin = [], f"{REFLECTED}, round {number}"
         worst: list[tuple[dspy.Example, Outcome]] = []
         for path, texts in space.instructions.items():
             fresh = [text for text, kept in self.store.texts(path) if kept == origin]
@@ -92,8 +92,8 @@ class PromptWriter:
                         texts[setting.get(INSTRUCTION + path, 0)], worst, number, fuses=self._fuses(path)
                     )
                 self.store.add_texts(path, fresh, origin)
-            found += [(INSTRUCTION + path, text) for text in fresh]
-        return found
+            rewrites += [(INSTRUCTION + path, text) for text in fresh]
+        return rewrites
 
     def _worst(
         self, outcomes: Sequence[Outcome], seen: Callable[[dspy.Example, Outcome], Outcome]

@@ -136,10 +136,10 @@ def shortfall(
 
 def _covariates(incumbent: np.ndarray, common: np.ndarray | None, n: int) -> np.ndarray:
     """What is known of every example, (examples, covariates); only what varies among the first n."""
-    found = [np.ones(len(incumbent)), incumbent]
+    columns = [np.ones(len(incumbent)), incumbent]
     if common is not None and np.abs(common - incumbent).max() > _NOTHING:
-        found.append(common)
-    return np.array([column for place, column in enumerate(found) if not place or np.ptp(column[:n]) > _NOTHING]).T
+        columns.append(common)
+    return np.array([column for place, column in enumerate(columns) if not place or np.ptp(column[:n]) > _NOTHING]).T
 
 
 def _predicted(differences: np.ndarray, covariates: np.ndarray) -> tuple[float, float, int]:
@@ -168,11 +168,11 @@ def _level(error: float, total: int) -> float:
     over all looks.
     """
     rng, draws = np.random.default_rng(0), max(500, _DRAWN // total)
-    drawn = rng.standard_normal((draws, total))
-    drawn -= drawn.mean(axis=1, keepdims=True)  # in the end the difference is nil
+    differences = rng.standard_normal((draws, total))
+    differences -= differences.mean(axis=1, keepdims=True)  # in the end the difference is nil
     lowest = np.ones(draws)
     for n in looks(total)[:-1]:
-        seen = drawn[:, :n]
+        seen = differences[:, :n]
         spread = seen.std(axis=1, ddof=1) * math.sqrt(1 / n - 1 / total)
         lowest = np.minimum(lowest, stdtr(n - 2, seen.mean(axis=1) / spread))
     return float(np.quantile(lowest, error))

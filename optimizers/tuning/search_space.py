@@ -232,7 +232,7 @@ def _check_paths(parameters: Mapping[str, Any], exclude: Sequence[str], instruct
             )
     for path in instructions if isinstance(instructions, Mapping) else ():
         if not isinstance(parameters.get(path), dspy.Predict):
-            found = sorted(name for name, part in parameters.items() if isinstance(part, dspy.Predict))
+            paths = sorted(name for name, part in parameters.items() if isinstance(part, dspy.Predict))
             raise ConfigurationError(
-                f"instructions names {path!r}, which is no predictor of the program; it has {found}"
+                f"instructions names {path!r}, which is no predictor of the program; it has {paths}"
             )

@@ -100,14 +100,15 @@ def open_study(url: str, name: str, *, begun: Begun, objectives: Sequence[str]) 
             f"cannot open the study {name!r} in {without_password(url)!r}: {cause(error)}; give the URL of a study or a"
             " new file"
         ) from error
-    found = [direction.name.lower() for direction in study.directions]
-    if len(found) != len(objectives):
+    present = [direction.name.lower() for direction in study.directions]
+    if len(present) != len(objectives):
         raise ConfigurationError(
-            f"the study {name!r} has {len(found)} objectives, but {len(objectives)} are wanted; give study= a new name"
+            f"the study {name!r} has {len(present)} objectives, but {len(objectives)} are wanted; give study= a new"
+            " name"
         )
-    if found != directions:
+    if present != directions:
         raise ConfigurationError(
-            f"the study {name!r} is to {found} its objectives, but not {directions}; give study= a new name"
+            f"the study {name!r} is to {present} its objectives, but not {directions}; give study= a new name"
         )
     check_begun(study, name, begun)
     if study.metric_names is None:

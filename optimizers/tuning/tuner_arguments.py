@@ -69,9 +69,9 @@ def check_measures(measures: object, objectives: object) -> None:
                 f"the measure {name!r} must be a function (example, prediction, usage) -> number, but got"
                 f" {_shown(measure)}"
             )
-    given: tuple[Any, ...] = objectives if isinstance(objectives, tuple) else ()
-    is_known = given[:1] == ("quality",) and len(given) <= 2
-    second = given[1] if len(given) == 2 else "cost"
+    listed: tuple[Any, ...] = objectives if isinstance(objectives, tuple) else ()
+    is_known = listed[:1] == ("quality",) and len(listed) <= 2
+    second = listed[1] if len(listed) == 2 else "cost"
     if not is_known or not isinstance(second, str) or not second.isidentifier() or second == "quality":
         raise ConfigurationError(
             "objectives must be ('quality',), ('quality', 'cost') or 'quality' and the name of a measure of which less"

@@ -181,7 +181,7 @@ def _revived(data: dict[str, Any]) -> dict[str, Any]:
         TrialReport(**{**trial, "quality": trial["quality"] and Interval(**trial["quality"])})
         for trial in data["trials"]
     )
-    texts = {path: tuple((text, origin) for text, origin in found) for path, found in data["instructions"].items()}
+    texts = {path: tuple((text, origin) for text, origin in pairs) for path, pairs in data["instructions"].items()}
     return {
         **intervals,
         "trials": trials,

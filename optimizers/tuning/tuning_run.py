@@ -244,7 +244,7 @@ class TuningRun:
         best = max(self.ended, key=lambda trial: self.expected.get(trial.number, -math.inf))
         now = self.writer.current(self.space)
         made = now.apply(self.program, self.of_trials.of(best).setting)
-        found = self.writer.rewrite(
+        rewrites = self.writer.rewrite(
             now,
             best.params,
             self.of_trials.outcomes(best.user_attrs[DIGEST]),
@@ -253,7 +253,7 @@ class TuningRun:
         )
         self.objective.match()  # what writing took
         texts = self.writer.current(self.space).instructions
-        for name, text in found:
+        for name, text in rewrites:
             place = texts[name.partition(":")[2]].index(text)
             self.study.enqueue_trial({**best.params, name: place}, skip_if_exists=True)
         self.study.set_user_attr(_ROUNDS, rounds)

@@ -39,10 +39,10 @@ def is_installed(value: Any) -> bool:
     module = sys.modules.get(value.__module__ or "")
     if module is None or not _is_of_package(value.__module__):
         return False
-    found: Any = module
+    owner: Any = module
     for part in value.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is value or (found is not None and getattr(found, "__func__", None) is value)
+        owner = getattr(owner, part, None)
+    return owner is value or (owner is not None and getattr(owner, "__func__", None) is value)
 
 
 def _function(value: types.FunctionType, contents: Contents) -> list[Any]:

@@ -140,11 +140,11 @@ def _body_of(error: BaseException) -> str:
     body = getattr(error, "body", None)
     if isinstance(body, dict | list):
         return json.dumps(body, default=str)
-    trace, found = error.__traceback__, ""
+    trace, text = error.__traceback__, ""
     while trace is not None:
         if "lm15" in trace.tb_frame.f_code.co_filename:
             names = trace.tb_frame.f_locals
             raw = getattr(names.get("resp"), "body", None) or names.get("body")
-            found = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else found
+            text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else text
         trace = trace.tb_next
-    return found[:20_000]
+    return text[:20_000]

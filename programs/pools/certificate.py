@@ -42,11 +42,11 @@ def is_certified(leader: int, rivals: Sequence[int], alpha: float) -> bool:
 def certified_after(answers: Sequence[Hashable], alpha: float) -> tuple[Hashable, int] | None:
     """The first answer that is certified as answers come in one by one, and after how many; None for none."""
     counts: dict[Hashable, int] = {}
-    for drawn, answer in enumerate(answers, start=1):
+    for place, answer in enumerate(answers, start=1):
         counts[answer] = counts.get(answer, 0) + 1
         leader = max(counts, key=lambda key: counts[key])
         if is_certified(counts[leader], [count for key, count in counts.items() if key != leader], alpha):
-            return leader, drawn
+            return leader, place
     return None
 
 

@@ -69,19 +69,19 @@ class JudgePanel(Scorer):
 
     def steps(self, inputs: Mapping[str, Any], candidates: Sequence[Candidate]) -> Steps[Scores]:
         """Has all judges score at the same time, each round of calls of one beside the same round of the others."""
-        given = yield from _side_by_side([judge.steps(inputs, candidates) for judge in self.judges])
-        judged = list(zip(*([candidate.score for candidate in scores.candidates] for scores in given), strict=True))
+        verdicts = yield from _side_by_side([judge.steps(inputs, candidates) for judge in self.judges])
+        judged = list(zip(*([candidate.score for candidate in scores.candidates] for scores in verdicts), strict=True))
         combined = [_mean(row) for row in judged] if self.combine == "mean" else _votes(judged)
         marked = []
         for place, (candidate, row, score) in enumerate(zip(candidates, judged, combined, strict=True)):
-            errors = [error for scores in given if (error := scores.candidates[place].score_error)]
+            errors = [error for scores in verdicts if (error := scores.candidates[place].score_error)]
             marked.append(
                 replace(
                     candidate, judged=row, score=score, score_error=None if score is not None else "; ".join(errors)
                 )
             )
-        usage = Usage.total(scores.usage for scores in given)
-        return Scores(tuple(marked), usage, max(scores.rounds for scores in given))
+        usage = Usage.total(scores.usage for scores in verdicts)
+        return Scores(tuple(marked), usage, max(scores.rounds for scores in verdicts))
 
 
 def _side_by_side(judges: Sequence[Steps[Scores]]) -> Steps[list[Scores]]:

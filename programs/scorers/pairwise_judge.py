@@ -154,9 +154,9 @@ class PairwiseJudge(VisibleOptions, dspy.Module):
         texts = (
             [f"[{name}] {text}" for name, text in zip("AB", pair, strict=True)] if self.form == "letter" else list(pair)
         )
-        given = {name: inputs[name] for name in self.task.input_fields if name in inputs}
+        fields = {name: inputs[name] for name in self.task.input_fields if name in inputs}
         told = {free_name(self.task, "task"): self.task.instructions}
-        asked = {**told, **given, free_name(self.task, "candidates"): texts}
+        asked = {**told, **fields, free_name(self.task, "candidates"): texts}
         signature = signature_of(self.judge)
         attempt = Attempt(self.judge, asked, signature, place, lm=self.lm, temperature=self.temperature, seed=self.seed)
         if self.bank is None:

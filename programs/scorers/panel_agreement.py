@@ -66,12 +66,12 @@ def mean_correlation(votes: Sequence[Sequence[float | None]]) -> float | None:
     Args:
         votes: one row per judge, all of one length; None where a judge gave none.
     """
-    found = []
+    correlations = []
     for first, second in itertools.combinations(votes, 2):
         both = [(x, y) for x, y in zip(first, second, strict=True) if x is not None and y is not None]
         if len({x for x, _ in both}) > 1 and len({y for _, y in both}) > 1:
-            found.append(statistics.correlation([x for x, _ in both], [y for _, y in both]))
-    return statistics.fmean(found) if found else None
+            correlations.append(statistics.correlation([x for x, _ in both], [y for _, y in both]))
+    return statistics.fmean(correlations) if correlations else None
 
 
 def _sign(first: float | None, second: float | None) -> int:

@@ -122,15 +122,15 @@ class Selector(Judge):
         knockouts = [Knockout(len(candidates)) for _ in range(self.repeats.value)]
         texts = [self.shown(candidate) for candidate in candidates]
         usage, rounds, asked = Usage(), 0, 0
-        while drawn := self._windows(knockouts, f"{input_digest(inputs)} {rounds}"):
+        while windows := self._windows(knockouts, f"{input_digest(inputs)} {rounds}"):
             attempts = [
                 self.ask(inputs, [f"[{number}] {texts[place]}" for number, place in enumerate(places, 1)], asked + i)
-                for i, (_, places) in enumerate(drawn)
+                for i, (_, places) in enumerate(windows)
             ]
             verdicts = yield Batch(attempts)
-            for (knockout, places), verdict in zip(drawn, verdicts, strict=True):
+            for (knockout, places), verdict in zip(windows, verdicts, strict=True):
                 self._enter(knockout, places, verdict)
-            usage, rounds, asked = usage + Usage.total(v.usage for v in verdicts), rounds + 1, asked + len(drawn)
+            usage, rounds, asked = usage + Usage.total(v.usage for v in verdicts), rounds + 1, asked + len(windows)
         marked = [_marked(candidate, place, knockouts) for place, candidate in enumerate(candidates)]
         return Scores(tuple(marked), usage, rounds)
 
@@ -144,7 +144,7 @@ class Selector(Judge):
 
     def _windows(self, knockouts: Sequence[Knockout], digest: str) -> list[tuple[Knockout, list[int]]]:
         """The windows that are to be shown in the next round; who is alone in one goes on without being shown."""
-        drawn = []
+        groups = []
         for number, knockout in enumerate(knockouts):
             alive = knockout.next_round()
             if self.shuffle:
@@ -152,10 +152,10 @@ class Selector(Judge):
                 alive = [alive[place] for place in order]
             for places in windows(alive, len(alive) if self.window is None else self.window.value) if alive else ():
                 if len(places) > 1:
-                    drawn.append((knockout, places))
+                    groups.append((knockout, places))
                 else:
                     knockout.enter(places, places[0])
-        return drawn
+        return groups
 
     def _enter(self, knockout: Knockout, places: Sequence[int], verdict: Candidate) -> None:
         try:

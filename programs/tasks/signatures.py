@@ -38,17 +38,17 @@ def task_signature(program: dspy.Module, signature: str | type[dspy.Signature] |
         raise ConfigurationError(
             f"program must be a dspy.Module, but got {program!r}; pass an instance such as dspy.Predict(...)"
         )
-    found = (
+    own = (
         _find_signature(program)
         if signature is None
         else cast("type[dspy.Signature]", dspy.ensure_signature(signature))
     )
-    for name in found.output_fields:
+    for name in own.output_fields:
         if name in _RESERVED_OUTPUTS:
             raise ConfigurationError(
                 f"the task has an output called {name!r}, but {_RESERVED_OUTPUTS[name]}; rename that field"
             )
-    return found
+    return own
 
 
 def fusor_signature(task: type[dspy.Signature], instructions: str, *, compare: bool = False) -> type[dspy.Signature]:

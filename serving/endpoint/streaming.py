@@ -94,8 +94,8 @@ def reader_for(adapter: dspy.Adapter | None, field: str) -> Callable[[str], str 
         (dspy.XMLAdapter, xml_field),
         (dspy.ChatAdapter, chat_field),
     ]
-    found = next((read for kind, read in readers if isinstance(adapter or dspy.ChatAdapter(), kind)), None)
-    return None if found is None else lambda text: found(text, field)
+    reader = next((read for kind, read in readers if isinstance(adapter or dspy.ChatAdapter(), kind)), None)
+    return None if reader is None else lambda text: reader(text, field)
 
 
 def chat_field(text: str, field: str) -> str | None:
@@ -126,8 +126,8 @@ def json_field(text: str, field: str) -> str | None:
         value = from_json(text[begin:].encode("utf-8", "replace"), allow_partial="trailing-strings")
     except ValueError:
         return None  # in the middle of an escape, or followed by other text: the rest is told at the end
-    found = value.get(field) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
+    part = value.get(field) if isinstance(value, dict) else None
+    return part if isinstance(part, str) else None
 
 
 def xml_field(text: str, field: str) -> str | None:

@@ -56,10 +56,10 @@ def bind(instruction_id: str, arguments: Mapping[str, Any] | None, *, where: str
         raise ConfigurationError(
             f"{where}: the arguments of {instruction_id!r} are {arguments!r}; they should be by name"
         )
-    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    named = {name: value for name, value in (arguments or {}).items() if value is not None}
     parameters = _parameters(instruction_id)
-    faults = [f"lacks {name!r}" for name, parameter in parameters.items() if parameter.required and name not in given]
-    faults += [f"takes no {name!r}" for name in given if name not in parameters]
+    faults = [f"lacks {name!r}" for name, parameter in parameters.items() if parameter.required and name not in named]
+    faults += [f"takes no {name!r}" for name in named if name not in parameters]
     if faults:
         takes = ", ".join(parameters) or "nothing"
         raise ConfigurationError(
@@ -67,7 +67,7 @@ def bind(instruction_id: str, arguments: Mapping[str, Any] | None, *, where: str
         )
     values = {
         name: _read(parameters[name], value, f"{where}: the instruction {instruction_id!r}")
-        for name, value in given.items()
+        for name, value in named.items()
     }
     return Instruction(instruction_id, values)
 

@@ -144,8 +144,8 @@ class StudyStore:
         """What is known of a program, by example."""
         query = sa.select(_scores.c.payload).where(_scores.c.study == self.study, _scores.c.program == program)
         with self._engine.connect() as connection:
-            found = [Outcome.from_json(payload) for payload in connection.scalars(query)]
-        return {outcome.example: outcome for outcome in found}
+            rows = [Outcome.from_json(payload) for payload in connection.scalars(query)]
+        return {outcome.example: outcome for outcome in rows}
 
     def keep(self, program: str, *outcomes: Outcome) -> None:
         """Keeps outcomes; where another process was faster, the first one stays."""
@@ -214,8 +214,8 @@ class StudyStore:
             ) from error
 
     def _open(self) -> None:
-        found = set(sa.inspect(self._engine).get_table_names())
-        if self._engine.dialect.name == "sqlite" and found and not found & {"studies", _scores.name}:
+        tables = set(sa.inspect(self._engine).get_table_names())
+        if self._engine.dialect.name == "sqlite" and tables and not tables & {"studies", _scores.name}:
             url = self._engine.url.render_as_string()
             raise ConfigurationError(
                 f"{url!r} is a database but holds no studies; give the URL of a study or a new file"

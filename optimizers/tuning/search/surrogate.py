@@ -95,10 +95,10 @@ class Surrogate:
         middle = np.concatenate([np.where(self._unordered, _UNORDERED_LENGTH, _LENGTH), _KINDS, [0.0]])
         error_spread = 0.0 if self._knows_errors else _ERROR_SPREAD
         spreads = np.concatenate([np.full(width, _LENGTH_SPREAD), _KIND_SPREADS, [error_spread]])
-        drawn = [middle + spreads * rng.standard_normal(len(middle)) for _ in range(_DRAWS)]
-        fits = [self._fit(logs) for logs in drawn]
+        draws = [middle + spreads * rng.standard_normal(len(middle)) for _ in range(_DRAWS)]
+        fits = [self._fit(logs) for logs in draws]
         place = max(range(_DRAWS), key=lambda place: (fits[place][0], place))
-        logs, (level, *state), walked = drawn[place], fits[place], []
+        logs, (level, *state), walked = draws[place], fits[place], []
         level += _prior(logs, middle, spreads)
         for _ in range(_STEPS):
             moves = rng.normal(0, 0.35, len(logs)) * (rng.random(len(logs)) < 0.3) * (spreads > 0)
