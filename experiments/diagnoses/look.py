@@ -119,14 +119,7 @@ def prepare_look(
     Raises:
         ConfigurationError: a model, the task, the program or one of its options is wrong.
     """
-    if recorded := [name for name in config.pool if name.startswith(PREFIX)]:
-        raise ConfigurationError(
-            f"{recorded[0]} is recorded: look at it with --bank URL --set NAME, without --task and --models"
-        )
-    if program is None and config.program:
-        program = program_of(config.program)
-    if program is None and not config.pool and not lms:
-        raise ConfigurationError("nothing says who answers; name models with --models, or a program with --program")
+    program = _program(config, program, lms)
     judge = catalogue.lm(config.metric_judge) if config.metric_judge else None
     is_given, named = task is not None, {name: catalogue.lm(name) for name in config.pool}
     task = task or configured_task(config, judge)
@@ -153,14 +146,28 @@ def prepare_look(
     embedded = bool(config.pool) and all(catalogue.entry(name).is_embedded for name in models)
     plan = _plan(config, task, drawing, likelihood=embedded)
     asked = own or named
-    prices = {
-        **{name: catalogue.price(name) for name in _catalogued(config, plan, models)},
-        **prices_of(asked.values()),
-    }
-    fingerprints: dict[str, Any] = {name: lm_fingerprint(lm) for name, lm in asked.items()}
-    if program is not None:
-        fingerprints["program"] = state_digest(program)
-    return Look(config, drawing, _examples(config, task, chosen=is_given), plan, prices, fingerprints)
+    prices = {name: catalogue.price(name) for name in _catalogued(config, plan, models)} | prices_of(asked.values())
+    examples = _examples(config, task, chosen=is_given)
+    return Look(config, drawing, examples, plan, prices, _fingerprints(asked, program))
+
+
+def _program(config: DiagnosisConfig, program: dspy.Module | None, lms: Sequence[dspy.BaseLM]) -> dspy.Module | None:
+    """The program that is looked at, where it is not the task's own; refuses what says nobody who answers."""
+    if recorded := [name for name in config.pool if name.startswith(PREFIX)]:
+        raise ConfigurationError(
+            f"{recorded[0]} is recorded: look at it with --bank URL --set NAME, without --task and --models"
+        )
+    if program is None and config.program:
+        return program_of(config.program)
+    if program is None and not config.pool and not lms:
+        raise ConfigurationError("nothing says who answers; name models with --models, or a program with --program")
+    return program
+
+
+def _fingerprints(asked: Mapping[str, dspy.BaseLM], program: dspy.Module | None) -> dict[str, Any]:
+    """What tells this look's models and program from others."""
+    of_models: dict[str, Any] = {name: lm_fingerprint(lm) for name, lm in asked.items()}
+    return of_models if program is None else of_models | {"program": state_digest(program)}
 
 
 def _warmth(config: DiagnosisConfig, program: dspy.Module | None, inner: Proposing) -> float | None:

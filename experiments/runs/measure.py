@@ -47,61 +47,72 @@ def measure(
         BankError: the bank cannot be used.
         CeilingBroken: an answer that was chosen from the pool scores above the best candidate.
     """
-    started = time.monotonic()
-    inputs = dict(example.inputs().items())
-    common: dict[str, Any] = {
+    started, meter = time.monotonic(), Meter(limited=False)
+    common = _asked(task, strategy, example, seed)
+    try:
+        prediction = _answered(task, program, common["inputs"], meter)
+    except (ConfigurationError, BankError):
+        raise
+    except Exception as error:
+        if not (strategy.is_own or isinstance(error, FusionError)):
+            raise
+        common |= {"error": _told(error), "usage": {"failed": meter.usage}}
+        return Record(**common, **_spent(meter, prices), score=0.0, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    outcome = _graded(task, strategy, example, prediction, meter.usage, seconds)
+    return Record(**common, **_spent(meter, prices), **outcome)
+
+
+def _asked(task: Task, strategy: Strategy, example: dspy.Example, seed: int) -> dict[str, Any]:
+    """The fields of a record that are known before the program is called."""
+    return {
         "task": task.name,
         "example": example.id,
         "strategy": strategy.name,
         "seed": seed,
-        "inputs": inputs,
+        "inputs": dict(example.inputs().items()),
+        "expected": task.answer_text(example.toDict()),
+        "group": task.group(example),
     }
-    common |= {"expected": task.answer_text(example.toDict()), "group": task.group(example)}
-    meter = Meter(limited=False)
+
+
+def _answered(task: Task, program: dspy.Module, inputs: Mapping[str, Any], meter: Meter) -> dspy.Prediction:
+    """What the program answers, under the task's adapter, with everything that it asks counted."""
     callbacks = [*(dspy.settings.callbacks or []), meter]
     with dspy.context(adapter=task.adapter(), usage_tracker=meter, callbacks=callbacks, disable_history=True):
-        try:
-            prediction = _answered(program, inputs)
-        except (ConfigurationError, BankError):
-            raise
-        except Exception as error:
-            if not (strategy.is_own or isinstance(error, FusionError)):
-                raise
-            common |= {"error": _told(error), "usage": {"failed": meter.usage}}
-            return Record(**common, **_spent(meter, prices), score=0.0, seconds=time.monotonic() - started)
-    seconds = time.monotonic() - started
-    pool = _pool(prediction, meter.usage)
-    candidates = tuple(_candidate(task, strategy, example, candidate) for candidate in pool.candidates)
-    answer = task.answer_text(prediction.toDict())
-    score, error = _score(task, example, prediction)
-    _check_choice(task, strategy, pool, score, candidates)
-    return Record(
-        **common,
-        **_spent(meter, prices),
-        score=score,
-        aspects=_aspects(task, example, prediction) if error is None else {},
-        answer=answer,
-        candidates=candidates,
-        shown=() if pool.layers else pool.shown,  # after middle layers, the fusor sees their answers and no proposal
-        parts=_parts(task, example, answer, candidates),
-        usage=_usage(pool, meter.usage) if strategy.is_own else dict(pool.usage),
-        depth=pool.depth,
-        seconds=seconds + max((c.seconds for c in pool.candidates if c.replayed), default=0.0),
-        fallback=pool.fallback,
-        confidence=_finite(pool.confidence),
-        saved=pool.saved,
-        abstained=pool.abstained,
-        error=error,
-    )
-
-
-def _answered(program: dspy.Module, inputs: Mapping[str, Any]) -> dspy.Prediction:
-    prediction: Any = answer_of(program, inputs)
+        prediction: Any = answer_of(program, inputs)
     if not isinstance(prediction, dspy.Prediction):
         raise ConfigurationError(
             f"{type(program).__name__} returned a {type(prediction).__name__}; a program must return a dspy.Prediction"
         )
     return prediction
+
+
+def _graded(
+    task: Task, strategy: Strategy, example: dspy.Example, prediction: dspy.Prediction, spent: Usage, seconds: float
+) -> dict[str, Any]:
+    """The fields of a record that an answer gives: its score, its candidates' scores, and what its pool says."""
+    pool = _pool(prediction, spent)
+    candidates = tuple(_candidate(task, strategy, example, candidate) for candidate in pool.candidates)
+    answer = task.answer_text(prediction.toDict())
+    score, error = _score(task, example, prediction)
+    _check_choice(task, strategy, pool, score, candidates)
+    return {
+        "score": score,
+        "aspects": _aspects(task, example, prediction) if error is None else {},
+        "answer": answer,
+        "candidates": candidates,
+        "shown": () if pool.layers else pool.shown,  # after middle layers, the fusor sees their answers and no proposal
+        "parts": _parts(task, example, answer, candidates),
+        "usage": _usage(pool, spent) if strategy.is_own else dict(pool.usage),
+        "depth": pool.depth,
+        "seconds": seconds + max((c.seconds for c in pool.candidates if c.replayed), default=0.0),
+        "fallback": pool.fallback,
+        "confidence": _finite(pool.confidence),
+        "saved": pool.saved,
+        "abstained": pool.abstained,
+        "error": error,
+    }
 
 
 def _pool(prediction: dspy.Prediction, spent: Usage) -> Pool:

@@ -16,20 +16,10 @@ from dspy_fusion import ConfigurationError, Fusion, RecordError, Vote, compare
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.runs.run_folder import read_run
 
+from .sums import TwoSteps, right, sums
+
 scripted = importlib.import_module("conftest")
-ROWS = [dspy.Example(question=f"{n} + 1", answer=str(n + 1)).with_inputs("question") for n in range(6)]
-
-
-class TwoSteps(dspy.Module):
-    """Restates the question, then answers: two calls, and no pool."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.restate = dspy.Predict("question -> restated")
-        self.answer = dspy.Predict("restated -> answer")
-
-    def forward(self, question: str) -> dspy.Prediction:
-        return self.answer(restated=self.restate(question=question).restated)
+ROWS = sums(6)
 
 
 def add(request: Any) -> str:
@@ -46,10 +36,6 @@ def lm() -> Any:
     made = scripted.ScriptedLM(add, name="scripted/adder")
     with dspy.context(lm=made, adapter=dspy.ChatAdapter()):
         yield made
-
-
-def right(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> bool:
-    return prediction.answer == example.answer
 
 
 def run(programs: Any, metric: Any, tmp_path: Path, examples: Any = ROWS, **options: Any) -> Any:

@@ -13,20 +13,10 @@ import pytest
 from dspy_fusion import ConfigurationError, Fusion, QuorumNotMet, RecordError, compare, diagnose
 from dspy_fusion.programs import CandidateBank
 
+from .sums import TwoSteps, right, sums
+
 scripted = importlib.import_module("conftest")
-ROWS = [dspy.Example(question=f"{n} + 1", answer=str(n + 1)).with_inputs("question") for n in range(24)]
-
-
-class TwoSteps(dspy.Module):
-    """Restates the question, then answers: two calls a candidate."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.restate = dspy.Predict("question -> restated")
-        self.answer = dspy.Predict("restated -> answer")
-
-    def forward(self, question: str) -> dspy.Prediction:
-        return self.answer(restated=self.restate(question=question).restated)
+ROWS = sums(24)
 
 
 def add(place: int) -> Any:
@@ -52,10 +42,6 @@ def lms() -> Any:
     made = [lm("a", 0), lm("b", 1), lm("c", 2)]
     with dspy.context(lm=made[0], adapter=dspy.ChatAdapter()):
         yield made
-
-
-def right(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> bool:
-    return prediction.answer == example.answer
 
 
 def look(program: dspy.Module, metric: Any, tmp_path: Path, examples: Any = ROWS, **options: Any) -> Any:
