@@ -18,8 +18,8 @@ from typing import Any
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
+from .surface_study import EXAMPLES, Study
 from .surfaces import INSTRUCTION, LEVELS
-from .tuning_surfaces import EXAMPLES, Study
 
 _SHARE = 0.6  # of the requests, for the instruction; the grid has the rest
 _TEXT = re.compile(r"Instruction (\d+) of the surface")

@@ -215,10 +215,7 @@ class FusingProgram(SamplingProgram):
     def order(
         self, inputs: Mapping[str, Any], candidates: Sequence[Candidate], place: int, subset: int | None = None
     ) -> list[Candidate]:
-        """The candidates as one fusor sees them.
-
-        Seeded by the input and the fusor's place, cut to ``subset`` of them.
-        """
+        """``subset`` of the candidates as one fusor sees them, seeded by the input and the fusor's place."""
         if not self.shuffle.value and subset is None:
             return list(candidates)
         order = shown_order(

@@ -198,10 +198,7 @@ class SamplingProgram(Concluding, VisibleOptions, SelfDescribing):
         return self.answer(chosen, pool)
 
     def answer(self, source: Candidate, pool: Pool, task: type[dspy.Signature] | None = None) -> PooledPrediction:
-        """The output fields of a candidate or a fused answer as this program's prediction.
-
-        Of a task that only its answers show, the fused answer's are those of the given ``task``.
-        """
+        """The output fields of a candidate, or of a fused answer to ``task``, as this program's prediction."""
         prediction = source.prediction
         if prediction is None:
             raise ConfigurationError(f"candidate {source.index} has no answer: {source.error}")
