@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NO
 for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_name, "1")
 
+gc.disable()  # until all tests are collected: what is imported stays, and is not looked through for garbage
 import dspy  # noqa: E402 (the environment comes first)
 import pytest  # noqa: E402
 from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events  # noqa: E402
@@ -130,6 +132,11 @@ def slow(seconds: float, answer: Callable[[Request], Any], when: Callable[[Reque
         return answer(request)
 
     return wait
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dspy
-
 from .candidates import Candidate
-from .clusters import TOLERANCE, clusters, labels
+from .clusters import clusters, labels
 from .shared_parts import shared
 
 Partly = Callable[[str], bool]
@@ -65,16 +63,6 @@ def agreement_with(
     by_field = {name: _share(votes, places) for name, places in same.items()}
     joint = [min((same[name][place] for name in together if name in same), default=1.0) for place in range(len(said))]
     return Agreement(by_field, _share(votes, joint))
-
-
-def exact_groups(task: type[dspy.Signature]) -> Groups:
-    """Values of a field are equal as :func:`~dspy_fusion.programs.pools.clusters.clusters` says of the field's type."""
-
-    def groups(name: str, values: Sequence[Any]) -> list[list[int]]:
-        field = task.output_fields.get(name)
-        return clusters(values, None if field is None else field.annotation, tolerance=TOLERANCE)
-
-    return groups
 
 
 def joint_groups(by_field: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
