@@ -36,7 +36,7 @@ class TestedElseFused(dspy.Module):
 
 
 class MostConsistentModel(dspy.Module):
-    """SLM-MUX (arXiv 2510.05077).
+    """The answer of the model that agrees most with itself (SLM-MUX, arXiv 2510.05077).
 
     Several models answer several times each, and the one that agrees most with itself is taken, with the answer that it
     gives most often; ties go to the model named first, which should be the better one.

@@ -1,6 +1,6 @@
-"""Subsets as tables.
+"""Subsets of pools as two tables.
 
-A regression of the fused answer's quality on its proposals', and the grid of figure 7 (arXiv 2501.11877).
+They are a regression of the fused answer's quality on its proposals', and the grid of figure 7 (arXiv 2501.11877).
 
 As in the paper, each question's subsets are ranked among themselves before questions are put together; the regression
 takes each question's mean off instead, which keeps the sizes of differences.

@@ -1,6 +1,6 @@
-"""``dspy-fusion win-rates``.
+"""``dspy-fusion win-rates``: wins against one baseline, as judged and at equal length.
 
-Win rates against one baseline, as judged and at equal length (length-controlled, as in AlpacaEval 2).
+Length is controlled for as in AlpacaEval 2.
 
 Takes the folder of a comparison on a task that is judged against a baseline (``arena``), or a file of recorded, graded
 answers with ``--baseline MODEL``.

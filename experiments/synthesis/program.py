@@ -1,6 +1,6 @@
-"""SynthesisProgram.
+"""SynthesisProgram: candidates, their scores and a fused answer for one prompt.
 
-Candidates, their scores and a fused answer for one prompt, where every failure is data and nothing is raised.
+Every failure is data and nothing is raised.
 """
 
 from __future__ import annotations

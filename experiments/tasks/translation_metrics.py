@@ -1,6 +1,6 @@
-"""Scores of translations.
+"""Scores of translations: chrF and BLEU by sacrebleu, and COMET models by unbabel-comet.
 
-ChrF and BLEU by sacrebleu, and COMET models by unbabel-comet, which is an extra of its own because it is large.
+The last is an extra of its own because it is large.
 
 Everything is in [0, 1]; sacrebleu's own numbers are 100 times that.
 """

@@ -1,7 +1,4 @@
-"""AggregationFineTuning.
-
-One ``compile()`` from examples to a program whose fusor is a model that was trained to aggregate.
-"""
+"""AggregationFineTuning: from examples to a program whose fusor was trained to aggregate, in one ``compile()``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The Optuna study.
+"""The Optuna study: opened or continued, its trials asked and told.
 
-Opened or continued, checked against the program's space, leftovers of dead workers taken up, trials asked and told.
+It is checked against the program's space, and what dead workers left is taken up.
 
 Ask and tell keep no heartbeat, so a killed worker leaves its trial RUNNING. Its point is queued again, where the scores
 that it had already got wait in the store, and then it is marked as failed: in this order, so that a second kill loses

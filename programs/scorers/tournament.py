@@ -1,6 +1,6 @@
-"""PairwiseTournament.
+"""PairwiseTournament: a judge rates candidates in pairs.
 
-A judge rates candidates in pairs, and who meets whom is decided by what is still open (V1-Infer).
+Who meets whom is decided by what is still open (V1-Infer).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""UniversalSelfConsistency.
+"""UniversalSelfConsistency: a model picks the candidate that agrees best with the others.
 
-A model picks the candidate that agrees best with the others, where answers cannot be compared as strings.
+It is for answers that cannot be compared as strings.
 """
 
 from __future__ import annotations

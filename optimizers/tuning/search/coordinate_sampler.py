@@ -1,6 +1,6 @@
-"""CoordinateSampler.
+"""CoordinateSampler: how Optuna chooses the next point of a program.
 
-An Optuna sampler that begins with what is known, looks at texts where the program stands and elsewhere, and then moves
+It begins with what is known, looks at texts where the program stands and elsewhere, and then moves
 texts and numbers together.
 """
 
