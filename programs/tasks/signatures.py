@@ -145,11 +145,14 @@ def plain(value: Any) -> Any:
 def typed(task: type[dspy.Signature], values: dict[str, Any]) -> dict[str, Any]:
     """Plain JSON data as the signature's types say: the inverse of :func:`plain` for output fields."""
     return {
-        name: TypeAdapter(cast("Any", field.annotation)).validate_python(values[name])
-        if values[name] is not None
-        else None
-        for name, field in task.output_fields.items()
+        name: None if values[name] is None else kind.validate_python(values[name])
+        for name, kind in _output_types(task).items()
     }
+
+
+@lru_cache(maxsize=256)
+def _output_types(task: type[dspy.Signature]) -> dict[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(cast("Any", field.annotation)) for name, field in task.output_fields.items()}
 
 
 def signature_of(predictor: dspy.Predict) -> type[dspy.Signature]:
