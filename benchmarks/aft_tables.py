@@ -38,8 +38,7 @@ def print_tables(folder: Path, seeds: int, names: Sequence[str] = tuple(ARMS)) -
         for name, scores in {"the base": base, **arms}.items():
             print(f"  {name:20}{_interval(scores[measure])}   seeds {_seeds(scores[measure])}")
     print("\ndifferences, in points")
-    claims = _claims(arms) if len(arms) == len(ARMS) else _further(arms)
-    for text, one, other in claims:
+    for text, one, other in _claims(arms):
         print(f"  {text:76}{_points(one - other)}")
     if not (folder / "grid-0.json").exists():
         return
@@ -48,33 +47,38 @@ def print_tables(folder: Path, seeds: int, names: Sequence[str] = tuple(ARMS)) -
 
 
 def _claims(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
+    """The claims of which both arms were measured in full."""
     alone, together, greedy, teachers = (_MEASURES[place] for place in (0, 1, 2, 4))
-    sft, off, on = (arms[name] for name in ("sft", "aft off-policy", "aft on-policy"))
-    fused, pseudo = arms["no proposals"], arms["pseudo-aggregation"]
-    return [
-        ("(a) sft gains from aggregating its own proposals", sft[together], sft[alone]),
-        ("(a) aft off-policy gains", off[together], off[alone]),
-        ("(a) aft on-policy gains", on[together], on[alone]),
-        ("(a) sft, aggregating the teachers' proposals at 0, over itself alone", sft[teachers], sft[greedy]),
-        ("(a) aft off-policy, the same", off[teachers], off[greedy]),
-        ("(a) aft on-policy, the same", on[teachers], on[greedy]),
-        ("(b) aft off-policy aggregating, over sft alone", off[together], sft[alone]),
-        ("(b) aft on-policy aggregating, over sft alone", on[together], sft[alone]),
-        ("(b) aft off-policy alone, over sft alone", off[alone], sft[alone]),
-        ("(b) aft on-policy alone, over sft alone", on[alone], sft[alone]),
-        ("(c) without proposals, aggregating, over aft off-policy aggregating", fused[together], off[together]),
-        ("(c) without proposals, alone, over aft off-policy alone", fused[alone], off[alone]),
-        ("(c) pseudo-aggregation, aggregating, over aft off-policy aggregating", pseudo[together], off[together]),
-        ("(c) pseudo-aggregation, alone, over aft off-policy alone", pseudo[alone], off[alone]),
-        ("(e) student of fused data over student of best-of-five data, both alone", fused[alone], sft[alone]),
-        *_further(arms),
+    sft, off, on, fused, pseudo = "sft", "aft off-policy", "aft on-policy", "no proposals", "pseudo-aggregation"
+    wanted = [
+        ("(a) sft gains from aggregating its own proposals", sft, together, sft, alone),
+        ("(a) aft off-policy gains", off, together, off, alone),
+        ("(a) aft on-policy gains", on, together, on, alone),
+        ("(a) sft, the teachers' proposals at 0, over itself alone", sft, teachers, sft, greedy),
+        ("(a) aft off-policy, the teachers' proposals at 0, over itself alone", off, teachers, off, greedy),
+        ("(a) aft on-policy, the teachers' proposals at 0, over itself alone", on, teachers, on, greedy),
+        ("(b) aft off-policy aggregating, over sft alone", off, together, sft, alone),
+        ("(b) aft on-policy aggregating, over sft alone", on, together, sft, alone),
+        ("(b) aft off-policy alone, over sft alone", off, alone, sft, alone),
+        ("(b) aft on-policy alone, over sft alone", on, alone, sft, alone),
+        ("(c) without proposals, aggregating, over aft off-policy aggregating", fused, together, off, together),
+        ("(c) without proposals, alone, over aft off-policy alone", fused, alone, off, alone),
+        ("(c) pseudo-aggregation, aggregating, over aft off-policy aggregating", pseudo, together, off, together),
+        ("(c) pseudo-aggregation, alone, over aft off-policy alone", pseudo, alone, off, alone),
+        ("(e) student of fused data over student of best-of-five data, both alone", fused, alone, sft, alone),
     ]
+    claims = [
+        (text, arms[one][what], arms[other][that])
+        for text, one, what, other, that in wanted
+        if what in arms.get(one, {}) and that in arms.get(other, {})
+    ]
+    return [*claims, *_further(arms)]
 
 
 def _further(arms: dict[str, dict[str, Array]]) -> list[tuple[str, Array, Array]]:
     """What going on from the first arm adds, by whatever is learned."""
     names = [name for name in arms if ARMS[name].further]
-    first = arms[FIRST]
+    first = arms.get(FIRST, {})
     measures = [name for name in (_MEASURES[1], _MEASURES[4], _MEASURES[0], _MEASURES[2]) if name in first]
     return [
         (f"(g) {name} over {FIRST}, {measure}", arms[name][measure], first[measure])
