@@ -25,11 +25,11 @@ class _Instant(ProposeAggregate):
     call_seconds = 0.0
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             return super().__call__(*args, **inputs)
         finally:
-            _Instant.seconds += time.perf_counter() - started
+            _Instant.seconds += time.process_time() - started
 
     def forward(self, **inputs: Any) -> Any:
         rng = random.Random(f"{inputs} {self.width.value} {self.depth.value}")
@@ -40,7 +40,7 @@ class _Instant(ProposeAggregate):
 
 
 def tuner_milliseconds(trials: int, examples: int) -> tuple[float, float]:
-    """Milliseconds a trial on sqlite.
+    """Milliseconds of the processor a trial on sqlite.
 
     Of our tuner, every trial scored on all examples one after another, and of Optuna alone.
 
@@ -59,7 +59,7 @@ def tuner_milliseconds(trials: int, examples: int) -> tuple[float, float]:
             racing_error=0,
             num_threads=1,
             holdout=0,
-            on_progress=lambda progress: seen.append(time.perf_counter()),
+            on_progress=lambda progress: seen.append(time.process_time()),
         )
         tuner.compile(_Instant(dspy.Predict("question -> answer")), valset=data)
         floor = _optuna_seconds(Path(folder) / "o.db", trials)
@@ -111,7 +111,7 @@ def main() -> None:
     """Prints what a trial takes beside Optuna alone, and what that is of a study on models that take their time."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ours, floor = tuner_milliseconds(40, 20)
-    print(f"our tuner {ours:.0f} ms a trial, Optuna alone {floor:.0f} ms")
+    print(f"our tuner {ours:.0f} ms of the processor a trial, Optuna alone {floor:.0f} ms")
     for seconds in (0.5, 1.0):
         share, whole = wall_share(seconds)
         print(f"calls of {seconds:g} s: {share:.1%} of a study of {whole:.0f} s passes without a call under way")
@@ -121,7 +121,7 @@ def _optuna_seconds(path: Path, trials: int) -> float:
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     listen(storage.engine)
     study = optuna.create_study(study_name="floor", storage=storage, directions=["maximize", "minimize"])
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(trials):
         study.sampler = optuna.samplers.TPESampler(
             seed=number, n_startup_trials=8, multivariate=True, constant_liar=True
@@ -132,7 +132,7 @@ def _optuna_seconds(path: Path, trials: int) -> float:
             trial.suggest_float(name, 0.1, 1.3, step=0.3)
         trial.suggest_int("instruction", 0, 7)
         study.tell(trial, [1 / width, depth])
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 if __name__ == "__main__":
