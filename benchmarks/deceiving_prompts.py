@@ -25,7 +25,7 @@ import numpy as np
 
 from dspy_fusion.optimizers.bootstrap import Interval, of_difference
 
-RECORDED = Path(__file__).parent / "real_models" / "recordings" / "arc_letters.jsonl"
+RECORDED = Path(__file__).parent / "real_models" / "arc_letters.jsonl"
 LETTERS, _DRAWS, _LONGEST = "ABCD", 4000, 260
 WAYS = {
     "letter": "Answer the question with one letter: A, B, C or D.",
