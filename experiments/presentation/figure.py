@@ -44,6 +44,7 @@ def save_figure(figure: Figure, stem: Path, title: str, caption: str, data: Sequ
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     plot = Plot(title, caption, *(stem.with_suffix(suffix) for suffix in (".png", ".svg", ".csv")))
     figure.savefig(plot.png, dpi=180)
+    figure.set_layout_engine("none")  # the other file is laid out as this one was: finding a layout takes long
     figure.savefig(plot.svg, metadata={"Date": None})
     with plot.data.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(data[0]), lineterminator="\n")
