@@ -66,6 +66,11 @@ def escape(text: str) -> str:
     return _escaped(visible(text))
 
 
+def amount(value: float, *, sign: str = "") -> str:
+    """A cost, in whatever it is counted: whole from a thousand on, four digits below; ``sign="+"`` always signs."""
+    return format(value, f"{sign},.0f" if abs(value) >= 1000 else f"{sign}.4g")
+
+
 def percent(estimate: Interval) -> str:
     """A score in per cent with its interval."""
     return f"{100 * estimate.mean:.1f}" + _interval(estimate, "")

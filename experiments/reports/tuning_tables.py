@@ -13,7 +13,7 @@ from rich.console import Console
 from dspy_fusion.optimizers import TuningReport
 from dspy_fusion.programs import Hyperparameter
 
-from ..presentation.text_table import TextTable, percent, points
+from ..presentation.text_table import TextTable, amount, percent, points
 
 UNITS = {"tokens": "tokens", "calls": "calls", "dollars": "US dollars", "gpu_seconds": "GPU seconds"}
 """What costs are counted in, by the configuration's ``price``."""
@@ -50,11 +50,11 @@ def score_table(report: TuningReport, *, unit: str = "tokens") -> TextTable:
     held_out = report.before is not None
     count = (report.before or report.baseline).n
     title = f"On {count} examples that no trial saw" if held_out else f"On the {count} examples of the trials"
-    rows = [("before", percent(report.before or report.baseline), f"{report.cost_before:,.4g}")]
+    rows = [("before", percent(report.before or report.baseline), amount(report.cost_before))]
     if report.after is not None:
-        rows.append(("best trial", percent(report.after), f"{report.cost_after:,.4g}"))
+        rows.append(("best trial", percent(report.after), amount(report.cost_after)))
     if report.gain is not None:
-        rows.append(("difference", points(report.gain), f"{report.cost_after - report.cost_before:+,.4g}"))
+        rows.append(("difference", points(report.gain), amount(report.cost_after - report.cost_before, sign="+")))
     return TextTable(title, ("", "score % and its 95 % interval", f"{unit} an answer"), tuple(rows))
 
 
@@ -83,7 +83,7 @@ def spending(report: TuningReport, *, unit: str = "tokens") -> str:
         f"{len(states)} trials: {states.count('whole')} whole, {states.count('dropped')} raced out,"
         f" {states.count('failed')} failed. {report.spent.calls:,} requests made of {asked:,} asked for"
         f" ({100 * report.replayed.calls / max(1, asked):.0f} % from the bank),"
-        f" {report.spent.tokens_in + report.spent.tokens_out:,} tokens; cost {report.spent_cost:,.4g} {unit}."
+        f" {report.spent.tokens_in + report.spent.tokens_out:,} tokens; cost {amount(report.spent_cost)} {unit}."
     )
 
 
@@ -102,8 +102,8 @@ def why_kept(report: TuningReport) -> list[str]:
         away = 100 * (quality.mean - base.mean)
         lines.append(
             f"why: the nearest of {len(scored)} whole trials, trial {nearest.number}, is {away:+.1f} points from the"
-            f" baseline's {100 * base.mean:.1f} % on the same {base.n} examples, at {nearest.cost:,.4g} instead of"
-            f" {report.cost_before:,.4g} an answer"
+            f" baseline's {100 * base.mean:.1f} % on the same {base.n} examples, at {amount(nearest.cost)} instead of"
+            f" {amount(report.cost_before)} an answer"
         )
     else:
         lines.append("why: no trial was scored on all examples")
