@@ -107,6 +107,7 @@ def active(uri: str, run_id: str) -> Iterator[None]:
     """
     load_mlflow()
     import mlflow
+    import mlflow.tracking
 
     before: Any = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
     try:

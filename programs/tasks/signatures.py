@@ -146,7 +146,7 @@ def typed(task: type[dspy.Signature], values: dict[str, Any]) -> dict[str, Any]:
     """Plain JSON data as the signature's types say: the inverse of :func:`plain` for output fields."""
     return {
         name: None if values[name] is None else kind.validate_python(values[name])
-        for name, kind in _output_types(task).items()
+        for name, kind in _output_types(task).items()  # type: ignore[arg-type]  (a class, which is hashed as such)
     }
 
 
