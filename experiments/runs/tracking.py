@@ -109,7 +109,7 @@ def active(uri: str, run_id: str) -> Iterator[None]:
     import mlflow
     import mlflow.tracking
 
-    before: Any = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
+    before: Any = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     try:
         mlflow.set_tracking_uri(uri)
         with ExitStack() as stack:

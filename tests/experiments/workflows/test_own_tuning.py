@@ -64,7 +64,7 @@ def test_whoever_comes_after_a_study_has_the_store_that_they_had(
     with dspy.context(lm=ScriptedLM(answer)):
         tune(program(), tuner(tmp_path, trials=1), valset=EXAMPLES, out=tmp_path / "run", tracking_uri=uri(tmp_path))
         assert "MLFLOW_TRACKING_URI" not in os.environ
-        assert not mlflow.tracking.is_tracking_uri_set()
+        assert not mlflow.is_tracking_uri_set()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'theirs.db'}")
         tune(program(), tuner(tmp_path, trials=1), valset=EXAMPLES, out=tmp_path / "two", tracking_uri=uri(tmp_path))
         assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path / 'theirs.db'}"
