@@ -85,7 +85,7 @@ def test_unreadable_answers_count_zero_and_as_unreadable(sums: Path, tmp_path: P
 def test_the_run_says_what_it_asked(sums: Path, tmp_path: Path) -> None:
     with (sums / "gsm8k" / "test.jsonl").open("a") as file:
         file.write('\n{"question": "?", "answer": "unknown"}\n')
-    run(config(sums), Scripted(model=answers("2")), tmp_path / "run")
+    run(config(sums), Scripted(model=lambda request: {"reasoning": "", "answer": "2"}), tmp_path / "run")
     about = json.loads((tmp_path / "run" / "run.json").read_text())["examples"]
     assert (about["count"], about["set_aside"], len(about["digest"])) == (2, 1, 12)
     assert "test.jsonl, line 3: the solution has no line" in about["set_aside_first"][0]
