@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
@@ -15,7 +16,6 @@ for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NO
 for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_name, "1")
 
-gc.disable()  # until all tests are collected: what is imported stays, and is not looked through for garbage
 import dspy  # noqa: E402 (the environment comes first)
 import pytest  # noqa: E402
 from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events  # noqa: E402
@@ -134,7 +134,13 @@ def slow(seconds: float, answer: Callable[[Request], Any], when: Callable[[Reque
     return wait
 
 
+def pytest_collection() -> None:
+    """What is imported from here on stays, and is not looked through for garbage."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
+    """Tests are run as programs are."""
     gc.freeze()
     gc.enable()
 
@@ -145,6 +151,22 @@ def fresh_settings() -> None:
     dspy.configure(
         lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
     )
+
+
+@pytest.fixture
+def plain_adapter() -> None:
+    """Models are asked in plain text, as the small ones that are trained here have to be."""
+    from dspy_fusion.programs import PlainAdapter
+
+    dspy.configure(adapter=PlainAdapter())
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that is to be trained: the embedded model ``sft``."""
+    from dspy_fusion.serving.embedded.huggingface import to_huggingface
+
+    return to_huggingface("sft", tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(autouse=True)

@@ -23,19 +23,9 @@ from dspy_fusion.optimizers.finetuning import FineTuningProgress, FusorReference
 from dspy_fusion.optimizers.finetuning.files.collected import alone_in
 from dspy_fusion.programs import ConfigurationError, PlainAdapter
 from dspy_fusion.serving.embedded.embedded_model import load_model
-from dspy_fusion.serving.embedded.huggingface import to_huggingface
 
 pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_huggingface("sft", tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("plain_adapter")
 
 
 @pytest.fixture(scope="module")

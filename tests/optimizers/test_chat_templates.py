@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import dspy
 import pytest
 from conftest import ScriptedLM
 from finetuning_problem import EXAMPLES, fine_tuning, program
 
 from dspy_fusion.optimizers.finetuning import SampledProposals
-from dspy_fusion.programs import ConfigurationError, PlainAdapter
-from dspy_fusion.serving.embedded.huggingface import to_huggingface
+from dspy_fusion.programs import ConfigurationError
 
 pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
+pytestmark = pytest.mark.usefixtures("plain_adapter")
 
 BEFORE = "{% for m in messages if m.role != 'assistant' %}#{{ m.role }}#{{ m.content }}\n{% endfor %}"
 ANSWER = "{% for m in messages if m.role == 'assistant' %}"
@@ -23,16 +22,6 @@ OTHER_BEGINNING = BEFORE + ANSWER + "#b#{{ m.content }}<end>{% endfor %}{% if ad
 CHANGED = BEFORE + ANSWER + "#a#{{ m.content | upper }}<end>{% endfor %}{% if add_generation_prompt %}#a#{% endif %}"
 ENDLESS = BEFORE + ANSWER + "#a#{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}#a#{% endif %}"
 ITS_OWN = BEFORE + ANSWER + "#a#{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}#a#{% endif %}"
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_huggingface("sft", tmp_path_factory.mktemp("base"))
 
 
 @pytest.mark.parametrize(

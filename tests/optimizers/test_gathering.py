@@ -25,17 +25,14 @@ from dspy_fusion.optimizers.finetuning.gathering import Gathering
 from dspy_fusion.optimizers.finetuning.settings import check_installed
 from dspy_fusion.programs import ConfigurationError, Fusion, FusorFailed, PlainAdapter, QuorumNotMet, RecordError
 
+pytestmark = pytest.mark.usefixtures("plain_adapter")
+
 EXAMPLES = [
     dspy.Example(question=f"q{i}", answer=f"gold {i}", proposals=[f"a{i}", f"b{i}"], scores=[0.2, 0.9]).with_inputs(
         "question"
     )
     for i in range(4)
 ]
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
 
 
 def gathering(folder: Path, objective: str = "aft", **changes: Any) -> Gathering:

@@ -15,8 +15,10 @@ from finetuning_problem import EXAMPLES, fine_tuning, program
 
 from dspy_fusion.optimizers.finetuning import Preferences, RowFineTuning, Training, TrainingRow, read_training_rows
 from dspy_fusion.optimizers.finetuning.rewards import pass_at_rewards
-from dspy_fusion.programs import ConfigurationError, PlainAdapter
+from dspy_fusion.programs import ConfigurationError
 from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+
+pytestmark = pytest.mark.usefixtures("plain_adapter")
 
 GOLD = {example.worksheet: example.answers for example in EXAMPLES}
 
@@ -34,11 +36,6 @@ def one_in_three(request: Any) -> str:
 
 def small(**changes: Any) -> Training:
     return Training(lora=None, learning_rate=1e-3, checkpoint_every=50, log_every=1, threads=1, **changes)
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
 
 
 @pytest.fixture(scope="module")

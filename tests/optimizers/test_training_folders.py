@@ -17,20 +17,11 @@ from dspy_fusion.optimizers.finetuning import Preferences, SampledProposals
 from dspy_fusion.programs import ConfigurationError, PlainAdapter, RecordError
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.embedded import huggingface
-from dspy_fusion.serving.embedded.huggingface import huggingface_lm, to_huggingface
+from dspy_fusion.serving.embedded.huggingface import huggingface_lm
 from dspy_fusion.serving.endpoint.saved_program import load_program, save_program
 
 pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_huggingface("sft", tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("plain_adapter")
 
 
 @pytest.fixture(scope="module")

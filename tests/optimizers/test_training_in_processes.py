@@ -6,26 +6,15 @@ import json
 import resource
 from pathlib import Path
 
-import dspy
 import pytest
 from conftest import ScriptedLM
 from finetuning_problem import EXAMPLES, fine_tuning, program
 
 from dspy_fusion.optimizers.finetuning import Lora, Preferences, SampledProposals
-from dspy_fusion.programs import ConfigurationError, PlainAdapter, RecordError
-from dspy_fusion.serving.embedded.huggingface import to_huggingface
+from dspy_fusion.programs import ConfigurationError, RecordError
 
 pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
-
-
-@pytest.fixture(autouse=True)
-def plain() -> None:
-    dspy.configure(adapter=PlainAdapter())
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return to_huggingface("sft", tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("plain_adapter")
 
 
 def test_two_processes_share_each_step(base: Path, tmp_path: Path) -> None:
