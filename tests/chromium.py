@@ -46,6 +46,26 @@ class Page:
     ) -> None:
         self.problems: list[str] = []
         self._folder = tempfile.TemporaryDirectory(prefix="chromium", ignore_cleanup_errors=True)
+        self._last, self._rest, self._session = 0, b"", ""
+        self._start()
+        address = path if isinstance(path, str) else path.resolve().as_uri()
+        self._open(address + fragment, width, height, dark)
+
+    def _start(self) -> None:
+        """Starts the browser; one that ends before it says a word, as on a machine short of memory, twice more."""
+        for left in (2, 1, 0):
+            self._launch()
+            try:
+                self.call("Browser.getVersion")
+            except (AssertionError, BrokenPipeError):
+                if not left:
+                    raise
+                self._close()
+                self._rest = b""
+            else:
+                return
+
+    def _launch(self) -> None:
         (ours_in, self._out), (self._in, ours_out) = os.pipe(), os.pipe()
         flags = [*_FLAGS, f"--user-data-dir={self._folder.name}"]
         self._browser = subprocess.Popen(
@@ -54,9 +74,12 @@ class Page:
         )  # fmt: skip
         os.close(ours_in)
         os.close(ours_out)
-        self._last, self._rest, self._session = 0, b"", ""
-        address = path if isinstance(path, str) else path.resolve().as_uri()
-        self._open(address + fragment, width, height, dark)
+
+    def _close(self) -> None:
+        self._browser.terminate()
+        self._browser.wait(timeout=20)
+        os.close(self._out)
+        os.close(self._in)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
@@ -122,8 +145,5 @@ class Page:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._browser.terminate()
-        self._browser.wait(timeout=20)
-        os.close(self._out)
-        os.close(self._in)
+        self._close()
         self._folder.cleanup()

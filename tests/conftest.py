@@ -146,8 +146,16 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_settings() -> None:
-    """No LM, no adapter, no callback, an empty trace, and no history."""
+def fresh_settings() -> Iterator[None]:
+    """No LM, no adapter, no callback, an empty trace, and no history: for a test, and for what a module's fixtures
+    make before the next one.
+    """
+    _forget_settings()
+    yield
+    _forget_settings()
+
+
+def _forget_settings() -> None:
     dspy.configure(
         lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
     )
