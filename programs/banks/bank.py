@@ -25,6 +25,7 @@ from ..pools.candidates import Candidate
 from ..redaction import redacting
 from .databases import cause, database_url, listen, without_password
 from .payloads import read, written
+from .reservations import Reservations
 from .shared_bank import DrawnOnce, SharedWrites
 
 ANSWER_ERRORS = ("AdapterParseError", "AnswerCutOff", "NoAnswer", "KeyError", "ValidationError")
@@ -54,6 +55,9 @@ class CandidateBank:
     Args:
         url: the path of a file, such as ``bank.db``; or a URL, such as ``sqlite:///bank.db``, or a PostgreSQL URL when
             several machines share one bank.
+        shared: whether other processes draw into the bank at the same time. Without it two of them that want the same
+            candidate at the same moment may each pay for it, and one answer is kept; with it the second waits for the
+            first, at the price of three more short statements a candidate.
 
     Raises:
         BankError: the bank cannot be opened, is no bank, or was written by a newer version.
@@ -63,8 +67,9 @@ class CandidateBank:
         program, model and seed replays them, with the usage of the original calls.
     """
 
-    def __init__(self, url: str | Path) -> None:
-        self.url, self._shown = str(url), without_password(url)
+    def __init__(self, url: str | Path, *, shared: bool = False) -> None:
+        self.url, self._shown, self.shared = str(url), without_password(url), shared
+        self._reservations: Reservations | None = None
         self._once = DrawnOnce()
         with self._told("open", "give the path or URL of a bank or of a new file"):
             self._engine = listen(sa.create_engine(database_url(url)))
@@ -98,17 +103,27 @@ class CandidateBank:
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """The kept candidate of an attempt, or a new one, which is kept.
 
-        Threads that want the same one wait for the first.
+        Threads that want the same one wait for the first, and processes do where the bank is ``shared``.
         """
         with self._once.turn(attempt.key) as must_look:
-            replay = self._replay(attempt, meter) if must_look else None
-            return replay or self._keep(attempt, attempt.make(meter), meter)
+            is_reserved = self.shared and self._reserve(attempt, meter)
+            try:
+                replay = self._replay(attempt, meter) if must_look or self.shared else None
+                return replay or self._keep(attempt, attempt.make(meter), meter)
+            finally:
+                if is_reserved:
+                    self._give_back(attempt)
 
     async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
         """As :meth:`drawn_once`; tasks that want the same candidate at the same time may each draw it."""
         must_look = self._once.must_look_again(attempt.key)
-        replay = await asyncio.to_thread(self._replay, attempt, meter) if must_look else None
-        return replay or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter), meter)
+        is_reserved = self.shared and await asyncio.to_thread(self._reserve, attempt, meter)
+        try:
+            replay = await asyncio.to_thread(self._replay, attempt, meter) if must_look or self.shared else None
+            return replay or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter), meter)
+        finally:
+            if is_reserved:
+                await asyncio.to_thread(self._give_back, attempt)
 
     def fill(self, attempts: Sequence[Attempt], answers: Sequence[Mapping[str, Any]]) -> None:
         """Keeps recorded answers as if the attempts had given them, so that they are replayed without a model.
@@ -143,8 +158,8 @@ class CandidateBank:
     def __deepcopy__(self, memo: dict[int, Any]) -> CandidateBank:
         return self
 
-    def __reduce__(self) -> tuple[type[CandidateBank], tuple[str]]:
-        return type(self), (self.url,)
+    def __reduce__(self) -> tuple[type[CandidateBank], tuple[str], dict[str, bool]]:
+        return type(self), (self.url,), {"shared": self.shared}
 
     def close(self) -> None:
         """Closes the connections; the bank opens them again when it is used."""
@@ -192,6 +207,18 @@ class CandidateBank:
         if replay is not None:
             meter.add_replayed(replay.by_model or {replay.lm: replay.usage})
         return replay
+
+    def _reserve(self, attempt: Attempt, meter: Meter) -> bool:
+        """Waits while another process draws an attempt; whether it is now this one's."""
+        with self._told("write to", "what was kept before is safe"):
+            if self._reservations is None:
+                self._reservations = Reservations(self._engine)
+            return self._reservations.take(attempt.key, meter.is_over)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        if self._reservations is not None:
+            with self._told("write to", "what was kept before is safe"):
+                self._reservations.give_back(attempt.key)
 
     def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter) -> Candidate:
         if meter.has_stand_in:

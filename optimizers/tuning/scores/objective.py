@@ -124,7 +124,9 @@ class Objective:
         return Totals(self.ledger.used, self._replayed, self.ledger.cost)
 
     def match(self) -> None:
-        """Takes over what the whole study has used up and replayed."""
+        """Takes over what the whole study has used up and replayed; while others are at work, the bank is shared."""
+        if self.store.workers.has_company():
+            self.bank.shared = True
         totals, self._matched = self.store.totals(), time.monotonic()
         self.ledger.match(totals.spent, totals.cost)
         with self._lock:

@@ -5,8 +5,6 @@ Both lie in the study's database, so they hold across machines. A turn whose own
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +12,8 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+
+from dspy_fusion.programs.banks.processes import own_name, runs_here
 
 tables = sa.MetaData()
 _workers = sa.Table(
@@ -29,7 +29,6 @@ _turns = sa.Table(
     sa.Column("worker", sa.String(200), nullable=False),
 )
 BEAT_SECONDS, STALE_SECONDS, POLL_SECONDS = 5.0, 60.0, 0.05
-_ENDED = "ended"
 
 
 class Workers:
@@ -41,7 +40,7 @@ class Workers:
     """
 
     def __init__(self, engine: sa.Engine, study: str) -> None:
-        self._engine, self.study, self.name = engine, study, _own_name()
+        self._engine, self.study, self.name = engine, study, own_name()
 
     @contextmanager
     def at_work(self) -> Iterator[str]:
@@ -67,13 +66,17 @@ class Workers:
 
     def is_alive(self, worker: str) -> bool:
         """Whether a worker's process runs on this machine, or has given a sign of life within a minute on another."""
-        host, _, process = worker.rpartition(":")
-        if host == socket.gethostname():
-            number, _, began = process.partition("-")
-            return _runs(int(number)) and _began(int(number)) == began
+        if (runs := runs_here(worker)) is not None:
+            return runs
         with self._engine.connect() as connection:
             beat = connection.scalar(sa.select(_workers.c.beat).where(_workers.c.worker == worker))
-        return beat is not None and time.time() - beat < STALE_SECONDS
+        return _is_fresh(beat)
+
+    def has_company(self) -> bool:
+        """Whether another process is at work too."""
+        with self._engine.connect() as connection:
+            others = connection.execute(sa.select(_workers).where(_workers.c.worker != self.name)).all()
+        return any(_is_fresh(other.beat) and runs_here(other.worker) is not False for other in others)
 
     def _take_turn(self) -> bool:
         try:
@@ -107,30 +110,5 @@ class Workers:
                 continue  # a busy database; the next beat is soon enough
 
 
-def _own_name() -> str:
-    """This process: host, process id and when it began, so that a reused id is not taken for it."""
-    return f"{socket.gethostname()}:{os.getpid()}-{_began(os.getpid())}"
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _began(process: int) -> str:
-    """When a process began, in clock ticks since the machine did; an empty string where the system does not say.
-
-    A process that has ended, and that whoever started it has not asked about yet, did not begin: it would look alive
-    for ever.
-    """
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            state, *rest = file.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return _ENDED if state in "ZX" else rest[18]
+def _is_fresh(beat: float | None) -> bool:
+    return beat is not None and time.time() - beat < STALE_SECONDS

@@ -58,6 +58,20 @@ def test_a_worker_elsewhere_is_alive_while_it_beats(url: str, workers: Workers) 
     assert [workers.is_alive(name) for name in ("far:1-1", "gone:1-1", "unknown:1-1")] == [True, False, False]
 
 
+def test_company_is_another_process_that_is_at_work(url: str, workers: Workers) -> None:
+    with workers.at_work():
+        assert not workers.has_company()
+        host = workers.name.rpartition(":")[0]
+        for name, age, counts in ((f"{host}:999999999-1", 0.0, False), ("gone:1-1", STALE_SECONDS + 1, False),
+                                  ("far:1-1", 0.0, True)):  # fmt: skip
+            with sa.create_engine(url).begin() as connection:
+                connection.execute(
+                    sa.text("insert into dspy_fusion_workers values (:name, :beat)"),
+                    {"name": name, "beat": time.time() - age},
+                )
+            assert workers.has_company() == counts
+
+
 def test_only_one_has_the_turn(url: str) -> None:
     inside: list[int] = []
 

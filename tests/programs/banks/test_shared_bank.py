@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import pickle
+import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
 import sqlalchemy as sa
-from conftest import ScriptedLM, answers
+from conftest import ScriptedLM, answers, slow
 
 from dspy_fusion.programs import CandidateBank, Vote
-from dspy_fusion.programs.calls.metering import Meter
+from dspy_fusion.programs.calls.metering import LeftBehind, Meter
 
 
 @pytest.fixture
@@ -78,3 +83,92 @@ def test_one_that_cannot_be_written_spoils_no_other(bank: CandidateBank) -> None
         futures[3].result()
     assert all(future.result() for place, future in enumerate(futures) if place != 3)
     assert len(bank) == 7
+
+
+def test_what_another_process_draws_is_waited_for(tmp_path: Path) -> None:
+    banks = [CandidateBank(tmp_path / "bank.db", shared=True) for _ in range(2)]  # as two processes have it
+    lm = ScriptedLM(slow(0.3, answers("a"), when=lambda request: True))
+
+    def draw(bank: CandidateBank) -> list[bool]:
+        with dspy.context(lm=lm):
+            pool = Vote(dspy.Predict("question -> answer"), n=3, bank=bank)(question="q").pool
+        return [candidate.replayed for candidate in pool.good]
+
+    with ThreadPoolExecutor(2) as threads:
+        replayed = list(threads.map(draw, banks))
+    assert sum(map(sum, replayed)) == 3
+    assert len(lm.requests) == 3
+
+
+def test_tasks_of_two_processes_draw_once(tmp_path: Path) -> None:
+    banks = [CandidateBank(tmp_path / "bank.db", shared=True) for _ in range(2)]
+    lm = ScriptedLM(slow(0.3, answers("a"), when=lambda request: True))
+
+    async def both() -> None:
+        programs = [Vote(dspy.Predict("question -> answer"), n=3, bank=bank) for bank in banks]
+        await asyncio.gather(*(program.acall(question="q") for program in programs))
+
+    with dspy.context(lm=lm):
+        asyncio.run(both())
+    assert len(lm.requests) == 3
+
+
+def test_what_another_process_could_not_draw_is_drawn_by_who_waited(tmp_path: Path) -> None:
+    banks = [CandidateBank(tmp_path / "bank.db", shared=True) for _ in range(2)]
+    is_first = iter([True, False])
+
+    def answer(request: Any) -> Any:
+        time.sleep(0.3)
+        if next(is_first):
+            raise ConnectionError("the server is gone")
+        return {"answer": "a"}
+
+    lm = ScriptedLM(answer)
+
+    def draw(bank: CandidateBank) -> int:
+        with dspy.context(lm=lm):
+            attempt = Vote(dspy.Predict("question -> answer"), n=1, bank=bank).attempts({"question": "q"}, 1)[0]
+            return bank.drawn_once(attempt, Meter(limited=True)).ok
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(draw, banks)) == [False, True]
+    assert len(banks[0]) == 1
+
+
+@pytest.mark.parametrize("host", ["", "far away"])
+def test_the_reservation_of_a_killed_process_is_passed_over(tmp_path: Path, host: str) -> None:
+    bank = CandidateBank(tmp_path / "bank.db", shared=True)
+    program = Vote(dspy.Predict("question -> answer"), n=2, bank=bank)
+    with dspy.context(lm=ScriptedLM(answers("a"))):
+        program(question="another")
+        key = program.attempts({"question": "q"}, 2)[0].key
+        values = {"key": key, "process": f"{host or socket.gethostname()}:999999999-1", "ends": time.time() - 1}
+        with bank.engine.begin() as connection:
+            connection.execute(sa.text("insert into dspy_fusion_reservations values (:key, :process, :ends)"), values)
+        assert len(program(question="q").pool.good) == 2
+    with bank.engine.connect() as connection:
+        assert connection.scalar(sa.text("select count(*) from dspy_fusion_reservations")) == 0
+
+
+def test_who_is_given_up_waits_no_longer_for_another_process(tmp_path: Path) -> None:
+    banks = [CandidateBank(tmp_path / "bank.db", shared=True) for _ in range(2)]
+    release, drawing = threading.Event(), threading.Event()
+
+    def answer(request: Any) -> dict[str, str]:
+        drawing.set()
+        release.wait(timeout=30)
+        return {"answer": "a"}
+
+    with dspy.context(lm=ScriptedLM(answer)), ThreadPoolExecutor(2) as threads:
+        program = Vote(dspy.Predict("question -> answer"), n=1, bank=banks[0])
+        (attempt,) = program.attempts({"question": "q"}, 1)
+        first = threads.submit(copy_context().run, banks[0].drawn_once, attempt, Meter(limited=True))
+        assert drawing.wait(timeout=30)
+        with pytest.raises(LeftBehind):
+            banks[1].drawn_once(attempt, Meter(limited=True, end=time.monotonic() + 0.2))
+        release.set()
+        assert first.result(timeout=30).ok
+
+
+def test_a_bank_stays_shared_when_it_goes_to_another_process(tmp_path: Path) -> None:
+    assert pickle.loads(pickle.dumps(CandidateBank(tmp_path / "bank.db", shared=True))).shared
