@@ -32,24 +32,17 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         storage: its URL, as it may be shown.
         tolerance: how much quality may be given up for a lower cost.
     """
-    expected = run.of_trials.expected(run.study, run.study.look(), run.space)
-    reports = [replace(report, expected=expected.get(report.number)) for report in run.reports()]
-    known = run.of_trials.outcomes(setting_digest(run.program))
+    reports, known = _reports(run), run.of_trials.outcomes(setting_digest(run.program))
     baseline, as_it_was = intervals.of_mean([outcome.score for outcome in known]), means_of(known)
-    limits = run.constraints
-    digest, digests = setting_digest(run.program), {t.number: t.user_attrs.get(DIGEST) for t in run.study.look()}
-    own = [report for report in reports if digests[report.number] == digest and report.state == "whole"]
-    worth = own[0].worth if own else baseline.mean
-    others = [report for report in reports if digests[report.number] != digest]
-    best = choose(others, as_it_was, tolerance, limits, second=run.second, worth=worth)
+    best = _best(run, reports, baseline, as_it_was, tolerance)
     made = run.space.apply(run.program, best.setting) if best else run.program.deepcopy()
     after = _after(run, made) if best else None
     gain = _gain(after, run.before)
-    means_before = means_of(run.before or known)
-    means_after = means_of(after) if after else (best.means if best else as_it_was)
-    is_cheaper = means_after.get(run.second, math.inf) < means_before.get(run.second, math.inf)
+    before_means = means_of(run.before or known)
+    after_means = means_of(after) if after else (best.means if best else as_it_was)
+    is_cheaper = after_means.get(run.second, math.inf) < before_means.get(run.second, math.inf)
     holds = gain is None or gain.mean > 0 or (gain.mean >= -tolerance and is_cheaper)
-    keeps = best is not None and (holds or not meets(limits, as_it_was))
+    keeps = best is not None and (holds or not meets(run.constraints, as_it_was))
     totals = run.store.totals()
     report = TuningReport(
         study=run.store.study,
@@ -61,31 +54,60 @@ def conclude(run: TuningRun, *, storage: str, tolerance: float) -> dspy.Module:
         before=_interval(run.before),
         after=_interval(after),
         gain=gain,
-        cost_before=means_before["cost"],
-        cost_after=means_after["cost"],
+        cost_before=before_means["cost"],
+        cost_after=after_means["cost"],
         instructions={path: tuple(run.store.texts(path)) for path in run.space.instructions},
         spent=totals.spent,
         replayed=totals.replayed,
         spent_cost=totals.cost,
-        verdict=_unmet(reports, as_it_was, limits) or _verdict(best, keeps, gain),
-        notes=(
-            *run.notes,
-            *_untaken(run.space),
-            *run.space.notes,
-            *_constant(reports, baseline),
-            *_fallbacks(reports),
-            *_complaints(run.writer.proposer),
-            *_too_few(gain),
-        ),
+        verdict=_unmet(reports, as_it_was, run.constraints) or _verdict(best, keeps, gain),
+        notes=_notes(run, reports, baseline, gain),
         start=run.space.read(run.program),
         alike=_alike(run, reports),
         second=run.second,
-        values_before={name: value for name, value in means_before.items() if name not in ("quality", "cost")},
-        values_after={name: value for name, value in means_after.items() if name not in ("quality", "cost")},
+        values_before=_further(before_means),
+        values_after=_further(after_means),
     )
     result = made if keeps else run.program.deepcopy()
     setattr(result, "tuning_report", report)  # noqa: B010 (an attribute that dspy.Module does not declare)
     return result
+
+
+def _reports(run: TuningRun) -> list[TrialReport]:
+    """All trials with what is expected of them in view of all."""
+    expected = run.of_trials.expected(run.study, run.study.look(), run.space)
+    return [replace(report, expected=expected.get(report.number)) for report in run.reports()]
+
+
+def _best(
+    run: TuningRun, reports: Sequence[TrialReport], baseline: Interval, as_it_was: Means, tolerance: float
+) -> TrialReport | None:
+    """The trial to take, or None; trials of the program as it was tell what is expected of it, and are no choice."""
+    own = setting_digest(run.program)
+    digests = {trial.number: trial.user_attrs.get(DIGEST) for trial in run.study.look()}
+    unchanged = [r for r in reports if digests[r.number] == own and r.state == "whole"]
+    worth = unchanged[0].worth if unchanged else baseline.mean
+    others = [r for r in reports if digests[r.number] != own]
+    return choose(others, as_it_was, tolerance, run.constraints, second=run.second, worth=worth)
+
+
+def _notes(
+    run: TuningRun, reports: Sequence[TrialReport], baseline: Interval, gain: Interval | None
+) -> tuple[str, ...]:
+    return (
+        *run.notes,
+        *_untaken(run.space),
+        *run.space.notes,
+        *_constant(reports, baseline),
+        *_fallbacks(reports),
+        *_complaints(run.writer.proposer),
+        *_too_few(gain),
+    )
+
+
+def _further(means: Means) -> dict[str, float]:
+    """The means of the user's own measures."""
+    return {name: value for name, value in means.items() if name not in ("quality", "cost")}
 
 
 def choose(

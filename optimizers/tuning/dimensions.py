@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -95,10 +95,7 @@ def adapter_dimensions(
         names: of the adapters to choose from, beside the one in force, which comes first.
     """
     dimensions, left_out = [], []
-    for prefix, part in program.named_sub_modules(SamplingProgram):
-        path = ".".join(text for text in (prefix.removeprefix("self").lstrip("."), ADAPTER) if text)
-        if path not in paths or not isinstance(part, SamplingProgram):
-            continue
+    for path, part in _with_path(program, ADAPTER, paths):
         called = [part.program, *([part.fusor] if isinstance(part, FusingProgram) else [])]
         fitting = [name for name in names if all(is_askable(module, name) for module in called)]
         choices = tuple(dict.fromkeys((part.adapter.value or name_in_force(), *fitting)))
@@ -119,10 +116,7 @@ def room_dimensions(
         rooms: to choose from, beside the one in force, which comes first.
     """
     dimensions, left_out = [], []
-    for prefix, part in program.named_sub_modules(SamplingProgram):
-        path = ".".join(text for text in (prefix.removeprefix("self").lstrip("."), ROOM) if text)
-        if path not in paths or not isinstance(part, SamplingProgram):
-            continue
+    for path, part in _with_path(program, ROOM, paths):
         lms = _models(part, "temperature")
         reasons = {name: _no_room(part, Room.of(name), lms) for name in rooms}
         fitting = [name for name in rooms if not reasons[name]]
@@ -130,6 +124,14 @@ def room_dimensions(
         left_out += [f"{path}={name} was not searched: {why}" for name, why in reasons.items() if why]
         dimensions += [Dimension(path, "choice", choices=choices)] if len(choices) > 1 else []
     return dimensions, left_out
+
+
+def _with_path(program: dspy.Module, name: str, paths: Iterable[str]) -> Iterator[tuple[str, SamplingProgram]]:
+    """The programs in a program whose option of this name is free, with the option's path."""
+    for prefix, part in program.named_sub_modules(SamplingProgram):
+        path = ".".join(text for text in (prefix.removeprefix("self").lstrip("."), name) if text)
+        if path in paths and isinstance(part, SamplingProgram):
+            yield path, part
 
 
 def _no_room(part: SamplingProgram, room: Room, lms: Sequence[dspy.BaseLM]) -> str:
