@@ -1,8 +1,4 @@
-"""Keys and values of prompts and of answers under way.
-
-They are kept in float32, and attention to them is one vector-matrix product a row over a number of places that depends
-on that row's length alone, so that no row depends on the rows beside it.
-"""
+"""Keys and values of prompts and of answers under way."""
 
 from __future__ import annotations
 
@@ -15,8 +11,8 @@ from numpy.typing import NDArray
 from .checkpoint import Architecture
 
 Floats = NDArray[np.floating]
-_CACHED = np.float32
-_PLACES = 64
+_CACHED = np.float32  # of answers
+_FEWEST_PLACES = 128
 
 
 @dataclass(eq=False)
@@ -35,10 +31,10 @@ class PromptCache:
     logits: Floats | None = None
 
     @classmethod
-    def of(cls, prompt: Sequence[int], shape: Architecture) -> PromptCache:
+    def of(cls, prompt: Sequence[int], shape: Architecture, precision: type[np.floating] = np.float32) -> PromptCache:
         """An empty cache with room for ``prompt``."""
         size = (shape.layers, shape.heads, len(prompt), shape.hidden_size // shape.heads)
-        return cls(prompt, np.empty(size, _CACHED), np.empty(size, _CACHED))
+        return cls(prompt, np.empty(size, precision), np.empty(size, precision))
 
     def next_chunk(self, limit: int) -> PromptChunk:
         """The next tokens to be read, at most ``limit`` of them."""
@@ -58,10 +54,11 @@ class PromptChunk:
     def __post_init__(self) -> None:
         self.positions = range(self.start, self.start + self.count)
         self.tokens = self.cache.prompt[self.start : self.start + self.count]
-        self._future = np.triu(np.full((self.count, self.count), -np.inf, _CACHED), 1)
+        self._future = np.triu(np.full((self.count, self.count), -np.inf, self.cache.keys.dtype), 1)
 
-    def attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
+    def attend(self, layer: int, qkv: Floats) -> Floats:
         """Stores the chunk's keys and values and attends to the prompt up to each row."""
+        q, k, v = qkv.swapaxes(0, 1)
         end = self.start + self.count
         keys, values = self.cache.keys[layer, :, :end], self.cache.values[layer, :, :end]
         keys[:, self.start :], values[:, self.start :] = k.swapaxes(0, 1), v.swapaxes(0, 1)
@@ -107,17 +104,17 @@ class AnswerCaches:
         token, position = self.tokens.pop(), self.positions.pop()
         if row < len(self.tokens):
             self.tokens[row], self.positions[row] = token, position
-            self._filled[:, :, row] = self._filled[:, :, len(self.tokens)]
+            self._filled[:, :, row, :, : position + 1] = self._filled[:, :, len(self.tokens), :, : position + 1]
 
-    def attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
-        """Stores the rows' keys and values and lets each row attend to its own places."""
-        rows = np.arange(len(q))
-        self._filled[0, layer, rows, :, self.positions] = k
-        self._filled[1, layer, rows, :, self.positions] = v
-        keys, values = self._filled[:, layer, : len(q)]  # (rows, heads, places, head width) each
-        weights = q.astype(_CACHED)[:, :, None] @ keys.swapaxes(2, 3)  # (rows, heads, 1, places)
-        empty = np.arange(self.capacity) > np.array(self.positions)[:, None]
-        weights[:, :, 0] += np.where(empty, _CACHED(-np.inf), _CACHED(0))[:, None]
+    def attend(self, layer: int, qkv: Floats) -> Floats:
+        """Stores the rows' keys and values and lets each row attend to its own places; layers come in order."""
+        if layer == 0:
+            self._at = np.array(self.positions)
+            self._empty = np.where(np.arange(self._at.max() + 1) > self._at[:, None], _CACHED(-np.inf), _CACHED(0))
+        self._filled[:, layer, np.arange(len(qkv)), :, self._at] = qkv[:, 1:]
+        keys, values = self._filled[:, layer, : len(qkv), :, : self._empty.shape[1]]
+        weights = qkv[:, 0, :, None] @ keys.swapaxes(2, 3)  # (rows, heads, 1, places)
+        weights += self._empty[:, None, None]
         totals = _exponentiate(weights)
         return (weights @ values / totals)[:, :, 0]
 
@@ -131,7 +128,7 @@ class AnswerCaches:
 
 def capacity_for(position: int) -> int:
     """The places of a row whose next token stands at ``position``."""
-    return (position // _PLACES + 1) * _PLACES
+    return max(_FEWEST_PLACES, 1 << position.bit_length())
 
 
 def _exponentiate(weights: Floats) -> Floats:

@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dspy_fusion.serving.embedded.token_sampling import Sampling, draw_tokens, log_probabilities
+from dspy_fusion.serving.embedded.token_sampling import (
+    Sampling,
+    draw_certain_tokens,
+    draw_tokens,
+    log_probabilities,
+)
 
 LOGITS = np.log([0.1, 0.4, 0.2, 0.3])
 GRID = ((np.arange(1000) + 0.5) / 1000).tolist()
@@ -38,6 +43,31 @@ def test_top_p_keeps_the_fewest_that_reach_it() -> None:
 def test_rows_of_one_step_are_drawn_by_their_own_options() -> None:
     samplings = [Sampling(1, temperature=0), Sampling(1, top_k=1), Sampling(1)]
     assert draw_tokens(np.tile(LOGITS, (3, 1)), samplings, [0.99, 0.99, 0.99]) == [1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 0.2}, {"temperature": 0}, {"top_k": 3}, {"top_p": 0.7}, {"top_p": 0.9, "top_k": 5}]
+)
+def test_a_certain_token_is_the_same_with_any_error(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    logits, uniforms, error = rng.normal(size=(2000, 8)), rng.random(2000).tolist(), 0.05
+    samplings = [Sampling(1, **options)] * 2000
+    certain = draw_certain_tokens(logits, samplings, uniforms, np.full(2000, error))
+    for _ in range(100):
+        other = draw_tokens(logits + rng.choice([-error, error], logits.shape), samplings, uniforms)
+        assert all(token in (None, drawn) for token, drawn in zip(certain, other, strict=True))
+    assert 0.3 < np.mean([token is not None for token in certain]) < 1
+
+
+def test_without_errors_every_token_is_certain() -> None:
+    logits, samplings = np.random.default_rng(0).normal(size=(1000, 8)), [Sampling(1, top_p=0.9)] * 1000
+    assert draw_certain_tokens(logits, samplings, GRID, np.zeros(1000)) == draw_tokens(logits, samplings, GRID)
+
+
+def test_equal_scores_are_told_apart_by_their_order_alone() -> None:
+    logits, tied = np.zeros((3, 4)), [Sampling(1, temperature=0), Sampling(1, top_k=2), Sampling(1, top_p=0.5)]
+    assert draw_certain_tokens(logits, tied, [0.1] * 3, np.full(3, 1e-6)) == [None, None, None]
+    assert draw_tokens(logits, tied, [0.1] * 3) == [0, 0, 0]
 
 
 def test_a_longer_answer_begins_with_the_same_numbers() -> None:
