@@ -16,6 +16,7 @@ import hashlib
 import io
 import logging
 import pathlib
+import queue
 import re
 import sys
 import threading
@@ -28,6 +29,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import dspy
+from dspy.utils.unbatchify import Unbatchify
 
 from .call_effects import Effects, effects_of_calls
 
@@ -150,6 +152,10 @@ class Contents:
             return self.sequence("property", (value.fget, value.fset, value.fdel))
         if isinstance(value, functools.cached_property):
             return _hash("cached_property", self.of(value.func))
+        if isinstance(value, Unbatchify):  # what waits in its queue belongs to calls under way
+            return _hash("Unbatchify", self.of(value.batch_fn))
+        if isinstance(value, queue.Queue):  # what waits in it, not how much has passed through it
+            return _hash(type(value).__name__, str(value.maxsize), self.sequence("waiting", list(value.queue)))
         if isinstance(value, io.BytesIO | io.StringIO):
             return self.sequence(type(value).__name__, (value.getvalue(), value.tell()))
         return self._reduced(value)

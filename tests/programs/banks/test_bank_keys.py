@@ -7,6 +7,7 @@ import datetime
 import importlib.util
 import logging
 import os
+import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -199,6 +200,48 @@ def test_what_a_module_remembers_does(bank: CandidateBank) -> None:
     lm, module = ScriptedLM(answers("a")), Remembering()
     asked(module, bank, lm, question="q")
     asked(module, bank, lm, question="q")
+    assert len(lm.requests) == 2
+
+
+def test_a_retriever_is_known_by_its_passages_however_often_it_was_asked(bank: CandidateBank) -> None:
+    class Retrieving(dspy.Module):
+        def __init__(self, *passages: str) -> None:
+            super().__init__()
+            self.search = dspy.Embeddings(list(passages), dspy.Embedder(lengths), k=1)
+            self.respond = dspy.Predict("context: list[str], question -> answer")
+
+        def forward(self, question: str) -> dspy.Prediction:
+            return self.respond(context=self.search(question).passages, question=question)
+
+    lm, module = ScriptedLM(answers("a")), Retrieving("a b", "c")
+    for _ in range(3):
+        asked(module, bank, lm, question="q")
+    asked(Retrieving("a b", "c"), bank, lm, question="q")
+    assert len(lm.requests) == 1
+    asked(Retrieving("a b", "d"), bank, lm, question="q")
+    assert len(lm.requests) == 2
+
+
+def lengths(texts: list[str]) -> Any:
+    """An embedding that tells texts apart by their length."""
+    return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+
+def test_a_queue_is_what_waits_in_it(bank: CandidateBank) -> None:
+    class Queued(dspy.Module):
+        def __init__(self, *left: str) -> None:
+            super().__init__()
+            self.predict, self.left = dspy.Predict("question, left -> answer"), queue.Queue[str]()
+            for text in left:
+                self.left.put(text)
+
+        def forward(self, question: str) -> dspy.Prediction:
+            return self.predict(question=question, left=list(self.left.queue))
+
+    lm, used = ScriptedLM(answers("a")), Queued("x")
+    used.left.get()
+    for module in (used, Queued(), Queued("x")):
+        asked(module, bank, lm, question="q")
     assert len(lm.requests) == 2
 
 
