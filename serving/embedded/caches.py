@@ -109,12 +109,13 @@ class AnswerCaches:
     def attend(self, layer: int, qkv: Floats) -> Floats:
         """Stores the rows' keys and values and lets each row attend to its own places; layers come in order."""
         if layer == 0:
-            self._at = np.array(self.positions)
-            self._empty = np.where(np.arange(self._at.max() + 1) > self._at[:, None], _CACHED(-np.inf), _CACHED(0))
-        self._filled[:, layer, np.arange(len(qkv)), :, self._at] = qkv[:, 1:]
-        keys, values = self._filled[:, layer, : len(qkv), :, : self._empty.shape[1]]
+            self._rows, self._at = np.arange(len(qkv)), np.array(self.positions)
+            empty = np.arange(self._at.max() + 1) > self._at[:, None]
+            self._empty = np.where(empty, _CACHED(-np.inf), _CACHED(0))[:, None, None]
+        self._filled[:, layer, self._rows, :, self._at] = qkv[:, 1:]
+        keys, values = self._filled[:, layer, : len(qkv), :, : self._empty.shape[-1]]
         weights = qkv[:, 0, :, None] @ keys.swapaxes(2, 3)  # (rows, heads, 1, places)
-        weights += self._empty[:, None, None]
+        weights += self._empty
         totals = _exponentiate(weights)
         return (weights @ values / totals)[:, :, 0]
 

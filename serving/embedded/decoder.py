@@ -127,9 +127,12 @@ def _normalized(x: Floats, epsilon: float) -> Floats:
 
 
 def _gated(gate_and_up: Floats) -> Floats:
-    gate, up = np.split(gate_and_up, 2, 1)
-    divisor = np.exp(-np.maximum(gate, -80))
-    divisor += 1
-    np.divide(gate, divisor, out=divisor)
-    divisor *= up
-    return divisor
+    width = gate_and_up.shape[1] // 2
+    gate, up = gate_and_up[:, :width], gate_and_up[:, width:]
+    gated = np.maximum(gate, -80)
+    np.negative(gated, out=gated)
+    np.exp(gated, out=gated)
+    gated += 1
+    np.divide(gate, gated, out=gated)
+    gated *= up
+    return gated

@@ -8,16 +8,11 @@ import sys
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from itertools import count
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
-
-from threadpoolctl import threadpool_info
 
 from .jobs import Job
 from .lane_messages import Begin, Cancel, Drawn, Event, Failed, Finished, Load, Order, Ready
@@ -25,7 +20,6 @@ from .worker import MakeBatch
 
 _NEWCOMER, _PROMPT_TOKENS = 8, 8  # a lane's first job of a model weighs so many jobs; so many tokens to read weigh one
 _PROMPTS_KNOWN = 64
-_PROCESSORS, _SKYLAKE = Path("/proc/cpuinfo"), {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 _START = "import sys; from dspy_fusion.serving.embedded.lane_process import work; work(int(sys.argv[1]))"
 
 
@@ -163,7 +157,7 @@ def _started() -> tuple[Connection, subprocess.Popen[bytes]]:
     with there:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, str(there.fileno())],
-            env={**_kernels(), **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -171,17 +165,3 @@ def _started() -> tuple[Connection, subprocess.Popen[bytes]]:
             process_group=0,
         )
     return here, process
-
-
-@cache
-def _kernels() -> dict[str, str]:
-    """Has OpenBLAS use the 512-bit instructions of processors that it does not know yet.
-
-    On these (AMD's Zen 5, say) it takes its kernels for Haswell, and products as small as ours take twice the time. It
-    can be told only before it is loaded.
-    """
-    blas = {library.get("architecture") for library in threadpool_info() if library["internal_api"] == "openblas"}
-    with suppress(OSError):
-        if blas == {"Haswell"} and _SKYLAKE.issubset(_PROCESSORS.read_text().split()):
-            return {"OPENBLAS_CORETYPE": "SkylakeX"}
-    return {}
