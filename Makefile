@@ -28,14 +28,20 @@ export PYTHONDONTWRITEBYTECODE :=
 # The processes that share the tests must agree on their names, whatever set a parameter was taken from.
 export PYTHONHASHSEED := 0
 
-.PHONY: demo docs test trainable check clean constraints
+.PHONY: demo docs test types tests trainable check clean constraints
 
 demo: $(VENV)/installed
 	$(BIN)/dspy-fusion demo
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+# Side by side: what checks the types keeps one core busy for a minute.
+types: $(VENV)/installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+tests: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --durations 20
 
 # What the tests of fine-tuning and of Ray need beside the rest (they skip without). Where a CPU build of torch is wanted, install that first.

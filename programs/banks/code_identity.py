@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .call_effects import effects, effects_of_calls
-from .content_digest import Contents, Unkeyable
+from .content_digest import Contents, Digest, Unkeyable
 
 _INSTALLED = ("site-packages", "dist-packages", "dspy_fusion")
 _FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
@@ -54,7 +54,7 @@ def _function(value: types.FunctionType, contents: Contents) -> list[Any]:
         "function",
         value.__module__,
         value.__qualname__,
-        _code(value.__code__),
+        _digest(value.__code__),
         value.__defaults__,
         value.__kwdefaults__,
         closed,
@@ -119,6 +119,11 @@ def _names(code: types.CodeType) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
+def _digest(code: types.CodeType) -> Digest:
+    """That of a function's byte code, which never changes."""
+    return Digest(Contents(code_identity).of(_code(code)))
+
+
 def _code(code: types.CodeType) -> list[Any]:
     """A function's byte code without the places in files that it remembers."""
     constants = [_code(part) if isinstance(part, types.CodeType) else part for part in code.co_consts]
