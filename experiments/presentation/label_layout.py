@@ -13,6 +13,7 @@ from dataclasses import dataclass
 _ANGLES = tuple(math.radians(degrees) for degrees in (0, 180, 35, -35, 145, -145, 90, -90, 65, -65, 115, -115))
 _DISTANCES = (10.0, 20.0, 34.0, 52.0, 74.0, 100.0)
 _SWEEPS = 4
+_COVERING = 60  # what it costs that a label lies under another, beside the costs of its place
 Point = tuple[float, float]
 
 
@@ -55,14 +56,19 @@ def place_labels(
         obstacles: what should stay visible: markers, interval bars.
         frame: what no label should leave.
     """
+    choices = []
+    for i, (anchor, size) in enumerate(zip(anchors, sizes, strict=True)):
+        rivals = [other for j, other in enumerate(anchors) if j != i]
+        positions = _positions(anchor, size)
+        choices.append([(base + _cost(box, anchor, rivals, obstacles, frame), box) for base, box in positions])
     placed: list[Box | None] = [None] * len(anchors)
     for _ in range(_SWEEPS):
-        for i, (anchor, size) in enumerate(zip(anchors, sizes, strict=True)):
+        before = list(placed)
+        for i, options in enumerate(choices):
             others = [box for j, box in enumerate(placed) if j != i and box is not None]
-            rivals = [other for j, other in enumerate(anchors) if j != i]
-            placed[i] = min(
-                _positions(anchor, size), key=lambda option: _cost(option, anchor, rivals, others, obstacles, frame)
-            )[1]
+            placed[i] = min(options, key=lambda option: option[0] + _COVERING * _covered(option[1], others))[1]
+        if placed == before:
+            break
     return [box for box in placed if box is not None]
 
 
@@ -104,21 +110,18 @@ def _positions(anchor: Point, size: tuple[float, float]) -> list[tuple[float, Bo
     return positions
 
 
-def _cost(
-    option: tuple[float, Box],
-    anchor: Point,
-    rivals: Sequence[Point],
-    others: Sequence[Box],
-    obstacles: Sequence[Box],
-    frame: Box,
-) -> float:
-    """How bad a place is.
+def _cost(box: Box, anchor: Point, rivals: Sequence[Point], obstacles: Sequence[Box], frame: Box) -> float:
+    """How bad a place is, wherever the other labels lie.
 
-    Covering another label is worst, then leaving the frame, crossing a bar, and lying nearer to another point.
+    Leaving the frame is worst, then crossing a bar, and lying nearer to another point.
     """
-    base, box = option
-    labels = sum(box.overlap(other) for other in others) / box.area
     outside = 1 - box.overlap(frame) / box.area
     crossed = sum(box.overlap(obstacle) > 0 for obstacle in obstacles)
-    nearer = sum(box.distance(rival) < box.distance(anchor) + 4 for rival in rivals)
-    return base + 60 * labels + 100 * outside + 6 * crossed + 5 * nearer
+    own = box.distance(anchor) + 4
+    nearer = sum(box.distance(rival) < own for rival in rivals)
+    return 100 * outside + 6 * crossed + 5 * nearer
+
+
+def _covered(box: Box, others: Sequence[Box]) -> float:
+    """How much of a label others would cover."""
+    return sum(box.overlap(other) for other in others) / box.area
