@@ -15,6 +15,9 @@ for _name in ("LITELLM_LOCAL_MODEL_COST_MAP", "MLFLOW_DISABLE_TELEMETRY", "DO_NO
     os.environ.setdefault(_name, "true")
 for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_name, "1")
+# Tests share the cores. Threads of one that wait for each other do so at full load, and torch's tests took seven times
+# as much of the processor on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dspy  # noqa: E402 (the environment comes first)
 import forking  # noqa: E402
