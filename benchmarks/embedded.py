@@ -1,7 +1,8 @@
 """How fast the embedded models answer: ``python -m benchmarks.embedded``; on one core and on all: ``--side-by-side``.
 
 Side by side, two processes take turns at the same requests, one of them held to a single core; their best turns count,
-since other work on the machine can only make a turn slower, and their texts are compared.
+since other work on the machine can only make a turn slower, and their texts are compared. The processor time of an
+answer, where other work counts less, says what two cores of which nothing else had a share would have made of it.
 
 Requests go through ``dspy.LM`` from as many threads as are to run at once, as programs send them. The figures are those
 of this machine at this moment: the load average beside them says how much of it was free.
@@ -24,6 +25,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -34,6 +36,7 @@ from dspy_fusion.programs.tasks.instructions import FUSE
 from dspy_fusion.programs.tasks.plain_adapter import system_text
 from dspy_fusion.serving.catalogue.models import ModelCatalogue
 from dspy_fusion.serving.embedded.arithmetic import TASK_INSTRUCTIONS, answer_text, draw_worksheet, question_text
+from dspy_fusion.serving.embedded.dispatcher import dispatcher
 
 CANDIDATES = 8
 TEACHERS = ("plus", "minus", "times")
@@ -130,11 +133,13 @@ def side_by_side(sheets: int, turns: int) -> None:
     for place, load in enumerate(LOADS):
         results = [[_turn(side, place) for side in sides] for _ in range(turns)]
         one, all_of_them = ([turn[side]["rate"] for turn in results] for side in (0, 1))
+        work = [1000 * median(turn[side]["processor_seconds"] for turn in results) for side in (0, 1)]
         texts = {turn["texts"] for pair in results for turn in pair}
         print(
             f"{load.what}, {load.threads} at once: {max(one):.0f} a second on 1 core (median {median(one):.0f}),"
             f" {max(all_of_them):.0f} on {cores} (median {median(all_of_them):.0f}): {max(all_of_them) / max(one):.2f}"
-            f" times as many; {'the same texts' if len(texts) == 1 else 'TEXTS DIFFER'}",
+            f" times as many; {'the same texts' if len(texts) == 1 else 'TEXTS DIFFER'}; {work[0]:.1f} and"
+            f" {work[1]:.1f} ms of processor time each, so at best {cores * work[0] / work[1]:.2f} times as many",
             flush=True,
         )
     for side in sides:
@@ -153,11 +158,21 @@ def take_turns(sheets: int, core_limit: int) -> None:
         if load not in warmed:
             _answers(calls, load.threads)  # processes are started, and models loaded
             warmed.add(load)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), _processor_seconds()
         responses = _answers(calls, load.threads)
-        seconds = time.perf_counter() - started
+        seconds, worked = time.perf_counter() - started, _processor_seconds() - worked
         texts = hashlib.sha256(json.dumps([response.message.text for response in responses]).encode()).hexdigest()
-        print(json.dumps({"rate": len(calls) / seconds, "texts": texts}), flush=True)
+        turn = {"rate": len(calls) / seconds, "texts": texts, "processor_seconds": worked / len(calls)}
+        print(json.dumps(turn), flush=True)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that work for it."""
+    ticks = 0
+    for process in dispatcher.process_ids:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _turn(side: subprocess.Popen[str], load: int) -> dict[str, Any]:

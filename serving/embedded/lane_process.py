@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -38,6 +39,8 @@ class _Desk:
         self._models: dict[str, tuple[Batch, ChatTokenizer]] = {}
         self._jobs: dict[int, Job] = {}
         self._events: list[Event] = [Ready()]
+        self._orders = select.poll()  # a connection's own poll() makes one each time
+        self._orders.register(pipe, select.POLLIN)
 
     def run(self, parent: int) -> None:
         """Takes orders and draws tokens in turn."""
@@ -47,7 +50,7 @@ class _Desk:
                 self._events = []
             busy = [batch for batch, _ in self._models.values() if not batch.is_idle]
             patience = 0.0 if busy else _SECONDS_BETWEEN_LOOKS
-            while self._pipe.poll(patience):
+            while self._orders.poll(1000 * patience):
                 self._take(self._pipe.recv())
                 patience = 0.0
             for batch in busy:
