@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import random
@@ -28,7 +27,7 @@ from .files.training_row import TrainingRow
 from .rewards import HowToLearn, Rewards
 from .settings import Lora, Training
 from .training_steps import Curve, Log, newest_checkpoint, read_curve, trainer_class
-from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_written
+from .weight_checks import WRITING, adapter_config, load_weights, raise_unless_written, silent_transformers
 
 CURVE = "curve.jsonl"
 POINTS = 10
@@ -228,19 +227,12 @@ def _quiet() -> Iterator[None]:
     """No progress bars, which the caller has of its own, no advice on options that TRL itself sets, and no word of
     weights that are tied to others when a checkpoint is read.
     """
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    bars = (datasets.utils.logging.is_progress_bar_enabled(), transformers.utils.logging.is_progress_bar_enabled())
+    has_bars = datasets.utils.logging.is_progress_bar_enabled()
     datasets.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with silent_transformers(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
-        if bars[0]:
+        if has_bars:
             datasets.utils.logging.enable_progress_bar()
-        if bars[1]:
-            transformers.utils.logging.enable_progress_bar()

@@ -67,7 +67,7 @@ def load_weights(name: str, *, dtype: Any) -> Any:
         ConfigurationError: they cannot be read, are not this model's, or some are missing.
     """
     try:
-        with _silent():
+        with silent_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
         if isinstance(error, torch.OutOfMemoryError):
@@ -209,8 +209,8 @@ def _check_head(path: Path) -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Without transformers' own report on what it loaded, which ours takes the place of."""
+def silent_transformers() -> Iterator[None]:
+    """Without transformers' progress bars, and its report on what it loaded, which ours takes the place of."""
     logger = logging.getLogger("transformers")
     before, bars = logger.level, transformers.utils.logging.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)
