@@ -17,6 +17,7 @@ from dspy_fusion.serving.local.model_files import model_file
 
 from ..plans.command_options import add_options, given_options
 from ..plans.comparison_config import CompareConfig
+from ..presentation.quiet import only_errors_logged
 from ..runs.tuning_config import TuningConfig
 from ..workflows.comparison_workflow import compare
 from ..workflows.tuning_workflow import tune
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
         settings.setdefault("models", str(_REAL_MODELS))
         _check_real(arguments.real, log)
         config = CompareConfig.read(_CONFIGS / _REAL[arguments.real], settings)
-        return compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
+        with only_errors_logged("dspy.clients.lm"):  # it warns of every answer that was cut off; the table counts them
+            return compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
     config = CompareConfig.read(_CONFIGS / "demo.toml", settings)
     code = compare(config, retry_failed=arguments.retry_failed, console=console, log=log)
     return code if code or arguments.no_study else _study(settings, console, log)

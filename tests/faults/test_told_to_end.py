@@ -51,6 +51,7 @@ n = 3
 teachers = ["paid", "paid"]
 rows = 24
 shard_rows = 8
+max_concurrency = 8
 [fusion]
 fusor = "paid"
 [prompts]
