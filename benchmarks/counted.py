@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
@@ -56,10 +57,10 @@ class _CountedEngine(EmbeddedEngine):
 
 
 class _LibraryEngine:
-    """Answers every request with the next of the library's instructions."""
+    """Answers every request with the next of some instructions."""
 
-    def __init__(self) -> None:
-        self.texts = itertools.cycle(FUSOR_INSTRUCTIONS)
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = itertools.cycle(texts)
 
     def complete(self, request: Request) -> Response:
         text = next(self.texts)
@@ -75,6 +76,8 @@ class _LibraryEngine:
         return self
 
 
-def library_writer() -> dspy.LM:
-    """A model that proposes the library's instructions one after another, which the embedded models cannot write."""
-    return dspy.LM("scripted/library", engine=_LibraryEngine(), cache=False)
+def library_writer(texts: Sequence[str] = FUSOR_INSTRUCTIONS) -> dspy.LM:
+    """A model that proposes instructions one after another, by default the library's, which small models cannot
+    write.
+    """
+    return dspy.LM("scripted/library", engine=_LibraryEngine(texts), cache=False)

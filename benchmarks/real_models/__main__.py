@@ -5,7 +5,7 @@ visible test, by equal outputs and by the model itself, fusion, two layers, gate
 question. The questions come from the hub, or from the folder named by DSPY_FUSION_DATA.
 
     python -m benchmarks.real_models                       the tables, from what is in the repository
-    python -m benchmarks.real_models --tune                what tuning how to choose gains, replayed
+    python -m benchmarks.real_models --tune                what tuning gains, replayed
     python -m benchmarks.real_models --record FOLDER       asks the models; goes on where it was
     python -m benchmarks.real_models --export FOLDER       packs what was recorded
 """
@@ -13,6 +13,7 @@ question. The questions come from the hub, or from the folder named by DSPY_FUSI
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from dspy_fusion.experiments.presentation.quiet import only_errors_logged
 from dspy_fusion.experiments.reports.tables import cost_table, pool_table, quality_table
 
 from .exporting import export
+from .grid import draw_grid
 from .plan import STUDIES
 from .recording import draw
 from .replaying import RECORDINGS, about, curve_table, replayed
@@ -41,8 +43,7 @@ def main() -> None:
         elif options.export:
             print(export(options.export, options.recordings))
         elif options.tune:
-            for table in tune(about(options.recordings)["mbpp"]["questions"], folder=options.recordings):
-                console.print(table.rich())
+            _tune(options, console)
         else:
             _replay(options, console)
 
@@ -54,18 +55,36 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=1000, help="questions of each, to see less of them sooner")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--record", type=Path, metavar="FOLDER")
-    parser.add_argument("--stages", default=_STAGES, help="name:questions[:deep], one after another, by commas")
+    parser.add_argument(
+        "--stages", default=_STAGES, help="name:questions[:deep] or grid:questions, one after another, by commas"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of llama.cpp; more than one only on idle cores")
     parser.add_argument("--minutes", type=float, default=60.0, help="after which no further question is begun")
     parser.add_argument("--export", type=Path, metavar="FOLDER")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for stage in options.stages.split(","):
+        if not re.fullmatch(rf"({'|'.join([*STUDIES, 'grid'])}):[1-9]\d*(:deep)?", stage):
+            parser.error(
+                f"--stages: {stage!r} is none of {', '.join(STUDIES)} or grid with a number, as in mbpp:60:deep"
+            )
+    return options
 
 
 def _record(options: argparse.Namespace) -> None:
     until = time.time() + 60 * options.minutes
-    for stage in options.stages.split(","):
-        name, count, *deep = stage.split(":")
+    for name, count, *deep in (stage.split(":") for stage in options.stages.split(",")):
+        if name == "grid":
+            draw_grid(options.record, int(count), threads=options.threads, until=until)
+            continue
         draw(STUDIES[name], options.record, int(count), deep=bool(deep), threads=options.threads, until=until)
+
+
+def _tune(options: argparse.Namespace, console: Console) -> None:
+    known = about(options.recordings)["mbpp"]
+    for every_knob, key in ((False, "questions"), (True, "questions_with_every_instruction")):
+        if count := min(options.most, known.get(key, 0)):
+            for table in tune(count, every_knob=every_knob, folder=options.recordings):
+                console.print(table.rich())
 
 
 def _replay(options: argparse.Namespace, console: Console) -> None:

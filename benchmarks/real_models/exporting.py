@@ -10,7 +10,8 @@ from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import RequestRecording
 
-from .plan import STUDIES, Study
+from .grid import grid_covered
+from .plan import MBPP, STUDIES, Study
 from .recording import task_of
 from .replaying import ABOUT, RECORDINGS, covered
 
@@ -32,6 +33,8 @@ def export(folder: Path, target: Path = RECORDINGS) -> dict[str, Any]:
         counts = {key: _covered(study, folder, deep=deep) for key, deep in (("wide", False), ("deep", True))}
         if counts["wide"]:
             told[name] = _about(study, recording, counts)
+            if study is MBPP:
+                told[name]["questions_with_every_instruction"] = grid_covered(recording, _MOST)
             recording.export(target / f"{name}.jsonl.gz")
     if not told:
         raise RecordError(f"{folder} holds no study of which one question is complete; record on")

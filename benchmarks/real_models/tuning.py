@@ -1,122 +1,96 @@
-"""Tuning how to choose on a real model, replayed: ``python -m benchmarks.real_models --tune``.
+"""Tuning on a real model, replayed: ``python -m benchmarks.real_models --tune``.
 
-The program draws ``n`` answers of the 0.5B to an MBPP problem and takes one of them in one of five ways. Half of the
-recorded problems are tuned on, the other half is held out. What needs other draws than those that were recorded, such
-as another instruction or temperature, is not among the choices.
+Half of the recorded MBPP problems are tuned on, the other half is held out. Two studies: how many answers are drawn
+and how one is taken, on all problems with pools of eight; and these together with the instruction and the temperature,
+on the problems whose pools of four were recorded under all of them. Beside ``OptunaTuner`` stand random search with as
+many requests, and MIPROv2 over the same instructions with the program's own numbers, or with a vote of the largest n.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dspy
-import optuna
 
 from dspy_fusion.experiments.presentation.text_table import TextTable
 from dspy_fusion.experiments.statistics.intervals import Interval, paired_difference
 from dspy_fusion.experiments.tasks import Task
-from dspy_fusion.optimizers import Budget, OptunaTuner
-from dspy_fusion.programs import BestOfN, CodeAgreement, CodeTests, Hyperparameter, Likelihood, Vote
 from dspy_fusion.programs.scorers.code_process import runs_remembered
 
+from .choosing import INSTRUCTIONS, TEMPERATURES, WAYS, Choosing
+from .grid import N
 from .plan import MBPP, TEMPERATURE
 from .recording import recorded, task_of
 from .replaying import RECORDINGS, opened
+from .searches import Halves, by_mipro, studied
 
-WAYS = ("first", "vote", "likelihood", "visible test", "equal outputs")
+_ASKED = ("instructions", "temperature")
 
 
-class Choosing(dspy.Module):
-    """Draws answers and settles on one; both how many and how can be tuned.
+def tune(
+    count: int, *, every_knob: bool, trials: int = 24, seed: int = 0, folder: Path = RECORDINGS
+) -> list[TextTable]:
+    """Tunes on every second problem, and says what it gained on the others; the surface beside it.
 
     Args:
-        task: what is asked.
-        lm: the model.
-        n: how many answers.
-        way: one of ``WAYS``.
+        count: problems.
+        every_knob: whether instructions and temperature are tuned too.
+        trials: of a study.
+        seed: of the searches.
+        folder: of the recordings.
+
+    Raises:
+        NotRecorded: an answer is missing.
     """
-
-    def __init__(self, task: Task, lm: dspy.LM, *, n: int = 1, way: str = "first") -> None:
-        super().__init__()
-        self.n = Hyperparameter("n", n, low=1, search=(1, MBPP.n))
-        self.way = Hyperparameter("way", way, choices=WAYS)
-        self._task, self._lm = task, lm
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Choosing:
-        return Choosing(self._task, self._lm, n=self.n.value, way=self.way.value)
-
-    def forward(self, **inputs: Any) -> dspy.Prediction:
-        """The answer that the way takes among the first n."""
-        return self._program()(**inputs)
-
-    def _program(self) -> dspy.Module:
-        program, tests = self._task.program(MBPP.instructions), self._task.visible_tests or (lambda inputs: ["pass"])
-        shared: dict[str, Any] = {"lms": [self._lm], "temperature": TEMPERATURE}
-        n, way = self.n.value, self.way.value
-        if way in ("first", "vote"):
-            return Vote(program, n=1 if way == "first" else n, normalize=self._task.vote_key, **shared)
-        scorers = {
-            "likelihood": Likelihood,
-            "visible test": lambda: CodeTests(tests),
-            "equal outputs": lambda: CodeAgreement(tests),
-        }
-        return BestOfN(program, n=n, scorer=scorers[way](), **shared)
-
-
-def tune(count: int, *, trials: int = 24, seed: int = 0, folder: Path = RECORDINGS) -> list[TextTable]:
-    """Tunes on every second problem, and says what it gained on the others; the surface beside it."""
     recording, task = opened(MBPP, folder), task_of(MBPP)
-    lm = recorded(MBPP, recording)
     examples = task.examples("test", count)
-    seen, unseen = examples[::2], examples[1::2]
+    lm, most = recorded(MBPP, recording), N if every_knob else MBPP.n
+    halves = Halves(task, lm, most, list(examples[::2]), list(examples[1::2]), trials)
     with dspy.context(adapter=task.adapter()), runs_remembered():
-        untuned = Choosing(task, lm)
-        results = {
-            "OptunaTuner": _tuned(untuned, task, seen, unseen, trials=trials, seed=seed),
-            "random search": _tuned(untuned, task, seen, unseen, trials=trials, seed=seed, random=True),
-        }
-        rows = [_row("as it was", untuned, untuned, task, unseen, 0)]
-        rows += [_row(name, untuned, program, task, unseen, calls) for name, (program, calls) in results.items()]
-        surface = [
-            _point(task, lm, way, n, seen, unseen) for way in WAYS for n in (1, 2, 4, 8) if way != "first" or n == 1
-        ]
+        programs = dict(_tuned_programs(halves, every_knob=every_knob, seed=seed))
+        before = _scores(halves.program(), halves)
+        rows = [_row(name, program, calls, before, halves) for name, (program, calls) in programs.items()]
+        surface = [_point(halves, setting) for setting in _settings(halves.most, every_knob=every_knob)]
     recording.check_complete()
-    head = ("program", "way", "n", "held out %", "against the untuned", "calls replayed")
-    return [
-        TextTable(f"{len(seen)} problems tuned on, {len(unseen)} held out", head, tuple(rows)),
-        TextTable("the whole surface", ("way", "n", "tuned on %", "held out %"), tuple(surface)),
-    ]
+    title = f"{len(halves.seen)} problems tuned on, {len(halves.unseen)} held out"
+    head = ("program", "instruction", "temperature", "way", "n", "held out %", "against the untuned", "requests")
+    surface_head = ("instruction", "temperature", "way", "n", "tuned on %", "held out %")
+    return [TextTable(title, head, tuple(rows)), TextTable("the surface", surface_head, tuple(surface))]
 
 
-def _tuned(
-    program: Choosing,
-    task: Task,
-    seen: Sequence[dspy.Example],
-    unseen: Sequence[dspy.Example],
-    *,
-    trials: int,
-    seed: int,
-    random: bool = False,
-) -> tuple[Any, int]:
-    with tempfile.TemporaryDirectory() as place:
-        tuner = OptunaTuner(
-            lambda example, prediction, trace=None: task.metric(example, prediction),
-            trials=trials,
-            storage=f"sqlite:///{place}/tuning.db",
-            sampler=optuna.samplers.RandomSampler(seed=seed) if random else None,
-            racing_error=0 if random else 0.2,
-            budget=Budget(),
-            seed=seed,
+def _tuned_programs(halves: Halves, *, every_knob: bool, seed: int) -> Iterator[tuple[str, tuple[Choosing, int]]]:
+    exclude = () if every_knob else _ASKED
+    ours, calls = studied(halves, exclude=exclude, seed=seed)
+    yield "as it was", (halves.program(), 0)
+    yield "OptunaTuner", (ours, calls)
+    yield "random search", studied(halves, exclude=exclude, seed=seed, requests=calls)
+    if every_knob:
+        text, asked = by_mipro(halves, seed)
+        yield "MIPROv2", (halves.program(instructions=text), asked)
+        yield (
+            f"MIPROv2, then a vote of {halves.most}",
+            (
+                halves.program(instructions=text, way="vote", n=halves.most),
+                asked,
+            ),
         )
-        made: Any = tuner.compile(program, valset=list(seen), testset=list(unseen))
-    return made, made.tuning_report.spent.calls
 
 
-def _scores(program: dspy.Module, task: Task, examples: Sequence[dspy.Example]) -> dict[tuple[str, int], float]:
-    return {(str(example.id), 0): _score(program, task, example) for example in examples}
+def _settings(most: int, *, every_knob: bool) -> Iterator[dict[str, Any]]:
+    sizes = [n for n in (1, 2, 4, 8) if n <= most]
+    for instructions in INSTRUCTIONS if every_knob else INSTRUCTIONS[:1]:
+        for temperature in TEMPERATURES if every_knob else (TEMPERATURE,):
+            for way in WAYS:
+                for n in sizes if not every_knob else (most,):
+                    if way != "first" or n == (most if every_knob else 1):
+                        yield {"instructions": instructions, "temperature": temperature, "way": way, "n": n}
+
+
+def _scores(program: dspy.Module, halves: Halves, *, seen: bool = False) -> dict[tuple[str, int], float]:
+    examples = halves.seen if seen else halves.unseen
+    return {(str(example.id), 0): _score(program, halves.task, example) for example in examples}
 
 
 def _score(program: dspy.Module, task: Task, example: dspy.Example) -> float:
@@ -127,18 +101,24 @@ def _score(program: dspy.Module, task: Task, example: dspy.Example) -> float:
 
 
 def _row(
-    name: str, before: dspy.Module, program: Any, task: Task, unseen: Sequence[dspy.Example], calls: int
+    name: str, program: Choosing, calls: int, before: dict[tuple[str, int], float], halves: Halves
 ) -> tuple[str, ...]:
-    scores = _scores(program, task, unseen)
-    gain: Interval = paired_difference(scores, _scores(before, task, unseen))
-    text = "" if program is before else f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    scores = _scores(program, halves)
+    gain: Interval = paired_difference(scores, before)
+    text = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if calls else ""
     mean = sum(scores.values()) / len(scores)
-    return name, program.way.value, str(program.n.value), f"{100 * mean:.1f}", text, str(calls)
+    return name, *_shown(program.setting), f"{100 * mean:.1f}", text, str(calls or "")
 
 
-def _point(
-    task: Task, lm: dspy.LM, way: str, n: int, seen: Sequence[dspy.Example], unseen: Sequence[dspy.Example]
-) -> tuple[str, ...]:
-    program = Choosing(task, lm, n=n, way=way)
-    means = [sum(_scores(program, task, some).values()) / len(some) for some in (seen, unseen)]
-    return way, str(n), *(f"{100 * mean:.1f}" for mean in means)
+def _point(halves: Halves, setting: dict[str, Any]) -> tuple[str, ...]:
+    program = halves.program(**setting)
+    means = [
+        sum(scores.values()) / len(scores) for scores in (_scores(program, halves, seen=seen) for seen in (True, False))
+    ]
+    return *_shown(setting), *(f"{100 * mean:.1f}" for mean in means)
+
+
+def _shown(setting: dict[str, Any]) -> tuple[str, ...]:
+    number = INSTRUCTIONS.index(setting["instructions"]) + 1
+    n = 1 if setting["way"] == "first" else setting["n"]
+    return str(number), f"{setting['temperature']:g}", setting["way"], str(n)

@@ -13,6 +13,7 @@ from benchmarks.real_models.arms import MostConsistentModel, TestedElseFused
 from benchmarks.real_models.plan import STUDIES
 from benchmarks.real_models.recording import named
 from benchmarks.real_models.replaying import RECORDINGS, about, opened, replayed
+from benchmarks.real_models.tuning import tune
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
 from dspy_fusion.serving.recorded_requests import NotRecorded
 
@@ -50,6 +51,17 @@ def test_the_study_is_replayed_without_a_model(name: str, tmp_path: Path) -> Non
         assert summary.found == summary.expected
         tokens = {row.strategy.name: row.tokens for row in summary.rows}
         assert tokens["oracle"] > tokens["greedy"] > 0
+
+
+@needs_data
+@pytest.mark.parametrize("every_knob", [False, True])
+def test_tuning_is_replayed_without_a_model(every_knob: bool) -> None:
+    programs, surface = tune(4, every_knob=every_knob, trials=3)
+    names = [row[0] for row in programs.rows]
+    assert names[:3] == ["as it was", "OptunaTuner", "random search"]
+    assert ("MIPROv2" in names) == every_knob
+    instructions = {row[0] for row in surface.rows}
+    assert len(instructions) == (3 if every_knob else 1)
 
 
 @needs_data
