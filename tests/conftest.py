@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +137,12 @@ def slow(seconds: float, answer: Callable[[Request], Any], when: Callable[[Reque
         return answer(request)
 
     return wait
+
+
+def pytest_configure() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C; tests interrupt programs, whoever started them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection() -> None:

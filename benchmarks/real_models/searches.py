@@ -48,7 +48,10 @@ class Halves:
 
 
 def studied(halves: Halves, *, exclude: Sequence[str], seed: int, requests: int | None = None) -> tuple[Choosing, int]:
-    """What a study returns and the requests that it made; with ``requests``, of random search with as many."""
+    """What a study returns and the requests that it made; with ``requests``, of random search with as many, or as many
+    as one trial may take.
+    """
+    one_trial = halves.most * (len(halves.seen) + len(halves.unseen))
     with tempfile.TemporaryDirectory() as place, closing(CandidateBank(f"{place}/bank.db")) as bank:
         tuner = OptunaTuner(
             lambda example, prediction, trace=None: halves.task.metric(example, prediction),
@@ -56,7 +59,7 @@ def studied(halves: Halves, *, exclude: Sequence[str], seed: int, requests: int 
             storage=f"sqlite:///{place}/tuning.db",
             sampler=None if requests is None else optuna.samplers.RandomSampler(seed=seed),
             racing_error=0.2 if requests is None else 0,
-            budget=Budget(calls=requests),
+            budget=Budget(calls=requests and max(requests, one_trial)),
             exclude=exclude,
             seed=seed,
         )
