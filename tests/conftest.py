@@ -21,7 +21,6 @@ for _name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dspy  # noqa: E402 (the environment comes first)
-import forking  # noqa: E402
 import pytest  # noqa: E402
 from dspy.lm15 import Message, Request, Response, TextPart, Usage, response_to_events  # noqa: E402
 
@@ -170,13 +169,6 @@ def _forget_settings() -> None:
     dspy.configure(
         lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
     )
-
-
-@pytest.fixture(scope="session")
-def forker() -> Iterator[forking.Forker]:
-    """Starts commands and other Python programs whose imports are already made."""
-    with forking.forker() as made:
-        yield made
 
 
 @pytest.fixture

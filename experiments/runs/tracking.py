@@ -9,12 +9,11 @@ import importlib
 import logging
 import os
 import re
-import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import cache, partial
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,29 +58,18 @@ def _make_whole(file: Path) -> None:
     """Makes a database under another name first: a process that ends while it makes the tables, or another that makes
     them at the same time, would leave one that MLflow can never open again.
     """
+    from mlflow import MlflowClient
+
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as folder:
         made = Path(folder) / file.name
-        made.write_bytes(_tables())
+        MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
         try:
             os.link(made, file)
         except FileExistsError:
             pass  # another process was first
         except OSError:  # a file system without links
             made.replace(file)
-
-
-@cache
-def _tables() -> bytes:
-    """A database with MLflow's tables, which it makes in some fifty steps: once in a process."""
-    from mlflow import MlflowClient
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "mlflow.db"
-        MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments(max_results=1)
-        with closing(sqlite3.connect(file)) as database, database:
-            database.execute("DELETE FROM experiments")  # the one that is always there names the folder of this process
-        return file.read_bytes()
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str, run: Path) -> str:

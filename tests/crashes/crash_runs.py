@@ -8,6 +8,7 @@ longer than the run, and most kills would meet nothing but imports.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -170,12 +171,10 @@ def moments(rng: random.Random, kills: int) -> list[tuple[float, float]]:
 
 
 def _serve_forks() -> None:
-    sys.path.insert(1, str(Path(__file__).parents[1]))
-    from forking import LOADED, load
-
     from dspy_fusion.experiments.__main__ import main
 
-    load(*LOADED)
+    for name in ("compare", "synthesize", "tune"):
+        importlib.import_module(f"dspy_fusion.experiments.commands.{name}")
     while line := sys.stdin.readline():
         folder, largest_file, *words = json.loads(line)
         child = os.fork()

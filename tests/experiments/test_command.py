@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from forking import COMMAND, Forker
 
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.records.record_file import read_records
@@ -70,15 +69,15 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(not (WEIGHTS / "judge.safetensors").exists(), reason=f"the embedded weights are not in {WEIGHTS}")
-def test_demo_runs_from_end_to_end_and_goes_on_for_free(tmp_path: Path, forker: Forker) -> None:
-    command = [*COMMAND, "demo", *SMALL, "--out", "run"]
-    first = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True)
+def test_demo_runs_from_end_to_end_and_goes_on_for_free(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dspy_fusion.experiments", "demo", *SMALL, "--out", "run"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     records = read_records(tmp_path / "run" / "records.jsonl")
     assert not any(record.error for record in records)
     assert "report.html" in first.stdout
     assert "mlflow ui" in first.stdout
     assert (tmp_path / "mlflow.db").exists()
-    again = forker.run(*command, "--no-tracking", cwd=tmp_path, check=True)
+    again = subprocess.run([*command, "--no-tracking"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"{len(records)} of {len(records)} records are there" in again.stderr
     assert "calls made" not in again.stderr  # nothing was left to run
 

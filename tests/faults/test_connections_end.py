@@ -14,7 +14,6 @@ from pathlib import Path
 import dspy
 import pytest
 from dspy.clients._litellm import get_litellm
-from forking import COMMAND, Forker
 from waiting import wait_for
 
 from dspy_fusion.programs import QuorumNotMet, Vote
@@ -118,14 +117,13 @@ pool = "default"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("mode", ["hang", "drip"])
-def test_a_comparison_ends_with_its_connections(
-    mode: str, number: signal.Signals, tmp_path: Path, forker: Forker
-) -> None:
+def test_a_comparison_ends_with_its_connections(mode: str, number: signal.Signals, tmp_path: Path) -> None:
     with slow_server(mode) as server:
         table = f'[slow]\nmodel = "openai/m"\naddress = "{server.address}"\n'
         (tmp_path / "models.toml").write_text(table)
         (tmp_path / "run.toml").write_text(COMPARE)
-        process = forker.start(*COMMAND, "compare", "run.toml", "--out", "run", cwd=tmp_path)
+        command = [sys.executable, "-m", "dspy_fusion.experiments", "compare", "run.toml", "--out", "run"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: len(server.open) >= 3, "the comparison does not ask", seconds=90)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PROCESS_WITHIN_SECONDS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
-from forking import Forker
 from postgresql_server import postgresql_server
 
 from dspy_fusion import Fusion, Vote, compare, diagnose
@@ -52,10 +53,11 @@ def test_what_a_diagnosis_drew_is_replayed_by_comparisons(url: str, tmp_path: Pa
     assert len(CandidateBank(url)) == 30
 
 
-def test_processes_fill_one_bank_side_by_side(url: str, tmp_path: Path, forker: Forker) -> None:
+def test_processes_fill_one_bank_side_by_side(url: str, tmp_path: Path) -> None:
     before = len(CandidateBank(url))
-    runs = [forker.start("-c", COMPARE, url, str(tmp_path / str(place))) for place in range(2)]
+    command = [sys.executable, "-c", COMPARE, url]
+    runs = [subprocess.Popen([*command, str(tmp_path / str(place))], stderr=subprocess.PIPE) for place in range(2)]
     for run in runs:
         _, said = run.communicate(timeout=120)
-        assert run.returncode == 0, said
+        assert run.returncode == 0, said.decode()
     assert len(CandidateBank(url)) == before + 12

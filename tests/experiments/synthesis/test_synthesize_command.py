@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from forking import COMMAND, Forked, Forker
 
 from benchmarks.inference_server import inference_server
 from dspy_fusion.experiments.__main__ import main
@@ -51,8 +52,9 @@ def served(config: Path, address: str) -> None:
     (config.parent / "models.toml").write_text("".join(tables))
 
 
-def command(forker: Forker, config: Path, *options: str) -> Forked:
-    return forker.start(*COMMAND, "synthesize", *options, cwd=config.parent)
+def command(config: Path, *options: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "dspy_fusion.experiments", "synthesize", *options]
+    return subprocess.Popen(words, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def rows_in(out: Path) -> list[str]:
@@ -77,7 +79,7 @@ def test_rows_are_made_counted_and_exported(config: Path, capsys: pytest.Capture
     assert [message["role"] for message in (*sft["prompt"], *sft["completion"])] == ["system", "user", "assistant"]
 
 
-def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path, forker: Forker) -> None:
+def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path) -> None:
     with inference_server(0, 0.05) as server:
         served(config, server.address)
         options = [
@@ -92,17 +94,17 @@ def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path,
             "--shard-rows",
             "20",
         ]
-        assert command(forker, config, *options, "--out", "whole").wait(120) == 0
+        assert command(config, *options, "--out", "whole").wait(120) == 0
         rng, out = random.Random(4), config.parent / "killed"
         server.count(reset=True)
         for share in sorted(rng.uniform(0.05, 0.95) for _ in range(3)):
-            process = command(forker, config, *options, "--out", "killed")
+            process = command(config, *options, "--out", "killed")
             while server.count().requests < 3 * 50 * share and process.poll() is None:
                 time.sleep(0.002)
             time.sleep(rng.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        assert command(forker, config, *options, "--out", "killed").wait(120) == 0
+        assert command(config, *options, "--out", "killed").wait(120) == 0
         assert server.count().requests - 3 * 50 <= 3 * 3 * 4  # kills, calls of a row, rows in flight
     assert len(rows_in(out)) == 50
     assert rows_in(out) == rows_in(config.parent / "whole")

@@ -8,13 +8,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
-from forking import COMMAND, Forked, Forker
 
 from dspy_fusion.experiments.__main__ import main
 from dspy_fusion.experiments.records.outbox import Outbox
@@ -48,14 +49,17 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "tune.toml"
 
 
-def start(forker: Forker, config: Path, *options: str, uri: str = "") -> Forked:
+def start(config: Path, *options: str, uri: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dspy_fusion.experiments", "tune", str(config), "--out", "run", *options]
     around = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}  # other tests set it
     environment = {**around, **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
-    return forker.start(*COMMAND, "tune", str(config), "--out", "run", *options, cwd=config.parent, env=environment)
+    return subprocess.Popen(
+        command, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
-def run(forker: Forker, config: Path, *options: str, uri: str = "") -> tuple[str, str]:
-    process = start(forker, config, *options, uri=uri)
+def run(config: Path, *options: str, uri: str = "") -> tuple[str, str]:
+    process = start(config, *options, uri=uri)
     said, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return said, errors
@@ -76,22 +80,22 @@ def children(store: Path) -> tuple[list[str], set[str]]:
 
 
 @needs_weights
-def test_a_study_runs_from_end_to_end_and_goes_on_as_the_same_run(config: Path, forker: Forker) -> None:
-    said, errors = run(forker, config)
+def test_a_study_runs_from_end_to_end_and_goes_on_as_the_same_run(config: Path) -> None:
+    said, errors = run(config)
     assert "2/2 trials" in errors
     assert "saved by the bank" in errors
     assert "that no trial saw" in said
     parents, trials = children(config.parent / "mlflow.db")
     assert (len(parents), len(trials)) == (1, 2)
-    run(forker, config, "--trials", "4", "--workers", "2")
+    run(config, "--trials", "4", "--workers", "2")
     assert len(report_of(config).trials) == 4
     assert children(config.parent / "mlflow.db") == (parents, {str(trial.number) for trial in report_of(config).trials})
     assert {path.name for path in (config.parent / "run" / "plots").glob("*.png")} >= {"course.png", "pareto.png"}
 
 
 @needs_weights
-def test_the_tuned_program_loads_into_a_new_one(config: Path, forker: Forker) -> None:
-    run(forker, config, "--no-tracking")
+def test_the_tuned_program_loads_into_a_new_one(config: Path) -> None:
+    run(config, "--no-tracking")
     tuning: Any = prepare_tuning(TuningConfig.read(config), load_models())
     tuning.program.load(config.parent / "run" / "program.json")
     with dspy.context(adapter=tuning.task.adapter()):
@@ -99,15 +103,15 @@ def test_the_tuned_program_loads_into_a_new_one(config: Path, forker: Forker) ->
 
 
 @needs_weights
-def test_how_the_models_are_asked_is_tuned_from_a_configuration(config: Path, forker: Forker) -> None:
+def test_how_the_models_are_asked_is_tuned_from_a_configuration(config: Path) -> None:
     asked = 'trials = 3\nadapters = ["chat"]\nreasoning = ["60 tokens"]\n'
     config.write_text(CONFIG.replace("trials = 2\n", asked))
-    run(forker, config, "--no-tracking")
+    run(config, "--no-tracking")
     settings = [trial.setting for trial in report_of(config).trials]
     assert {"adapter", "reasoning"} <= set(settings[0])
     assert settings[0]["reasoning"] is None
     config.write_text(CONFIG.replace("trials = 2\n", asked.replace("60 tokens", "much")))
-    process = start(forker, config, "--no-tracking")
+    process = start(config, "--no-tracking")
     _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "the part 'much', which means nothing" in errors
@@ -115,25 +119,26 @@ def test_how_the_models_are_asked_is_tuned_from_a_configuration(config: Path, fo
 
 @needs_weights
 def test_a_killed_command_goes_on_and_a_dead_server_is_told_later(
-    config: Path, monkeypatch: pytest.MonkeyPatch, forker: Forker
+    config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        process = start(forker, config, "--trials", "6", uri=dead)
+        process = start(config, "--trials", "6", uri=dead)
         outbox = Outbox(config.parent / "run" / "outbox.jsonl")
         while len(outbox.messages()) < 2 and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        _, errors = run(forker, config, "--trials", "6", uri=dead)
+        _, errors = run(config, "--trials", "6", uri=dead)
     assert "dspy-fusion sync run" in errors
     assert len(report_of(config).trials) == 6
+    command = [sys.executable, "-m", "dspy_fusion.experiments", "sync", "run"]
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    still_dead = forker.run(*COMMAND, "sync", "run", cwd=config.parent)
+    still_dead = subprocess.run(command, cwd=config.parent, capture_output=True, text=True)
     assert f"cannot write to MLflow at {dead}" in still_dead.stderr
-    there = ("--tracking-uri", "sqlite:///mlflow.db")
-    synced = forker.run(*COMMAND, "sync", "run", *there, cwd=config.parent, check=True)
+    command += ["--tracking-uri", "sqlite:///mlflow.db"]
+    synced = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, check=True)
     assert "6 trials written" in synced.stdout
     assert len(children(config.parent / "mlflow.db")[1]) == 6
 

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from forking import Forked, Forker
 from postgresql_server import postgresql_server
 from tuning_problem import EXAMPLES
 
 from dspy_fusion.optimizers import TuningReport
 
 SCRIPT = Path(__file__).parents[2] / "tuning_problem.py"
-StartWorker = Callable[..., Forked]
+StartWorker = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start_worker(tmp_path: Path, forker: Forker) -> Iterator[StartWorker]:
+def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Starts a worker of a study; see ``tuning_problem.worker``."""
     started = []
 
-    def start(storage: str, name: str, kill_at: int = -1) -> Forked:
-        started.append(forker.start(str(SCRIPT), storage, str(tmp_path), name, str(kill_at)))
+    def start(storage: str, name: str, kill_at: int = -1) -> subprocess.Popen[str]:
+        command = [sys.executable, str(SCRIPT), storage, str(tmp_path), name, str(kill_at)]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")
