@@ -203,6 +203,9 @@ else:
     def __getattr__(name: str) -> Any:
         if name != "__version__":
             return _load(name)
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("dspy-fusion")
+        try:
+            return version("dspy-fusion")
+        except PackageNotFoundError as error:  # its source is on the path
+            raise AttributeError("dspy-fusion is not installed, so it has no version: pip install -e .") from error

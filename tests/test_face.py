@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -105,6 +106,14 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
 
 def test_the_version_is_that_of_the_project() -> None:
     assert dspy_fusion.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_source_that_is_on_the_path_and_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert getattr(dspy_fusion, "__version__", None) is None  # as what names a package's version asks for it
 
 
 def test_the_front_door_loads_nothing_until_it_is_asked() -> None:
