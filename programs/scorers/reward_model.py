@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ from ..pools.candidates import Candidate, Usage
 from ..tasks.signatures import candidate_text, plain
 from ..tasks.task_text import written
 from .scorer import Scorer, Scores, with_score
+
+_WAITS = (0.2, 0.6, 1.8)  # seconds before a request is sent again
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
 
 
 class RewardModel(Scorer):
@@ -113,11 +117,25 @@ class _RewardRequest(dspy.Module):
             headers["Authorization"] = f"Bearer {os.environ.get(self.key, '')}"
         request = urllib.request.Request(self.url, json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:
-                text = response.read(1_000_000).decode("utf-8", "replace")
-        except (urllib.error.URLError, OSError) as error:
+            text = self._answer(request)
+        except OSError as error:
             raise ScorerError(f"the reward model at {self.url} did not answer: {error}") from error
         return dspy.Prediction(reward=self._read(text))
+
+    def _answer(self, request: urllib.request.Request) -> str:
+        """What the server says; one that is too busy for a moment is asked again, after longer and longer."""
+        for wait in _WAITS:
+            try:
+                return self._said(request)
+            except OSError as error:
+                if not _may_pass(error):
+                    raise
+            time.sleep(wait)
+        return self._said(request)
+
+    def _said(self, request: urllib.request.Request) -> str:
+        with urllib.request.urlopen(request, timeout=self.timeout_seconds) as response:
+            return response.read(1_000_000).decode("utf-8", "replace")
 
     def _read(self, text: str) -> float:
         try:
@@ -127,6 +145,14 @@ class _RewardRequest(dspy.Module):
             raise ScorerError(
                 f"the reward model at {self.url} answered {shown!r}, which holds no reward; check the address"
             ) from error
+
+
+def _may_pass(error: OSError) -> bool:
+    """Whether a connection broke, as many at once do at a busy server, or the server says to come again."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in _BUSY
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(cause, ConnectionError)
 
 
 def _pooled(answer: Any) -> float:

@@ -55,6 +55,50 @@ def test_the_highest_reward_is_taken(path: str, address: str) -> None:
     assert all((candidate.score > 40) == (path == "/pooling") for candidate in pool.candidates)  # raw, and no ties
 
 
+@pytest.mark.parametrize("trouble", ["a connection that breaks", 429, 503])
+def test_a_server_that_is_busy_for_a_moment_costs_no_score(trouble: Any) -> None:
+    asked: list[str] = []
+
+    class Busy(Handler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            if len(asked) > 2:
+                super().do_POST()
+            elif trouble in (429, 503):
+                self.send_error(trouble)
+            else:
+                self.connection.close()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        pool = best(RewardModel(f"http://127.0.0.1:{server.server_port}", model="rm"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [candidate.score for candidate in pool.candidates] == [41.0, 42.0, 43.0]
+    assert len(asked) == 5
+
+
+def test_a_request_that_is_wrong_is_not_sent_again() -> None:
+    asked: list[str] = []
+
+    class Refusing(Handler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ScorerError, match="404"):
+            best(RewardModel(f"http://127.0.0.1:{server.server_port}", model="rm"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(asked) == 3
+
+
 def test_a_page_instead_of_a_reward_names_the_address(address: str) -> None:
     with pytest.raises(ScorerError, match=r"reward model at http://127.*/html/pooling answered '<html>hello</html>'"):
         best(RewardModel(address + "/html", model="rm"))
