@@ -44,13 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dspy-fusion: {told}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
-        gc.freeze()  # or all that was loaded is looked through before the process ends, for seconds on a busy machine
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the reader left; nothing more can be said to it
         return 0
+    finally:
+        if is_process:
+            gc.freeze()  # or all that was loaded is looked through before the process ends, for two seconds and more
 
 
 def _end_as_interrupted() -> None:

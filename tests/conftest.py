@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,8 +158,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
-    """No LM, no adapter, no callback, an empty trace, and no history: for a test, and for what a module's fixtures
-    make before the next one.
+    """No LM, no adapter, no callback, an empty trace, no history, and MLflow's own store: for a test, and for what a
+    module's fixtures make before the next one.
     """
     _forget_settings()
     yield
@@ -169,6 +170,8 @@ def _forget_settings() -> None:
     dspy.configure(
         lm=None, adapter=None, trace=[], callbacks=[], usage_tracker=None, track_usage=False, disable_history=True
     )
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ it does, however that happens.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -147,4 +148,7 @@ def _end_with(owner: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        gc.freeze()  # or all that was loaded is looked through before the process ends, which takes seconds

@@ -94,7 +94,7 @@ def refusing_server(rule: Rule = lambda body: None, **settings: Any) -> Iterator
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.address = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, name="refusing-server", daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,), name="refusing-server", daemon=True)
     thread.start()
     try:
         yield server

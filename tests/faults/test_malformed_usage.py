@@ -80,7 +80,7 @@ def _response() -> dict[str, Any]:
 def address() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Billing)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
     server.server_close()

@@ -122,7 +122,7 @@ class _Echo(BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
 
@@ -162,7 +162,8 @@ def test_no_password_of_a_database_is_left_anywhere(
         (tmp_path / name).write_text(text.format(port=port, password=PASSWORD))
     file = tmp_path / COMMANDS[command][1]
     kind = "http" if place == "tracking_uri" else "postgresql"
-    file.write_text(f'{place} = "{kind}://me:{STORAGE}@127.0.0.1:1/db"\n{file.read_text()}')
+    rest = file.read_text().replace(', "failing"', "")  # which is waited for, and has been asked in the other test
+    file.write_text(f'{place} = "{kind}://me:{STORAGE}@127.0.0.1:1/db"\n{rest}')
     written = left_by(tmp_path, [*COMMANDS[command][:-1], *debug])
     assert leaks_in(written) == []
     assert place == "tracking_uri" or b"127.0.0.1:1/db" in written["stderr"]

@@ -110,7 +110,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     Paid.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Paid)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text.replace("{address}", f"http://127.0.0.1:{server.server_port}/v1"))
     yield tmp_path

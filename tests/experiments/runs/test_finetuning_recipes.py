@@ -116,7 +116,7 @@ class RewardsDigits(BaseHTTPRequestHandler):
 @pytest.fixture
 def reward_model() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), RewardsDigits)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

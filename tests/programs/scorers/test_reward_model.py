@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def address() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -70,7 +70,7 @@ def test_a_server_that_is_busy_for_a_moment_costs_no_score(trouble: Any) -> None
                 self.connection.close()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         pool = best(RewardModel(f"http://127.0.0.1:{server.server_port}", model="rm"))
     finally:
@@ -89,7 +89,7 @@ def test_a_request_that_is_wrong_is_not_sent_again() -> None:
             self.send_error(404)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         with pytest.raises(ScorerError, match="404"):
             best(RewardModel(f"http://127.0.0.1:{server.server_port}", model="rm"))
