@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 from .commands import COMMANDS, EXTRAS
 
-_RARELY = (50_000, 20, 20)  # new objects between two looks for garbage, and looks of each kind between deeper ones
 _FILE_WIDTH = 160  # characters a line where output goes into a file, so that tables are whole
 USAGE_ERROR, INTERRUPTED = 2, 130  # the latter as shells have it
 # Set before dspy, litellm and mlflow are imported: what they would fetch or report unasked stays off.
@@ -97,8 +96,8 @@ def _run(command: Any, arguments: argparse.Namespace) -> int:
 def _loaded(argv: Sequence[str], *, for_good: bool) -> Any:
     """The module of the command that is asked for, or None, with all that it imports.
 
-    With ``for_good`` what is imported is never looked through for garbage, neither now nor later, and what comes after
-    it more rarely: that would take a fifth of the time to start, and a third of what litellm takes to be imported.
+    With ``for_good`` what is imported is never looked through for garbage, neither now nor later: that would take a
+    fifth of the time to start.
     """
     if for_good:
         gc.disable()
@@ -107,7 +106,6 @@ def _loaded(argv: Sequence[str], *, for_good: bool) -> Any:
     if for_good:
         gc.freeze()
         gc.enable()
-        gc.set_threshold(*_RARELY)
     return command
 
 

@@ -151,10 +151,9 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Tests are run as commands are: what is loaded is left alone, and garbage is looked for more rarely."""
+    """Tests are run as programs are."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
