@@ -27,6 +27,12 @@ class Headroom:
         return (self.row.score.mean - self.single) / (self.oracle - self.single)
 
     def __str__(self) -> str:
+        if self.share < 0:
+            return (
+                f"{self.row.strategy.name} is {100 * (self.single - self.row.score.mean):.1f} points below the best"
+                f" single answer ({100 * self.single:.1f} %): nothing of the headroom up to the best candidate"
+                f" ({100 * self.oracle:.1f} %) is recovered."
+            )
         return (
             f"{self.row.strategy.name} recovers {100 * self.share:.0f} % of the headroom between the best single answer"
             f" ({100 * self.single:.1f} %) and the best candidate ({100 * self.oracle:.1f} %)."

@@ -89,6 +89,14 @@ def test_the_share_of_the_headroom_is_against_the_best_single(summary: Callable[
     )
 
 
+def test_below_the_best_single_nothing_is_recovered(summary: Callable[..., Summary]) -> None:
+    (room,) = headrooms(summary(single=(0.6, 9), vote=(0.55, 9)))
+    assert str(room) == (
+        "vote is 5.0 points below the best single answer (60.0 %): nothing of the headroom up to the best candidate"
+        " (70.0 %) is recovered."
+    )
+
+
 def test_without_headroom_there_is_no_share(summary: Callable[..., Summary]) -> None:
     assert headrooms(summary(single=(0.7, 9), vote=(0.7, 9), fusion=(0.7, 9))) == ()
 
