@@ -1,8 +1,8 @@
 """Does fusing help a small model, or choosing? ``python -m benchmarks.real_models`` replays the recorded study.
 
-Real models of 0.1 to 0.5 B parameters on MBPP, GSM8K and IFEval: one answer, votes, best of N by likelihood, by a
-visible test, by equal outputs and by the model itself, fusion, two layers, gates and adaptive N, on one pool a
-question. The questions come from the hub, or from the folder named by DSPY_FUSION_DATA.
+Real models of 0.1 to 1.5 B parameters on MBPP, HumanEval, GSM8K and IFEval: one answer, votes, best of N by
+likelihood, by a visible test, by equal outputs and by the model itself, fusion, two layers, gates and adaptive N, on
+one pool a question. The questions come from the hub, or from the folder named by DSPY_FUSION_DATA.
 
     python -m benchmarks.real_models                       the tables, from what is in the repository
     python -m benchmarks.real_models --tune                what tuning gains, replayed

@@ -11,7 +11,7 @@ from typing import Any
 
 from dspy_fusion.experiments.plans.comparison_config import CompareConfig, StrategyConfig
 
-CODER, SMOLLM = "qwen2.5-coder-0.5b", "smollm2-135m"
+CODER, LARGER, SMOLLM = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b", "smollm2-135m"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ _FOLLOW = "Answer the request, and follow each of its instructions exactly."
 MBPP = Study(
     "mbpp", "mbpp", CODER, _CODE, 8, (2, 4, 8), {"max_tokens": 256, "stop": ["```\n"]}, tested=True, votes=True
 )
+MBPP_LARGER = Study(
+    "mbpp_larger", "mbpp", LARGER, _CODE, 4, (4,), {"max_tokens": 256, "stop": ["```\n"]}, tested=True, votes=True
+)
 HUMANEVAL = Study(
     "humaneval", "humaneval", CODER, _CODE, 8, (4,), {"max_tokens": 300, "stop": ["```\n"]}, tested=True, votes=True
 )
@@ -87,7 +90,7 @@ GSM8K_SMOLLM = Study(
 IFEVAL = Study(
     "ifeval", "ifeval", SMOLLM, _FOLLOW, 5, (2, 5), {"max_tokens": 256}, selector="usc", votes=False, takes_cut=True
 )
-STUDIES = {study.name: study for study in (MBPP, HUMANEVAL, GSM8K, GSM8K_SMOLLM, IFEVAL)}
+STUDIES = {study.name: study for study in (MBPP, MBPP_LARGER, HUMANEVAL, GSM8K, GSM8K_SMOLLM, IFEVAL)}
 TEMPERATURE = 0.8
 GATED = "fusion where no answer passes the test"
 MUX = "SLM-MUX of two models"
