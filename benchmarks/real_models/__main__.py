@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from dspy_fusion.experiments.presentation.quiet import only_errors_logged
 from dspy_fusion.experiments.reports.tables import cost_table, pool_table, quality_table
+from dspy_fusion.programs.errors import FusionError
 
 from .exporting import export
 from .grid import draw_grid
@@ -37,7 +41,7 @@ def main() -> None:
     """Replays, tunes, records or packs."""
     options = _options()
     console = Console(width=170)
-    with only_errors_logged("dspy_fusion"), only_errors_logged("dspy.clients.lm"):
+    with only_errors_logged("dspy_fusion"), only_errors_logged("dspy.clients.lm"), _in_one_line():
         if options.record:
             _record(options)
         elif options.export:
@@ -46,6 +50,14 @@ def main() -> None:
             _tune(options, console)
         else:
             _replay(options, console)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except FusionError as error:
+        sys.exit(f"benchmarks.real_models: {error}")
 
 
 def _options() -> argparse.Namespace:
