@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +65,11 @@ def train(
         if step % 100 == 99:
             log(f"step {step + 1}/{schedule.steps}  loss {running:.4f}  {time.monotonic() - started:.0f} s")
     return running
+
+
+def mean_loss(model: Llama, tokenizer: ChatTokenizer, lessons: Sequence[Lesson]) -> float:
+    """The loss on the answers' tokens of all these lessons."""
+    return _loss(model, *_batch(tokenizer, iter(lessons), tokens=10**9)).item()
 
 
 def _optimizers(model: Llama, schedule: Schedule) -> list[torch.optim.Optimizer]:
