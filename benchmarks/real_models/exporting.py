@@ -60,5 +60,5 @@ def _about(study: Study, recording: RequestRecording, counts: dict[str, int]) ->
         "questions": counts["wide"],
         "questions_with_every_arm": 0 if study.pool_only else counts["deep"],
         "requests": len(recording),
-        "engine": "llama.cpp by xllamacpp, one thread, up to 16 answers at once",
+        "engine": "llama.cpp by xllamacpp, one or two threads, up to 16 answers at once",
     }
