@@ -6,6 +6,7 @@ import itertools
 import logging
 import pickle
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,9 +174,15 @@ CASES = [
 
 @pytest.mark.parametrize(("keys", "verdict", "wanted"), CASES)
 def test_the_probe_decides(
-    tmp_path: Path, keys: str, verdict: str, wanted: bool, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    keys: str,
+    verdict: str,
+    wanted: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    address = f"http://{tmp_path.name}/v1"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # what was found earlier on this machine is not asked
+    address = f"http://{uuid.uuid4().hex}/v1"  # what is said of an address is said once
     (tmp_path / "models.toml").write_text(f'[m]\nmodel = "openai/m"\naddress = "{address}"\n{keys}\n')
     for engine in ("litellm", "native") if verdict else ():
         keep_report(ProbeReport("openai/m", address, engine, "2026-11-27", {"n": Finding(verdict)}))
