@@ -8,12 +8,9 @@ as long as the prompts stay as they were. One line of JSON a request, written wh
 from __future__ import annotations
 
 import asyncio
-import gzip
 import hashlib
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, Self
 
 import dspy
@@ -21,89 +18,13 @@ from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 
 from dspy_fusion.programs.errors import ConfigurationError
 
+from .recording_file import NotRecorded, RequestRecording
+
 _SAMPLING = (
     "max_tokens", "temperature", "top_p", "top_k", "stop", "response_format", "seed", "frequency_penalty",
     "presence_penalty", "extensions",
 )  # fmt: skip
 _DIGITS = 4  # of a log-probability
-
-
-class NotRecorded(ConfigurationError):
-    """A recording does not hold the answer to a request, and there is no model that could be asked."""
-
-
-class RequestRecording:
-    """What models answered, by request. Any number of threads may read and add.
-
-    Args:
-        path: of a JSON lines file, which is made with the first answer; one that ends in ``.gz`` is read only.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or a line of it is damaged (the last one may be: it was being
-            written when its writer was killed).
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._lock = threading.Lock()
-        self._answers: dict[str, dict[str, Any]] = {}
-        self.missing: list[str] = []
-        """What was asked for, is not recorded, and nobody could be asked: programs take that for a failed candidate."""
-        if self.path.is_file():
-            self._read()
-
-    def __len__(self) -> int:
-        return len(self._answers)
-
-    def answer(self, key: str, *, logprobs: bool) -> dict[str, Any] | None:
-        """The answer of a request, or None; one without log-probabilities is none where they are asked for."""
-        kept = self._answers.get(key)
-        return None if kept is None or (logprobs and "logprobs" not in kept) else kept
-
-    def check_complete(self) -> None:
-        """Raises ``NotRecorded`` where answers were missing: what was measured on it then is not what was recorded."""
-        if self.missing:
-            raise NotRecorded(
-                f"{self.path} lacks {len(self.missing)} answers that were asked for, the first to a request that ends"
-                f" with {self.missing[0][-80:]!r}; prompts or settings are no longer those of the recording"
-            )
-
-    def add(self, key: str, answer: dict[str, Any]) -> None:
-        """Keeps an answer, on disk before this returns."""
-        line = json.dumps({"key": key, **answer}, ensure_ascii=False) + "\n"
-        with self._lock:
-            self._answers[key] = answer
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-
-    def export(self, path: Path, *, only: frozenset[str] | None = None) -> int:
-        """Writes the answers (of these keys, or all) to a ``.gz`` file, each once and in the order of keys.
-
-        Returns:
-            how many there are.
-        """
-        rows = [(key, self._answers[key]) for key in sorted(self._answers) if only is None or key in only]
-        text = "".join(json.dumps({"key": key, **row}, ensure_ascii=False) + "\n" for key, row in rows)
-        path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-        return len(rows)
-
-    def _read(self) -> None:
-        try:
-            data = self.path.read_bytes()
-            text = (gzip.decompress(data) if self.path.suffix == ".gz" else data).decode()
-        except (OSError, EOFError, ValueError) as error:
-            raise ConfigurationError(f"cannot read the recording {self.path}: {error}") from error
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                self._answers[row.pop("key")] = row
-            except (ValueError, KeyError, AttributeError) as error:
-                if number == len(lines) and not text.endswith("\n"):
-                    self.path.write_text("".join(f"{kept}\n" for kept in lines[:-1]), encoding="utf-8")
-                    return
-                raise ConfigurationError(f"{self.path}: line {number} is no recorded answer: {error}") from error
 
 
 def recorded_lm(
@@ -126,8 +47,8 @@ def recorded_lm(
         sampling: defaults of sampling options, laid over those of ``lm``.
 
     Raises:
-        ConfigurationError: there is neither a model nor a name, the model has no engine of its own, or the recording is
-            a packed one and there is a model that would add to it.
+        ConfigurationError: there is neither a model nor a name, the model has no engine of its own, or there is a model
+            that would add to a recording which is a packed one, or which another process is adding to.
 
     A call that is not recorded, where nobody can be asked, fails with ``NotRecorded``, which DSPy wraps into its
     ``LMUnexpectedError``; ``RequestRecording.check_complete`` raises it afterwards, whatever programs made of it.
@@ -142,7 +63,9 @@ def recorded_lm(
         )
     if lm is not None and recording.path.suffix == ".gz":
         raise ConfigurationError(f"{recording.path} is a finished recording; record into a file without .gz")
-    if lm is None and not name:
+    if lm is not None:
+        recording.hold()
+    elif not name:
         raise ConfigurationError("recorded_lm needs a model, or the name of the one that was recorded")
     name = name or str(lm.model if lm is not None else "")
     engines = {

@@ -54,6 +54,7 @@ def main() -> None:
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
+    """What cannot be replayed, recorded or packed is said without a traceback."""
     try:
         yield
     except FusionError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
-from dspy_fusion.serving.recorded_requests import RequestRecording
+from dspy_fusion.serving.recording_file import RequestRecording
 
 from .grid import grid_covered
 from .plan import MBPP, STUDIES, Study

@@ -14,7 +14,7 @@ import dspy
 
 from dspy_fusion.experiments.tasks import Task
 from dspy_fusion.programs import BestOfN, Likelihood
-from dspy_fusion.serving.recorded_requests import RequestRecording
+from dspy_fusion.serving.recording_file import RequestRecording
 
 from .choosing import INSTRUCTIONS, TEMPERATURES
 from .plan import MBPP

@@ -19,7 +19,7 @@ from dspy_fusion.experiments.tasks import Task
 from dspy_fusion.experiments.workflows.comparison_workflow import Outcome, carried_out
 from dspy_fusion.programs.errors import RecordError
 from dspy_fusion.serving.catalogue.model_entry import Price
-from dspy_fusion.serving.recorded_requests import RequestRecording
+from dspy_fusion.serving.recording_file import RequestRecording
 
 from .arms import MostConsistentModel, TestedElseFused
 from .plan import GATED, MUX, STUDIES, TEMPERATURE, Study, configured

@@ -15,7 +15,7 @@ from benchmarks.real_models.recording import named
 from benchmarks.real_models.replaying import RECORDINGS, about, opened, replayed
 from benchmarks.real_models.tuning import tune
 from dspy_fusion.serving.local.known_models import KNOWN_MODELS
-from dspy_fusion.serving.recorded_requests import NotRecorded
+from dspy_fusion.serving.recording_file import NotRecorded
 
 STUDIED = sorted(about())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,27 @@ def test_what_cannot_be_recorded_is_said(tmp_path: Path) -> None:
         recorded_lm(RequestRecording(tmp_path / "a"), dspy.LM("openai/x", engine="litellm"))
     with pytest.raises(ConfigurationError, match="needs a model, or the name"):
         recorded_lm(RequestRecording(tmp_path / "a"))
+
+
+def test_two_processes_do_not_add_to_one_recording(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    code = (
+        "import sys; from dspy_fusion.serving.recorded_requests import RequestRecording as R; r = R(sys.argv[1]);"
+        " r.hold(); r.add('k', {'text': 'its own'}); print('held', flush=True); sys.stdin.read()"
+    )
+    recording, lm = RequestRecording(path), embedded_lm("aft")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigurationError, match="another process is adding to the recording"):
+            recorded_lm(recording, lm)
+        recorded_lm(RequestRecording(path), name="aft")  # reading disturbs nobody
+        other.communicate()
+    recorded_lm(recording, lm)
+    recorded_lm(RequestRecording(path), lm)
+    assert len(recording) == 1  # what the other one added is known
 
 
 def test_a_saved_program_replays_the_same_recording(tmp_path: Path, solve: dspy.Module) -> None:
