@@ -10,6 +10,7 @@ import dspy
 import mlflow
 import pytest
 from conftest import ScriptedLM
+from mlflow.dspy import autolog, load_model
 from tuning_problem import CAREFUL, EXAMPLES, answer, program, tuner
 
 from dspy_fusion import tune
@@ -99,7 +100,7 @@ def test_the_program_is_a_logged_model_that_loads(tuned: Any, folder: Path) -> N
     mlflow.set_tracking_uri(uri(folder))
     parent, _ = runs(folder)
     (model,) = mlflow.search_logged_models(experiment_ids=[parent.info.experiment_id], output_format="list")
-    loaded = mlflow.dspy.load_model(model.model_uri)
+    loaded = load_model(model.model_uri)
     assert loaded.dump_state() == tuned.dump_state()
     dspy.configure(lm=ScriptedLM(answer))
     assert loaded(question="q1").answer in ("yes", "no")
@@ -131,12 +132,12 @@ def test_what_autologging_records_joins_the_study(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
     dspy.configure(lm=ScriptedLM(answer))
     mlflow.set_tracking_uri(uri(tmp_path))
-    mlflow.dspy.autolog(log_compiles=True, log_traces_from_compile=True)
+    autolog(log_compiles=True, log_traces_from_compile=True)
     try:
         options: dict[str, Any] = {"valset": EXAMPLES[:8], "out": tmp_path / "run", "tracking_uri": uri(tmp_path)}
         tuned = tune(program(), tuner(tmp_path, trials=2), name="yes", **options)
     finally:
-        mlflow.dspy.autolog(disable=True)
+        autolog(disable=True)
     parent, below = runs(tmp_path)
     assert set(below) == {f"trial {trial.number}" for trial in tuned.tuning_report.trials}
     client = mlflow.MlflowClient(uri(tmp_path))
