@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError
+from dspy_fusion.programs.held_file import held
 
 _held: dict[Path, IO[str]] = {}  # the files that this process adds to
 _holding = threading.Lock()
@@ -63,22 +64,15 @@ class RequestRecording:
         Raises:
             ConfigurationError: another process is adding to it.
         """
-        import fcntl  # which not every system has; nobody but who records needs it
-
         path = self.path.resolve()
         with _holding:
             if path in _held:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a", encoding="utf-8")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.close()
-                raise ConfigurationError(
-                    f"another process is adding to the recording {self.path}; wait for it, or record into another file"
-                ) from error
-            _held[path] = file
+            _held[path] = held(
+                path,
+                f"another process is adding to the recording {self.path}; wait for it, or record into another file",
+            )
         self._read()  # what another process added since this one looked
 
     def add(self, key: str, answer: dict[str, Any]) -> None:

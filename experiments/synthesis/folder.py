@@ -1,11 +1,7 @@
-"""The folder of a synthesis: one process at a time, one configuration, one set of models and prompts.
-
-The lock is one of the operating system's on an open file, which ends with the process however that ends.
-"""
+"""The folder of a synthesis: one process at a time, one configuration, one set of models and prompts."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,12 +10,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.held_file import held
 
 from ..plans.typed_config import differences
 from ..runs.run_file import opening, read_about, refuse_other, write_first
 from ..runs.run_folder import RunFolder
 from .synthesis_config import SynthesisConfig
 
+_BUSY = "another process is at work in {}; wait for it, or choose another folder with --out"
 _KEYS = ("digest", "config", "models", "prompts")
 
 
@@ -69,7 +67,7 @@ def open_folder(path: Path, config: SynthesisConfig, about: Mapping[str, Any]) -
         RecordError: it holds another synthesis.
     """
     with opening(path):
-        folder = SynthesisFolder(path, _locked(path / "lock"))
+        folder = SynthesisFolder(path, held(path / "lock", _BUSY.format(path)))
         now = {"digest": config.digest, "config": config.kept, **about}
         if folder.about.exists():
             _check_same(folder, config, now)
@@ -99,18 +97,6 @@ def read_folder(path: Path) -> StoredSynthesis:
         return StoredSynthesis(folder, SynthesisConfig.parse(about["config"], where=str(folder.about)), about)
     except ConfigurationError as error:
         raise RecordError(f"{error}; the rows were made by another version") from error
-
-
-def _locked(path: Path) -> IO[str]:
-    file = path.open("w", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise ConfigurationError(
-            f"another process is at work in {path.parent}; wait for it, or choose another folder with --out"
-        ) from error
-    return file
 
 
 def _check_same(folder: SynthesisFolder, config: SynthesisConfig, now: Mapping[str, Any]) -> None:

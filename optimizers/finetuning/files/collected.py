@@ -5,7 +5,6 @@ A later call makes only what is missing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 from dspy_fusion.programs.banks.json_lines import JsonLines, whole_lines
 from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
+from dspy_fusion.programs.held_file import held
 from dspy_fusion.programs.json_text import read_json
 from dspy_fusion.programs.redaction import without_secrets, without_secrets_in
 
@@ -37,16 +37,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a")
+        file = held(folder / "lock", f"another process works in {folder}; wait for it, or choose another output folder")
     except OSError as error:
         raise RecordError(f"cannot write to {folder}: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"another process works in {folder}; wait for it, or choose another output folder"
-            ) from error
         yield
 
 
