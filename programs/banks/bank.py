@@ -85,7 +85,6 @@ class CandidateBank:
             BankError: what is kept cannot be read.
         """
         keyed = {attempt.key: attempt for attempt in attempts if attempt.key}
-        self._once.sought(keyed)
         with self._told("read", "use a new bank"):
             payloads = self._payloads(list(keyed))
         try:
@@ -97,7 +96,7 @@ class CandidateBank:
         lacking = (key for key, c in replays.items() if keyed[key].logprobs and c.ok and c.logprob is None)
         for key in list(lacking):  # drawn when nobody asked for log-probabilities
             del replays[key]
-        self._once.there(replays)
+        self._once.missed(keyed.keys() - replays.keys())
         return replays
 
     def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
@@ -145,6 +144,7 @@ class CandidateBank:
             candidate = Candidate(attempt.index, dspy.Prediction(**answer), layer=attempt.layer)
             with self._told("write to", "what was kept before is safe"):
                 self._writes.replace(attempt.key, written(attempt, candidate))
+            self._once.kept(attempt.key)
 
     @property
     def engine(self) -> sa.Engine:
@@ -231,5 +231,5 @@ class CandidateBank:
                 if (replay := self.replays([attempt]).get(attempt.key)) is not None:
                     return replay
                 self._writes.replace(attempt.key, payload)  # that one has no log-probabilities
-        self._once.there([attempt.key])
+        self._once.kept(attempt.key)
         return candidate

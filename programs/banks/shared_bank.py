@@ -8,15 +8,21 @@ A commit costs more than what is written in it, and SQLite lets in one writer at
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-_AGAIN = 2  # or more: the key was looked up by several, or kept since
-_MOST = 100_000  # keys that are remembered
+_RECENT = 20_000  # keys that are remembered, about 4 MB; whoever wants one that is forgotten looks again
+
+
+@dataclass
+class _Turn:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wanted_by: int = 0
 
 
 class DrawnOnce:
@@ -24,43 +30,45 @@ class DrawnOnce:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._missed: dict[str, int] = {}
+        self._turns: dict[str, _Turn] = {}
+        self._is_kept: OrderedDict[str, bool] = OrderedDict()
 
-    def sought(self, keys: Iterable[str]) -> None:
-        """These keys are about to be looked up, and drawn where they are not there."""
-        with self._guard:
-            if len(self._missed) > _MOST:
-                self._missed.clear()  # of batches that were given up; whoever is forgotten looks up again
-            for key in keys:
-                self._missed[key] = self._missed.get(key, 0) + 1
-
-    def there(self, keys: Iterable[str]) -> None:
-        """These keys need not be drawn, or have just been kept by somebody."""
+    def missed(self, keys: Iterable[str]) -> None:
+        """These keys were not there when they were looked up just now."""
         with self._guard:
             for key in keys:
-                if key in self._missed:
-                    self._missed[key] = _AGAIN
+                self._is_kept.setdefault(key, False)
+            self._forget()
+
+    def kept(self, key: str) -> None:
+        """This key's candidate is there from now on: whoever looked it up before must look again."""
+        with self._guard:
+            self._is_kept[key] = True
+            self._forget()
+
+    def must_look_again(self, key: str) -> bool:
+        """Whether a candidate may be there by now: it was kept, or never missed."""
+        with self._guard:
+            return self._is_kept.get(key, True)
 
     @contextmanager
     def turn(self, key: str) -> Iterator[bool]:
         """Waits until no other thread draws a key; gives whether it must be looked up again before it is drawn."""
         with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        waited = not lock.acquire(blocking=False)
-        if waited:
-            lock.acquire()
+            turn = self._turns.setdefault(key, _Turn())
+            turn.wanted_by += 1
         try:
-            yield self.must_look_again(key) or waited
+            with turn.lock:
+                yield self.must_look_again(key)
         finally:
-            lock.release()
             with self._guard:
-                self._locks.pop(key, None)
+                turn.wanted_by -= 1
+                if not turn.wanted_by:
+                    del self._turns[key]
 
-    def must_look_again(self, key: str) -> bool:
-        """Whether a key that is about to be drawn may have been kept since it was looked up."""
-        with self._guard:
-            return self._missed.pop(key, 0) != 1
+    def _forget(self) -> None:
+        while len(self._is_kept) > _RECENT:
+            self._is_kept.popitem(last=False)
 
 
 @dataclass

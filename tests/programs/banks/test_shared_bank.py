@@ -5,7 +5,7 @@ import pickle
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from conftest import ScriptedLM, answers, slow
 
 from dspy_fusion.programs import CandidateBank, Vote
 from dspy_fusion.programs.calls.metering import LeftBehind, Meter
+from dspy_fusion.programs.pools.candidates import Candidate
 
 
 @pytest.fixture
@@ -54,6 +55,39 @@ def test_what_another_kept_since_the_look_up_is_not_drawn_again(bank: CandidateB
             bank.drawn_once(attempt, Meter(limited=True))
         assert all(bank.drawn_once(attempt, Meter(limited=True)).replayed for attempt in late)
     assert len(lm.requests) == 2
+
+
+def test_one_that_waited_and_one_that_came_late_draw_nothing_anew(bank: CandidateBank) -> None:
+    drawing, waits = threading.Event(), threading.Event()
+    program = Vote(dspy.Predict("question -> answer"), n=1, bank=bank)
+
+    def held_up(request: Any) -> Any:
+        drawing.set()
+        waits.wait(timeout=30)
+        return {"answer": "a"}
+
+    lm = ScriptedLM(held_up)
+    with dspy.context(lm=lm), ThreadPoolExecutor(3) as threads:
+
+        def draw() -> Future[Candidate]:
+            return threads.submit(copy_context().run, bank.drawn_once, attempts.pop(), Meter(limited=True))
+
+        attempts = [program.attempts({"question": "q"}, 1)[0] for _ in range(3)]
+        assert all(bank.replays([attempt]) == {} for attempt in attempts)
+        drawn = [draw()]
+        drawing.wait(timeout=30)
+        drawn.append(draw())
+        time.sleep(0.2)  # until it waits for the first
+
+        @sa.event.listens_for(bank.engine, "before_cursor_execute")
+        def look(_: Any, __: Any, statement: str, *rest: Any) -> None:
+            if statement.startswith("SELECT") and len(drawn) == 2:  # the second looks again
+                drawn.append(draw())
+                wait(drawn[2:], timeout=0.5)
+
+        waits.set()
+        assert [future.result(timeout=30).replayed for future in drawn] == [False, True, True]
+    assert len(lm.requests) == 1
 
 
 def test_threads_that_are_ready_together_lose_nothing(bank: CandidateBank) -> None:
