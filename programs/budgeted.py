@@ -121,6 +121,7 @@ class BudgetedEvaluate:
 
     def _draw(self, program: Vote | Fusion, questions: Sequence[_Question], places: Sequence[int], count: int) -> None:
         def more(place: int) -> list[Candidate]:
+            """The question's next candidates, after those that it has."""
             question = questions[place]
             attempts = program.attempts(question.inputs, len(question.candidates) + count)
 

@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace, console: Console, log: Console) -> int:
     served = [*programs, *served_models(names, catalogue)]
 
     def ready(url: str) -> None:
+        """Prints the address once requests are taken."""
         console.print(
             f"serving {', '.join(model.name for model in served)} at {url}",
             markup=False,

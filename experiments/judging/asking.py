@@ -70,6 +70,7 @@ def ask_about(
     watch = _Watch()
 
     def compare(pair: Pair) -> PairVerdict | None:
+        """The verdict on a pair; None after too many failures in a row."""
         if watch.gave_up:
             return None
         verdict = run(judge.steps({"input": pair.input}, pair.a, pair.b))
@@ -111,6 +112,7 @@ class _Watch:
         return not self.readable and self.failed >= _FAILURES_TO_GIVE_UP
 
     def see(self, verdict: PairVerdict) -> None:
+        """Counts a verdict."""
         with self.lock:
             if verdict.error is None:
                 self.readable += 1

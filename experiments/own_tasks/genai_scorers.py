@@ -36,6 +36,7 @@ def as_metric(scorer: Any) -> Callable[[dspy.Example, dspy.Prediction], float]:
     """
 
     def metric(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        """The scorer's value of a prediction."""
         labels = {name: value for name, value in example.labels().items() if name != "id"}
         if len(labels) == 1:
             labels.setdefault(_EXPECTED, next(iter(labels.values())))
@@ -75,6 +76,7 @@ def genai_scorer(
         raise ConfigurationError(f"{type(bound).__name__} needs log-probabilities, which a finished answer has none of")
 
     def score(inputs: dict[str, Any], outputs: Any) -> Feedback:
+        """The score of an output of the program."""
         prediction = dspy.Prediction(**_fields(outputs, signature))
         with dspy.context(adapter=dspy.ChatAdapter(), trace=None, disable_history=True):
             (graded,) = run(scored(bound, inputs, [Candidate(0, prediction)])).candidates

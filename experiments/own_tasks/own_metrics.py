@@ -42,6 +42,7 @@ def graded(metric: Metric) -> Grade:
     further = _further(metric)
 
     def grade(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        """The metric's score; what it raises is a `ScorerError`."""
         try:
             said = metric(example, prediction, *further)
         except ConfigurationError:

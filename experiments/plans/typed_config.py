@@ -68,6 +68,7 @@ def configuration(cls: type[T]) -> type[T]:
 
     @functools.wraps(checked)
     def init(self: Any, *positional: Any, **named: Any) -> None:
+        """Makes the checked one; what does not fit is told by its name in the file."""
         know_urls_in((positional, named))
         try:
             checked(self, *positional, **named)

@@ -68,6 +68,7 @@ def _first_by(preference: Callable[[Material], np.ndarray]) -> Callable[[Materia
     """
 
     def curve(material: Material) -> np.ndarray:
+        """The expected quality of the preferred candidate, by the number drawn."""
         pool = material.pool
         preferences = np.where(pool.present, np.nan_to_num(preference(material), nan=-1e300), -np.inf)
         order = np.argsort(-preferences, axis=1, kind="stable")

@@ -114,6 +114,7 @@ def gsm8k_pool(row: Row) -> RecordedQuestion:
     """Recorded solutions of GSM8K questions, each with the number read from it and whether it is right."""
 
     def read(item: Any) -> RecordedCandidate:
+        """One recorded candidate of the file."""
         return RecordedCandidate(
             text_of(an_object(item), "src"),
             optional_text(item, "text"),

@@ -194,6 +194,7 @@ class _Runner:
         self.first, self.prices = FirstFailures(), comparison.prices
 
     def run(self) -> None:
+        """Works on all examples side by side; the first failure of the whole ends it."""
         waiting = self._waiting()
         count = max(1, min(self.comparison.config.max_concurrency, waiting.qsize()))
         with runs_remembered(), ThreadPoolExecutor(count, "example") as threads:

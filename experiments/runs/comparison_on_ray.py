@@ -50,6 +50,7 @@ def run_on_ray(comparison: Comparison, on_record: Callable[[Record], None]) -> N
     first = FirstFailures()
 
     def keep(lines: list[str]) -> None:
+        """Writes down what a worker has finished."""
         for record in map(Record.from_json, lines):
             with writing(comparison.folder.path):
                 comparison.records.append(record)

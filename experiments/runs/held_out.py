@@ -85,6 +85,7 @@ def _reader(names: Sequence[str]) -> Callable[[str], Question]:
     ends = {"[": r"\[\[ ## |^Respond with ", "<": rf"</(?:{either})>"}  # by how the mark begins
 
     def read(text: str) -> Question:
+        """The fields of the question that a prompt ends with."""
         values = {}
         for place in mark.finditer(text):
             (name,) = re.findall(rf"\b(?:{either})\b", place[0])

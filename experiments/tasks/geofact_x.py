@@ -84,6 +84,7 @@ def make_task(setup: Setup) -> Task:
     )
 
     def aspects(example: dspy.Example, prediction: dspy.Prediction) -> Mapping[str, float]:
+        """The scores of an answer by their names."""
         scores = {"accuracy": is_right(example, prediction)}
         if rated is None:
             return scores

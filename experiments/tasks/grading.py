@@ -52,6 +52,7 @@ def remembered(
     lock = threading.Lock()
 
     def once(example: dspy.Example, prediction: dspy.Prediction) -> Grade:
+        """The grade of an answer, which whoever asks at the same time waits for."""
         key = str(example.id), _content(prediction)
         with lock:
             mine = key not in grades

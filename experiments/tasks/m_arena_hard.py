@@ -58,6 +58,7 @@ def make_task(setup: Setup) -> Task:
     loader = Loader(SOURCE, setup, lambda row, language, number: _example(row, language, number, baseline()), group=_of)
 
     def metric(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        """Whether the judge prefers the answer to the baseline's."""
         if not example.answer:
             raise ConfigurationError(
                 f"m_arena_hard has no baseline answer to {example.id}; put the answers of a baseline into"

@@ -41,6 +41,7 @@ def run_study(
     outbox = Outbox(folder.outbox)
 
     def tell(progress: Progress) -> None:
+        """Passes a trial on to the tracker, or to the process that has it."""
         trial = trial_told(asdict(progress.trial), dict(progress.instructions))
         if tracker:
             tracker.tell(trial)

@@ -107,6 +107,7 @@ class Curve(TrainerCallback):
         self.path, self._log = path, log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Forgets the points after the step that the training goes on from."""
         if not state.is_world_process_zero:
             return
         kept = [point for point in read_curve(self.path) if point["step"] <= state.global_step]
@@ -116,6 +117,7 @@ class Curve(TrainerCallback):
         control.should_log = control.should_log or state.global_step == state.max_steps
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Adds a point to the curve; a loss that is not finite ends the training."""
         values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
         if "loss" not in values:
             return  # the summary in the end

@@ -112,6 +112,7 @@ class MIPROProposer(InstructionProposer):
         place = [name for name, _ in program.named_predictors()].index(path)
 
         def propose() -> list[str]:
+            """The instructions that MIPROv2's proposer writes for the predictor."""
             with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
                 grounded = GroundedProposer(
                     prompt_model=lm,

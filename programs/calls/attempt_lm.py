@@ -75,6 +75,7 @@ class _Guard:
                 kwargs = rest
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        """As the call of the class, awaited."""
         kwargs = _taken(self, kwargs)
         while True:
             try:

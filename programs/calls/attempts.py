@@ -162,6 +162,7 @@ class Attempt:
         sampling = self._sampling()
 
         def prepared(lm: dspy.BaseLM) -> dspy.BaseLM:
+            """A copy of a model for this attempt alone, which tells its meter what was used."""
             know_lm(lm)
             copied = attempt_lm(lm, sampling | self.room.sampling(lm), meter, deadline_seconds=self.deadline_seconds)
             if alone:  # only this LM is called, and a callback of its own spares DSPy those of everything around it

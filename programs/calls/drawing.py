@@ -146,6 +146,7 @@ def _make_rest(batch: Batch) -> list[Candidate]:
         )
 
     def work() -> None:
+        """Makes attempts, one after the other, until none waits."""
         while True:
             try:
                 i, context, attempt, meter = waiting.popleft()

@@ -38,12 +38,14 @@ class _Work:
         self._lock = threading.Lock()
 
     def add(self, meter: Metered) -> None:
+        """Makes a meter part of this block and of those around it."""
         with self._lock:
             self._meters.add(meter)
         if self._around is not None:
             self._around.add(meter)
 
     def give_up(self) -> None:
+        """Lets nobody wait for what the meters count any more."""
         with self._lock:
             meters = list(self._meters)
         for meter in meters:

@@ -100,6 +100,7 @@ def made_types(described: object) -> dict[str, Any]:
     made: dict[str, Any] = {}
 
     def make(name: str, within: tuple[str, ...]) -> Any:
+        """The type of a name; `within` are those that are being made and need it."""
         if name in within:
             raise ConfigurationError(f"the type {name:.80} holds itself")
         if name not in made:

@@ -168,6 +168,7 @@ class _Strictly(ast.NodeTransformer):
     """Has ``==`` and ``!=`` of a test asked of :func:`_equal`, one comparison at a time."""
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """Has an equality of the tests also compare the types of its sides."""
         self.generic_visit(node)
         if len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
             return node

@@ -90,6 +90,7 @@ def _side_by_side(judges: Sequence[Steps[Scores]]) -> Steps[list[Scores]]:
     waiting: dict[int, Sequence[Attempt]] = {}
 
     def go_on(place: int, verdicts: list[Candidate] | None) -> None:
+        """Gives a judge its verdicts and notes what it asks next, or what it found."""
         try:
             batch = next(judges[place]) if verdicts is None else judges[place].send(verdicts)
             waiting[place] = batch.attempts

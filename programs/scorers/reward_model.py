@@ -107,6 +107,7 @@ class _RewardRequest(dspy.Module):
         self.url, self.model, self.path, self.key, self.timeout_seconds = url, model, path, key, timeout_seconds
 
     def forward(self, question: str, answer: str) -> dspy.Prediction:
+        """Asks the server for the reward of one answer."""
         body: dict[str, Any] = {"model": self.model}
         if self.path == "/pooling":
             body["messages"] = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

@@ -60,6 +60,7 @@ class _InPlainText(_Reasoned, PlainAdapter):
         return super().format(told, demos, inputs)
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """Reads what follows the last mark; a completion without one is not parsed."""
         if not signature.output_fields:
             return super().parse(signature, completion)
         marks = list(_ANSWER.finditer(completion))

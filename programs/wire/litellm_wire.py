@@ -208,6 +208,7 @@ def _mended(base: type) -> Any:
             self._stream, self._kind, self._window = stream, kind, window
 
         def __iter__(self) -> Iterator[bytes]:
+            """The mended body, a piece at a time."""
             chunks = _unpacked(iter(self._stream), self._window)
             if self._kind == "events":
                 yield from with_plain_usages(chunks)
@@ -227,6 +228,7 @@ def _amended(base: type) -> Any:
             self._stream, self._kind, self._window = stream, kind, window
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
+            """The mended body, a piece at a time."""
             unpacking = zlib.decompressobj(self._window) if self._window else None
             lines, whole = EventLines(), bytearray()
             async for packed in self._stream:

@@ -134,6 +134,7 @@ def _greedy(name: str, value: float) -> Callable[[_Asker], Finding]:
     """
 
     def check(asker: _Asker) -> Finding:
+        """Whether the option makes two seeds give one text."""
         if asker.text(_OPEN, seed=4) == asker.text(_OPEN, seed=5):
             return Finding("unclear", "texts are alike without it, too")
         alike = asker.text(_OPEN, seed=4, **{name: value}) == asker.text(_OPEN, seed=5, **{name: value})

@@ -34,6 +34,7 @@ class _Pool:
     jobs: list[Job] = field(default_factory=list)
 
     def remove(self, row: int) -> None:
+        """Removes a row; the last one takes its place."""
         self.caches.remove(row)
         last = self.jobs.pop()
         if row < len(self.jobs):

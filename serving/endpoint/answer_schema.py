@@ -102,6 +102,7 @@ def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
     left = _MOST_PARTS
 
     def inlined(part: Any) -> Any:
+        """A part with what it refers to in its place."""
         nonlocal left
         left -= 1
         if left < 0:

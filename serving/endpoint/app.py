@@ -155,6 +155,7 @@ class _Endpoint:
         events = Events(writer)
 
         async def work() -> None:
+            """Runs the program and tells the stream how it ended."""
             try:
                 async with self._ends.until(end), self._gate.place():
                     events.finish(await _all(model, chats, events.tell))

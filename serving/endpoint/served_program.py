@@ -179,6 +179,7 @@ class _ReasoningTokens(UsageTracker):
         self.count = 0
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
+        """Adds the reasoning tokens that a call reports."""
         details = usage_entry.get("completion_tokens_details") or usage_entry.get("output_tokens_details")
         details = details if isinstance(details, Mapping) else getattr(details, "__dict__", {})
         if isinstance(thoughts := details.get("reasoning_tokens"), int) and thoughts > 0:

@@ -62,12 +62,14 @@ class _Clock:
         self._lock = threading.Lock()
 
     def begin(self) -> float:
+        """The clock's reading, from which on one more call shares the time."""
         with self._lock:
             reading = self._look()
             self._open += 1
             return reading
 
     def end(self) -> float:
+        """The clock's reading, from which on one call fewer shares the time."""
         with self._lock:
             reading = self._look()
             self._open -= 1
