@@ -67,7 +67,6 @@ def know(*values: object) -> None:
     if not fresh <= _known:
         with _lock:
             _known.update(fresh)
-            _pattern.cache_clear()
 
 
 def know_lm(lm: Any) -> None:
@@ -110,7 +109,7 @@ def redacted(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A text without known secrets."""
-    pattern = _pattern(_environment())
+    pattern = _pattern(_environment(), len(_known))
     return pattern.sub(MARK, text) if pattern is not None else text
 
 
@@ -243,7 +242,10 @@ def _secrets_of(environment: tuple[tuple[str | bytes, str | bytes], ...]) -> tup
 
 
 @functools.lru_cache(maxsize=4)
-def _pattern(environment: tuple[str, ...]) -> re.Pattern[str] | None:
+def _pattern(environment: tuple[str, ...], count: int) -> re.Pattern[str] | None:
+    """What finds the secrets. ``count`` of those that are known has one that became known meanwhile be looked for, too:
+    they only get more.
+    """
     with _lock:
         forms = set(_known)
     forms.update(form for value in environment for form in _forms(value))
