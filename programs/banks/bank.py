@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,12 @@ class CandidateBank:
 
     def __init__(self, url: str | Path, *, shared: bool = False) -> None:
         self.url, self._shown, self.shared = str(url), without_password(url), shared
-        self._reservations: Reservations | None = None
         self._once = DrawnOnce()
         with self._told("open", "give the path or URL of a bank or of a new file"):
             self._engine = listen(sa.create_engine(database_url(url)))
             self._open()
         self._writes = SharedWrites(self._engine, _candidates)
+        self._reservations = Reservations(self._engine, lambda: self._told("write to", "what was kept before is safe"))
 
     def replays(self, attempts: Sequence[Attempt]) -> dict[str, Candidate]:
         """The kept candidates of these attempts by their keys, in one look-up; those that are not kept are left out.
@@ -104,25 +104,20 @@ class CandidateBank:
 
         Threads that want the same one wait for the first, and processes do where the bank is ``shared``.
         """
-        with self._once.turn(attempt.key) as must_look:
-            is_reserved = self.shared and self._reserve(attempt, meter)
-            try:
-                replay = self._replay(attempt, meter) if must_look or self.shared else None
-                return replay or self._keep(attempt, attempt.make(meter), meter)
-            finally:
-                if is_reserved:
-                    self._give_back(attempt)
+        held = self._reservations.held(attempt.key, meter.is_over) if self.shared else nullcontext()
+        with self._once.turn(attempt.key) as must_look, held:
+            replay = self._replay(attempt, meter) if must_look or self.shared else None
+            return replay or self._keep(attempt, attempt.make(meter), meter)
 
     async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
-        """As :meth:`drawn_once`; tasks that want the same candidate at the same time may each draw it."""
-        must_look = self._once.must_look_again(attempt.key)
-        is_reserved = self.shared and await asyncio.to_thread(self._reserve, attempt, meter)
-        try:
+        """As :meth:`drawn_once`; the tasks of one event loop wait for the first.
+
+        A thread does not wait for a task of another thread, whose loop may itself be waiting for that thread.
+        """
+        held = self._reservations.aheld(attempt.key, meter.is_over) if self.shared else nullcontext()
+        async with self._once.aturn(attempt.key) as must_look, held:
             replay = await asyncio.to_thread(self._replay, attempt, meter) if must_look or self.shared else None
             return replay or await asyncio.to_thread(self._keep, attempt, await attempt.amake(meter), meter)
-        finally:
-            if is_reserved:
-                await asyncio.to_thread(self._give_back, attempt)
 
     def fill(self, attempts: Sequence[Attempt], answers: Sequence[Mapping[str, Any]]) -> None:
         """Keeps recorded answers as if the attempts had given them, so that they are replayed without a model.
@@ -207,18 +202,6 @@ class CandidateBank:
         if replay is not None:
             meter.add_replayed(replay.by_model or {replay.lm: replay.usage})
         return replay
-
-    def _reserve(self, attempt: Attempt, meter: Meter) -> bool:
-        """Waits while another process draws an attempt; whether it is now this one's."""
-        with self._told("write to", "what was kept before is safe"):
-            if self._reservations is None:
-                self._reservations = Reservations(self._engine)
-            return self._reservations.take(attempt.key, meter.is_over)
-
-    def _give_back(self, attempt: Attempt) -> None:
-        if self._reservations is not None:
-            with self._told("write to", "what was kept before is safe"):
-                self._reservations.give_back(attempt.key)
 
     def _keep(self, attempt: Attempt, candidate: Candidate, meter: Meter) -> Candidate:
         if meter.has_stand_in:

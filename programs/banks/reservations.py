@@ -6,8 +6,11 @@ killed is passed over: on the same machine at once, on another one after two min
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -31,44 +34,93 @@ class Reservations:
 
     Args:
         engine: of the bank's database.
+        told: the context in which the database is asked.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine, self._process = engine, own_name()
-        patiently(lambda: _metadata.create_all(engine))
+    def __init__(self, engine: sa.Engine, told: Callable[[], AbstractContextManager[None]]) -> None:
+        self._engine, self._told, self._is_there = engine, told, False
 
-    def take(self, key: str, is_over: Callable[[], bool]) -> bool:
-        """Waits until nobody else draws a key, and reserves it; False where ``is_over`` says so before."""
-        while not self._insert(key):
-            if is_over():
-                return False
-            if not self._pass_over(key):
+    @contextmanager
+    def held(self, key: str, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Waits until nobody else draws a key, and reserves it for the block; where ``is_over`` says so before, the
+        block begins without.
+        """
+        hold = self._hold(key)
+        try:
+            while not hold.taken() and not is_over():
                 time.sleep(POLL_SECONDS)
-        return True
+            yield
+        finally:
+            hold.end()
 
-    def give_back(self, key: str) -> None:
+    @asynccontextmanager
+    async def aheld(self, key: str, is_over: Callable[[], bool]) -> AsyncIterator[None]:
+        """As :meth:`held`, without a thread while it waits; whoever is cancelled leaves no reservation behind."""
+        hold = self._hold(key)
+        try:
+            while not await asyncio.to_thread(hold.taken) and not is_over():
+                await asyncio.sleep(POLL_SECONDS)
+            yield
+        finally:  # a future and no task, which could be cancelled before it has begun
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, hold.end))
+
+    def _hold(self, key: str) -> _Hold:
+        return _Hold(self._engine, key, self._asked)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        with self._told():
+            if not self._is_there:
+                patiently(lambda: _metadata.create_all(self._engine))
+                self._is_there = True
+            yield
+
+
+class _Hold:
+    """One reservation, which is taken and ended in any threads and in any order: once ended, it is taken no more."""
+
+    def __init__(self, engine: sa.Engine, key: str, asked: Callable[[], AbstractContextManager[None]]) -> None:
+        self._engine, self._key, self._asked = engine, key, asked
+        self._lock, self._is_ended = threading.Lock(), False
+        self._row: tuple[str, float] | None = None  # what may stand in the table
+
+    def taken(self) -> bool:
+        """Whether the key is reserved now."""
+        with self._lock, self._asked():
+            return not self._is_ended and (self._insert() or (self._pass_over() and self._insert()))
+
+    def end(self) -> None:
         """The key is kept, or could not be drawn: whoever waits goes on."""
-        with self._engine.begin() as connection:
-            connection.execute(_reserved.delete().where(_reserved.c.key == key, _reserved.c.process == self._process))
+        with self._lock:
+            self._is_ended = True
+            if self._row is not None:
+                with self._asked():
+                    self._delete(*self._row)
 
-    def _insert(self, key: str) -> bool:
-        values = {"key": key, "process": self._process, "ends": time.time() + LEASE_SECONDS}
+    def _insert(self) -> bool:
+        self._row = process, ends = own_name(), time.time() + LEASE_SECONDS
         try:
             with self._engine.begin() as connection:
-                connection.execute(_reserved.insert().values(values))
+                connection.execute(_reserved.insert().values(key=self._key, process=process, ends=ends))
         except IntegrityError:
+            self._row = None
             return False
         return True
 
-    def _pass_over(self, key: str) -> bool:
+    def _pass_over(self) -> bool:
         """Ends the reservation of a process that was killed; whether the key can be tried again at once."""
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_reserved).where(_reserved.c.key == key)).first()
+            row = connection.execute(sa.select(_reserved).where(_reserved.c.key == self._key)).first()
         if row is None:
             return True
         runs = runs_here(row.process)
         if runs or (runs is None and row.ends > time.time()):
             return False
-        with self._engine.begin() as connection:
-            connection.execute(_reserved.delete().where(_reserved.c.key == key, _reserved.c.process == row.process))
+        self._delete(row.process, row.ends)
         return True
+
+    def _delete(self, process: str, ends: float) -> None:
+        """Ends a reservation, and none that was made since."""
+        same = _reserved.c.key == self._key, _reserved.c.process == process, _reserved.c.ends == ends
+        with self._engine.begin() as connection:
+            connection.execute(_reserved.delete().where(*same))

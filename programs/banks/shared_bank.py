@@ -7,11 +7,13 @@ A commit costs more than what is written in it, and SQLite lets in one writer at
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -21,7 +23,7 @@ _RECENT = 20_000  # keys that are remembered, about 4 MB; whoever wants one that
 
 @dataclass
 class _Turn:
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Any
     wanted_by: int = 0
 
 
@@ -30,7 +32,7 @@ class DrawnOnce:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._turns: dict[str, _Turn] = {}
+        self._turns: dict[Hashable, _Turn] = {}
         self._is_kept: OrderedDict[str, bool] = OrderedDict()
 
     def missed(self, keys: Iterable[str]) -> None:
@@ -54,17 +56,29 @@ class DrawnOnce:
     @contextmanager
     def turn(self, key: str) -> Iterator[bool]:
         """Waits until no other thread draws a key; gives whether it must be looked up again before it is drawn."""
+        with self._wanted(key, threading.Lock) as lock, lock:
+            yield self.must_look_again(key)
+
+    @asynccontextmanager
+    async def aturn(self, key: str) -> AsyncIterator[bool]:
+        """Waits until no other task of this event loop draws a key; gives what :meth:`turn` gives."""
+        with self._wanted((asyncio.get_running_loop(), key), asyncio.Lock) as lock:
+            async with lock:
+                yield self.must_look_again(key)
+
+    @contextmanager
+    def _wanted(self, place: Hashable, new: Callable[[], Any]) -> Iterator[Any]:
+        """The lock that all who want the same have, as long as somebody wants it."""
         with self._guard:
-            turn = self._turns.setdefault(key, _Turn())
+            turn = self._turns.setdefault(place, _Turn(new()))
             turn.wanted_by += 1
         try:
-            with turn.lock:
-                yield self.must_look_again(key)
+            yield turn.lock
         finally:
             with self._guard:
                 turn.wanted_by -= 1
                 if not turn.wanted_by:
-                    del self._turns[key]
+                    del self._turns[place]
 
     def _forget(self) -> None:
         while len(self._is_kept) > _RECENT:
