@@ -212,6 +212,7 @@ class CandidateBank:
             payload = written(attempt, candidate)
             if not self._writes.keep(attempt.key, payload):  # another was first, and first is what everyone replays
                 if (replay := self.replays([attempt]).get(attempt.key)) is not None:
+                    self._once.kept(attempt.key)
                     return replay
                 self._writes.replace(attempt.key, payload)  # that one has no log-probabilities
         self._once.kept(attempt.key)

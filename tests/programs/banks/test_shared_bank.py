@@ -57,6 +57,19 @@ def test_what_another_kept_since_the_look_up_is_not_drawn_again(bank: CandidateB
     assert len(lm.requests) == 2
 
 
+def test_what_another_process_kept_while_the_first_drew_is_not_drawn_by_the_next(tmp_path: Path) -> None:
+    bank, others = (CandidateBank(tmp_path / "bank.db") for _ in range(2))  # as two processes have it
+    program, lm = Vote(dspy.Predict("question -> answer"), n=1, bank=bank), ScriptedLM(answers("a"))
+    with dspy.context(lm=lm):
+        first, second = (program.attempts({"question": "q"}, 1)[0] for _ in range(2))
+        assert bank.replays([first]) == bank.replays([second]) == {}
+        assert not others.drawn_once(first, Meter(limited=True)).replayed
+        assert bank.drawn_once(first, Meter(limited=True)).replayed  # it was paid for, but another was first
+        assert len(lm.requests) == 2
+        assert bank.drawn_once(second, Meter(limited=True)).replayed
+    assert len(lm.requests) == 2
+
+
 def test_one_that_waited_and_one_that_came_late_draw_nothing_anew(bank: CandidateBank) -> None:
     drawing, waits = threading.Event(), threading.Event()
     program = Vote(dspy.Predict("question -> answer"), n=1, bank=bank)
