@@ -23,7 +23,7 @@ from ..calls.metering import Meter
 from ..errors import BankError, FusionError
 from ..pools.candidates import Candidate
 from ..redaction import redacting
-from .databases import cause, database_url, listen, without_password
+from .databases import cause, database_url, listen, patiently, without_password
 from .payloads import read, written
 from .reservations import Reservations
 from .shared_bank import DrawnOnce, SharedWrites
@@ -72,7 +72,7 @@ class CandidateBank:
         self._once = DrawnOnce()
         with self._told("open", "give the path or URL of a bank or of a new file"):
             self._engine = listen(sa.create_engine(database_url(url)))
-            self._open()
+            patiently(self._open)
         self._writes = SharedWrites(self._engine, _candidates)
         self._reservations = Reservations(self._engine, lambda: self._told("write to", "what was kept before is safe"))
 
@@ -162,7 +162,7 @@ class CandidateBank:
 
     def _open(self) -> None:
         tables = set(sa.inspect(self._engine).get_table_names())
-        if self._engine.dialect.name == "sqlite" and tables and _about.name not in tables:
+        if self._engine.dialect.name == "sqlite" and tables and not tables & {*_metadata.tables}:
             raise BankError(f"{self._shown!r} is a database but no candidate bank; give another one")
         _metadata.create_all(self._engine)
         with self._engine.begin() as connection:

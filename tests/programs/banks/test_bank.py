@@ -7,7 +7,9 @@ from typing import Any
 
 import dspy
 import pytest
+import sqlalchemy as sa
 from conftest import ScriptedLM, answers
+from sqlalchemy import event
 
 from dspy_fusion.programs import BankError, CandidateBank, Fusion, Vote
 
@@ -84,6 +86,24 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bank.db").write_text("<html>not a bank</html>" * 100)
     with pytest.raises(BankError, match=r"cannot open the bank 'sqlite:.*file is not a database"):
         CandidateBank(url(tmp_path))
+
+
+@pytest.mark.parametrize("moment", ["CREATE TABLE dspy_fusion_bank", "INSERT INTO dspy_fusion_bank"])
+def test_a_bank_that_another_makes_at_the_same_moment_is_opened(moment: str, tmp_path: Path) -> None:
+    begun: list[str] = []
+    others: list[CandidateBank] = []
+
+    def another_first(_: Any, __: Any, statement: str, *rest: Any) -> None:
+        if " ".join(statement.split()).startswith(moment) and not begun:
+            begun.append(moment)
+            others.append(CandidateBank(url(tmp_path)))
+
+    event.listen(sa.Engine, "before_cursor_execute", another_first)
+    try:
+        bank = CandidateBank(url(tmp_path))
+    finally:
+        event.remove(sa.Engine, "before_cursor_execute", another_first)
+    assert len(bank) == len(others[0]) == 0
 
 
 def test_another_database_is_refused(tmp_path: Path) -> None:
