@@ -197,3 +197,9 @@ def fresh_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture
+def siblings_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that are to be one request wait for each other as long as threads need to begin on a busy machine."""
+    monkeypatch.setattr("dspy_fusion.serving.replicas.gathered_requests._LONGEST_SECONDS_FOR_SIBLINGS", 20.0)

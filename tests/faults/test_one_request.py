@@ -17,6 +17,8 @@ from dspy_fusion.serving.replicas.together import TogetherLM
 from .conftest import FAULTS, PROGRAMS, SLOW_FAULTS, TASK, call, workers
 from .faulty_server import Asked, FaultyServer
 
+pytestmark = pytest.mark.usefixtures("siblings_wait")
+
 HARMLESS = (
     "no_usage",
     "same_text",

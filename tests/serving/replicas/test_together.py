@@ -22,6 +22,8 @@ from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.catalogue.probe_report import Finding, ProbeReport, keep_report
 from dspy_fusion.serving.replicas.together import TogetherLM, shares
 
+pytestmark = pytest.mark.usefixtures("siblings_wait")
+
 
 @pytest.fixture
 def server() -> Iterator[SwitchServer]:
