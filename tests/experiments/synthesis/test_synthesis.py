@@ -18,6 +18,7 @@ from dspy_fusion.experiments.synthesis.engine_local import LocalEngine
 from dspy_fusion.experiments.synthesis.folder import open_folder, read_folder
 from dspy_fusion.experiments.synthesis.row_maker import RowMaker
 from dspy_fusion.experiments.synthesis.synthesized_rows import Row
+from dspy_fusion.programs.calls.interrupts import GRACE_SECONDS
 from dspy_fusion.programs.errors import ConfigurationError, RecordError
 
 
@@ -213,6 +214,36 @@ def test_ctrl_c_has_the_rows_in_flight_finished(scene: Any) -> None:
     assert 1 <= len(scene.written()) < 50
     assert len(scene.requests) == 3 * len(scene.written())
     assert len(scene.run()) == 50
+
+
+def test_answers_that_came_in_time_are_kept_where_the_process_comes_to_them_late(scene: Any) -> None:
+    synthesis = scene.prepare()
+
+    async def run() -> None:
+        came, under_way = asyncio.Event(), []
+
+        class Answered(RowMaker):
+            async def make(self, prompt: Any) -> Row:
+                under_way.append(prompt)
+                await came.wait()
+                for _ in range(20):  # from an answer to a row is more than one turn of the loop
+                    await asyncio.sleep(0)
+                return await super().make(prompt)
+
+        engine = LocalEngine(Answered(synthesis.recipe), synthesis.shards, synthesis.gates, lambda row: None)
+        running = asyncio.create_task(engine.run(synthesis.missing(), 3))
+        while len(under_way) < 3:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(engine.stop())
+        await asyncio.sleep(0.1)
+        came.set()
+        time.sleep(GRACE_SECONDS)  # others have all cores
+        await running
+        stopping.cancel()
+
+    asyncio.run(run())
+    synthesis.close()
+    assert [row.index for row in scene.written()] == [0, 1, 2]
 
 
 def test_a_lost_index_of_duplicates_is_made_again(scene: Any) -> None:
