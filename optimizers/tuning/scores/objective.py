@@ -168,10 +168,14 @@ class Objective:
         self._give_bank(program)
 
         def work() -> None:
-            while left:
-                with suppress(IndexError):  # another thread was faster
-                    example, key = left.popleft()
-                    made[key] = context.copy().run(self._one, program, digest, example, key)
+            try:
+                while left:
+                    with suppress(IndexError):  # another thread was faster
+                        example, key = left.popleft()
+                        made[key] = context.copy().run(self._one, program, digest, example, key)
+            except BaseException:
+                left.clear()  # at once: nobody looks at this thread before the others are done
+                raise
 
         takes_part = _may_block()  # the calling thread is one of them: handing over takes time on a busy machine
         jobs: list[Future[None]] = []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from dspy_fusion.optimizers import Budget, MetricError, tokens
 from dspy_fusion.optimizers.tuning.scores.budget import Ledger
 from dspy_fusion.optimizers.tuning.scores.objective import Objective
 from dspy_fusion.optimizers.tuning.scores.study_store import StudyStore
-from dspy_fusion.programs import CandidateBank, Fusion, Usage
+from dspy_fusion.programs import CandidateBank, ConfigurationError, Fusion, Usage
 
 Make = Callable[..., Objective]
 
@@ -95,3 +97,21 @@ def test_a_failed_example_gets_the_failure_score_and_its_cause(make: Make) -> No
 def test_the_candidates_are_kept_for_reflection(make: Make) -> None:
     (outcome,) = make().outcomes(Fusion(dspy.Predict("question -> answer"), n=3), "p", EXAMPLES[:1])
     assert len(outcome.candidates) == 3
+
+
+def test_nothing_more_begins_once_an_example_has_failed_for_good(make: Make) -> None:
+    refused, begun = threading.Event(), []
+
+    class Refuses(dspy.Module):
+        def forward(self, question: str) -> dspy.Prediction:
+            begun.append(question)
+            if threading.current_thread() is not threading.main_thread():
+                refused.set()
+                raise ConfigurationError("it cannot work")
+            refused.wait(timeout=30)
+            time.sleep(0.1)  # until the other thread has handed on what went wrong
+            return dspy.Prediction(answer="a")
+
+    with pytest.raises(ConfigurationError, match="it cannot work"):
+        make().outcomes(Refuses(), "p", EXAMPLES)
+    assert len(begun) < len(EXAMPLES)
