@@ -20,7 +20,7 @@ class PoolFacts:
     """What the candidates of one pool allow at all."""
 
     name: str
-    """As the configuration calls it."""
+    """As the configuration calls it; the strategy's name where a program of the user's own draws it."""
     key: tuple[object, ...]
     """By which strategies tell that they share it."""
     n: int
@@ -62,7 +62,7 @@ def _facts_of(strategy: Strategy, records: list[Record], groups: Mapping[str, st
     oracle_whole = mean_interval(whole, strata=groups)
     beta = 1 - oracle_whole.mean
     return PoolFacts(
-        name=strategy.pool,
+        name=strategy.name if strategy.is_own else strategy.pool,
         key=strategy.pool_key,
         n=strategy.n,
         single=mean_interval(

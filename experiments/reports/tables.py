@@ -90,9 +90,19 @@ def quality_table(summary: Summary, *, p_values: bool = False) -> TextTable:
         for row in summary.rows
     ]
     title = f"Quality (n: examples, {summary.config.seeds} answer{'s' * (summary.config.seeds > 1)} each)"
+    return TextTable(title, heads, tuple(rows), note=" ".join(_quality_notes(summary)))
+
+
+def _quality_notes(summary: Summary) -> list[str]:
     tested = sum(row.p_holm is not None for row in summary.rows)
-    note = f"* p below {ALPHA} by a sign-flip test of the difference, adjusted by Holm for {tested} comparisons."
-    return TextTable(title, heads, tuple(rows), note=note if tested else "")
+    told = []
+    if tested:
+        told.append(
+            f"* p below {ALPHA} by a sign-flip test of the difference, adjusted by Holm for {tested} comparisons."
+        )
+    if any(row.wins + row.ties + row.losses for row in summary.rows):
+        told.append("Won, tied, lost: against the best candidate of its own pool.")
+    return told
 
 
 def aspect_table(summary: Summary) -> TextTable:

@@ -35,6 +35,12 @@ def test_differences_beyond_chance_are_starred_or_have_their_p(config: CompareCo
     assert quality_table(summary, p_values=True).rows[1][3:5] == ("+50.0 [+50.0, +50.0]", "0.004*")
 
 
+def test_it_is_said_against_what_is_won_and_lost(config: CompareConfig, record: Make) -> None:
+    table = quality_table(summarize(config, records_of(record)))
+    assert table.rows[-1][-1] == "3-0-0"
+    assert table.note.endswith("Won, tied, lost: against the best candidate of its own pool.")
+
+
 def test_oracle_is_labelled_as_using_the_answers(config: CompareConfig, record: Make) -> None:
     assert "oracle (uses the answers)" in quality_table(summarize(config, records_of(record))).markdown()
 

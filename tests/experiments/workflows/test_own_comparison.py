@@ -55,6 +55,7 @@ def test_any_module_is_compared_and_an_ended_run_asks_nothing_again(lm: Any, tmp
     assert {(record.usage["candidates"].calls, record.depth) for record in result.records if not record.candidates} == {
         (2, 2)
     }
+    assert [pool.name for pool in result.summary.pools] == ["vote", "fused"]
     assert "two steps" in str(result)
     assert str(result.verdict) in " ".join(str(result).split()) or result.verdict.outcome
     assert result.save_report(tmp_path / "page.html").read_text().startswith("<!")
