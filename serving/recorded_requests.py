@@ -90,9 +90,7 @@ class RecordedEngine:
         """The recorded answer to a request, or the model's, which is recorded."""
         key = request_key(self.name, request)
         wanted = request.config.logprobs is not None
-        if (kept := self.recording.answer(key, logprobs=wanted)) is None:
-            kept = _kept(self._asked(request))
-            self.recording.add(key, kept)
+        kept = self.recording.answer(key, logprobs=wanted) or self._recorded(key, request, logprobs=wanted)
         finish = "stop" if self.takes_cut and kept["finish"] == "length" else kept["finish"]
         return _response(self.name, {**kept, "finish": finish}, logprobs=wanted)
 
@@ -119,6 +117,14 @@ class RecordedEngine:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def _recorded(self, key: str, request: Request, *, logprobs: bool) -> dict[str, Any]:
+        """The model's answer, which of several threads that want it at the same moment one alone asks for."""
+        with self.recording.turn(key):
+            if (kept := self.recording.answer(key, logprobs=logprobs)) is None:
+                kept = _kept(self._asked(request))
+                self.recording.add(key, kept)
+        return kept
 
     def _asked(self, request: Request) -> Response:
         if self.inner is None:

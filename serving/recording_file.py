@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dspy_fusion.programs.banks.json_lines import cut_torn_line
+from dspy_fusion.programs.banks.shared_bank import DrawnOnce
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.programs.held_file import held
 
@@ -32,7 +36,7 @@ class RequestRecording:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._lock = threading.Lock()
+        self._lock, self._drawn = threading.Lock(), DrawnOnce()
         self._answers: dict[str, dict[str, Any]] = {}
         self.missing: list[str] = []
         """What was asked for, is not recorded, and nobody could be asked: programs take that for a failed candidate."""
@@ -47,6 +51,12 @@ class RequestRecording:
         kept = self._answers.get(key)
         return None if kept is None or (logprobs and "logprobs" not in kept) else kept
 
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """A block that one thread at a time is in for a request: the others wait, and then find its answer."""
+        with self._drawn.turn(key):
+            yield
+
     def check_complete(self) -> None:
         """Raises ``NotRecorded`` where answers were missing: what was measured on it then is not what was recorded."""
         if self.missing:
@@ -56,7 +66,7 @@ class RequestRecording:
             )
 
     def hold(self) -> None:
-        """Keeps other processes from adding to the file until this one ends.
+        """Keeps other processes from adding to the file until this one ends, and cuts off what a killed one left torn.
 
         Two that add to one recording draw other answers to the same request, and what either asks about its own answers
         then fits neither.
@@ -73,6 +83,7 @@ class RequestRecording:
                 path,
                 f"another process is adding to the recording {self.path}; wait for it, or record into another file",
             )
+            cut_torn_line(path)
         self._read()  # what another process added since this one looked
 
     def add(self, key: str, answer: dict[str, Any]) -> None:
@@ -98,16 +109,12 @@ class RequestRecording:
     def _read(self) -> None:
         try:
             data = self.path.read_bytes()
-            text = (gzip.decompress(data) if self.path.suffix == ".gz" else data).decode()
+            lines = (gzip.decompress(data) if self.path.suffix == ".gz" else data).split(b"\n")
         except (OSError, EOFError, ValueError) as error:
             raise ConfigurationError(f"cannot read the recording {self.path}: {error}") from error
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(lines[:-1], 1):  # what follows the last is being written, or torn
             try:
                 row = json.loads(line)
                 self._answers[row.pop("key")] = row
             except (ValueError, KeyError, AttributeError) as error:
-                if number == len(lines) and not text.endswith("\n"):
-                    self.path.write_text("".join(f"{kept}\n" for kept in lines[:-1]), encoding="utf-8")
-                    return
                 raise ConfigurationError(f"{self.path}: line {number} is no recorded answer: {error}") from error

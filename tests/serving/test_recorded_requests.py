@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from dspy_fusion.programs import BestOfN, ConfigurationError, Fusion, Likelihood
 from dspy_fusion.serving import embedded_lm
 from dspy_fusion.serving.recorded_requests import NotRecorded, RequestRecording, recorded_lm
 
+scripted = importlib.import_module("conftest")  # the one a folder up
 SHEET = "(a) 4 + 3\n(b) 9 - 5"
 
 
@@ -102,12 +107,43 @@ def test_a_line_that_was_being_written_when_its_writer_died_is_dropped(tmp_path:
     path = tmp_path / "answers.jsonl"
     fused(solve, recorded_lm(RequestRecording(path), embedded_lm("aft", max_tokens=64), name="aft"))
     whole = path.read_text()
-    path.write_text(whole + whole.splitlines()[0][:20])
+    path = tmp_path / "torn.jsonl"
+    path.write_bytes(torn := f'{whole}{{"key": "k", "text": "ä'.encode()[:-1])
     assert len(RequestRecording(path)) == len(whole.splitlines())
+    assert path.read_bytes() == torn  # who reads cannot know whether its writer is still at it
+    writer = RequestRecording(path)
+    writer.hold()
     assert path.read_text() == whole
+    assert len(writer) == len(whole.splitlines())
     path.write_text("no json\n" + whole)
     with pytest.raises(ConfigurationError, match=r"line 1 is no recorded answer"):
         RequestRecording(path)
+
+
+def test_what_two_threads_ask_at_the_same_moment_is_asked_once(tmp_path: Path, solve: dspy.Module) -> None:
+    second = threading.Event()
+
+    def answer(request: Any) -> dict[str, str]:
+        if len(lm.requests) > 1:
+            second.set()
+        second.wait(timeout=1)
+        return {"answers": str(len(lm.requests))}
+
+    lm, recording = scripted.ScriptedLM(answer), RequestRecording(tmp_path / "answers.jsonl")
+    with dspy.context(lm=recorded_lm(recording, lm)), ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(copy_context().run, solve, worksheet=SHEET) for _ in range(2)]
+        assert [future.result().answers for future in both] == ["1", "1"]
+    assert len(lm.requests) == 1
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 1
+
+
+def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
+    recording = RequestRecording(tmp_path / "answers.jsonl")
+    recording.add("one", {"text": "a\u2028b\x85c"})
+    recording.add("two", {"text": "d"})
+    again = RequestRecording(tmp_path / "answers.jsonl")
+    assert again.answer("one", logprobs=False) == {"text": "a\u2028b\x85c"}
+    assert len(again) == 2
 
 
 def test_what_cannot_be_recorded_is_said(tmp_path: Path) -> None:
