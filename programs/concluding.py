@@ -125,3 +125,22 @@ class Concluding:
     def reconsidered(self, inputs: Mapping[str, Any], prediction: PooledPrediction) -> PooledPrediction:
         """The answer that the program as it is now gives to a pool that was drawn before."""
         return prediction
+
+
+def noting_left_out(steps: Steps[dspy.Prediction]) -> Steps[dspy.Prediction]:
+    """The same steps; the pool of what they return also says what was not sent to whom in any of them."""
+    models: dict[str, dict[str, None]] = {}
+    try:
+        batch = next(steps)
+        while True:
+            candidates = yield batch
+            for candidate in candidates:
+                for option, model in candidate.left_out.items():
+                    models.setdefault(option, {})[model] = None
+            batch = steps.send(candidates)
+    except StopIteration as finished:
+        prediction = finished.value
+    if models and isinstance(prediction, PooledPrediction) and prediction.pool is not None:
+        left_out = {option: tuple(names) for option, names in models.items()}
+        object.__setattr__(prediction, "pool", replace(prediction.pool, left_out=left_out))
+    return prediction

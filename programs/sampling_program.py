@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import dspy
 
 from .calls.attempts import Attempt
-from .calls.drawing import Batch, Steps, arun, noting_left_out, run
-from .concluding import Concluding
+from .calls.drawing import Batch, Steps, arun, run
+from .concluding import Concluding, noting_left_out
 from .errors import ConfigurationError, QuorumNotMet
 from .pools.candidates import Candidate, Pool, PooledPrediction
 from .rounds import Drawn, drawn_in_rounds, taken_over

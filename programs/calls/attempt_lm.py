@@ -21,7 +21,8 @@ from ..tasks.thoughts import split_thoughts
 from ..wire.litellm_wire import watch_litellm
 from ..wire.native_wire import watch_native
 from ..wire.open_calls import OpenCall, making
-from .metering import LeftBehind, Meter
+from .leaving import LeftBehind
+from .metering import Meter
 from .refusal_texts import server_text
 from .refused_options import Refusal, known_refusal, log_left_out, refusals_in, remember, without
 

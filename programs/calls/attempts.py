@@ -28,7 +28,8 @@ from ..tasks.reasoning_room import NO_ROOM, Room
 from ..tasks.signatures import encodable
 from .attempt_lm import CUT_OFF, AnswerCutOff, NoAnswer, attempt_lm
 from .awaiting import answer_of
-from .metering import Meter, Stopped
+from .leaving import Stopped
+from .metering import Meter
 
 _LAYER_STRIDE = 1000  # between the rollout ids of two layers, so that no two attempts of a call share one
 _lineage: ContextVar[tuple[int, ...]] = ContextVar("dspy_fusion_lineage", default=())
@@ -213,9 +214,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class _Call:
-    """The module that is really called, the original of each of its predictors that is a copy,
-    and the rows of its trace.
-    """
+    """The module that is really called, the originals of its predictors that are copies, and its trace's rows."""
 
     module: dspy.Module
     originals: dict[int, Any]

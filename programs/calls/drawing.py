@@ -19,10 +19,11 @@ from typing import Protocol, TypeVar
 import dspy
 from dspy.streaming import StatusMessage
 
-from ..pools.candidates import Candidate, PooledPrediction
+from ..pools.candidates import Candidate
 from .attempts import Attempt, current_lineage
 from .interrupts import let_end, start_threads
-from .metering import LeftBehind, Meter, count_replayed, meters_of
+from .leaving import LeftBehind
+from .metering import Meter, count_replayed, meters_of
 from .status_relay import AwaitedRelay, Tell, teller, telling
 
 T = TypeVar("T")
@@ -84,25 +85,6 @@ async def arun(steps: Steps[T]) -> T:
             batch = steps.send(await _amake_all(batch))
     except StopIteration as finished:
         return finished.value
-
-
-def noting_left_out(steps: Steps[dspy.Prediction]) -> Steps[dspy.Prediction]:
-    """The same steps; the pool of what they return also says what was not sent to whom in any of them."""
-    models: dict[str, dict[str, None]] = {}
-    try:
-        batch = next(steps)
-        while True:
-            candidates = yield batch
-            for candidate in candidates:
-                for option, model in candidate.left_out.items():
-                    models.setdefault(option, {})[model] = None
-            batch = steps.send(candidates)
-    except StopIteration as finished:
-        prediction = finished.value
-    if models and isinstance(prediction, PooledPrediction) and prediction.pool is not None:
-        left_out = {option: tuple(names) for option, names in models.items()}
-        object.__setattr__(prediction, "pool", replace(prediction.pool, left_out=left_out))
-    return prediction
 
 
 def _make_all(batch: Batch) -> list[Candidate]:

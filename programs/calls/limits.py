@@ -14,7 +14,8 @@ from typing import Any
 import dspy
 
 from ..errors import ConfigurationError, LimitReached
-from .metering import Meter, Stopped
+from .leaving import Stopped
+from .metering import Meter
 
 
 class Limit(Meter):
@@ -40,6 +41,12 @@ class Limit(Meter):
             if self.around is not None:
                 self.around.on_lm_start(call_id, instance, inputs)
             super().on_lm_start(call_id, instance, inputs)
+
+    def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        """Hears of a call's end for the limit around this one, too."""
+        super().on_lm_end(call_id, outputs, exception)
+        if self.around is not None:
+            self.around.on_lm_end(call_id, outputs, exception)
 
     def _check(self, model: str) -> None:
         if "usd" in self.limits and model not in self.prices:

@@ -18,28 +18,13 @@ import dspy
 from dspy.utils.callback import BaseCallback
 from dspy.utils.usage_tracker import UsageTracker
 
-from ..errors import FusionError
 from ..pools.candidates import NOTHING_USED, Candidate, Usage
 from ..wire.open_calls import OpenCall
 from .interrupts import join
+from .leaving import LeftBehind
 
 _PROCESS_LIMIT = 256
 _permits = threading.BoundedSemaphore(_PROCESS_LIMIT)
-
-
-class LeftBehind(BaseException):
-    """Ends the thread of an attempt that was left behind.
-
-    No ``Exception``, so that no module takes it for a failed call of its own.
-    """
-
-
-class Stopped(BaseException):
-    """Ends an attempt that a limit does not let make its next call; no ``Exception``, for the same reason."""
-
-    def __init__(self, error: FusionError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class Meter(UsageTracker, BaseCallback):
@@ -62,6 +47,7 @@ class Meter(UsageTracker, BaseCallback):
         ends = [known for known in (end, getattr(self._outer, "end", None)) if known is not None]
         self.end: float | None = min(ends, default=None)
         self._lock = threading.Lock()
+        self._begun: dict[str, str] = {}  # the models of calls under way
         self._spent: dict[str, Usage] = {}
         self._replayed: dict[str, Usage] = {}
         self._gpu_seconds: dict[str, float] = {}
@@ -178,16 +164,33 @@ class Meter(UsageTracker, BaseCallback):
 
         An attempt that is over makes none: a module that goes on would go on spending.
         """
-        if self.is_over():
-            raise LeftBehind
-        if self.limited and not _permits.acquire(timeout=None if self.end is None else self.end - time.monotonic()):
-            raise LeftBehind
-        self._add(self._spent, {getattr(instance, "model", ""): Usage(calls=1)})
+        try:
+            self._begin(call_id, getattr(instance, "model", ""))
+        except LeftBehind:
+            self.not_made(call_id)
+            raise
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         """Gives the call's permit back."""
-        if self.limited:
+        if self._begun.pop(call_id, None) is not None and self.limited:
             _permits.release()
+
+    def not_made(self, call_id: str) -> None:
+        """Takes back a call that was counted, here and around: DSPy tells of no end where the beginning failed."""
+        if (model := self._begun.get(call_id)) is not None:
+            self._add(self._spent, {model: Usage(calls=-1)})
+            self.on_lm_end(call_id, None)
+        if isinstance(self._outer, Meter):
+            self._outer.not_made(call_id)
+
+    def _begin(self, call_id: str, model: str) -> None:
+        left = None if self.end is None else self.end - time.monotonic()
+        if self.is_over() or (self.limited and not _permits.acquire(timeout=left)):
+            raise LeftBehind
+        self._begun[call_id] = model
+        self._add(self._spent, {model: Usage(calls=1)})
+        if self.is_over():  # by now: it may have waited for its permit
+            raise LeftBehind
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
         """Counts the tokens that a server reported, here and in the tracker around this one.

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 import dspy
 
-from dspy_fusion.programs.calls.metering import LeftBehind
+from dspy_fusion.programs.calls.leaving import LeftBehind
 
 T = TypeVar("T")
 

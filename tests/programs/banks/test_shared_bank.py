@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from conftest import ScriptedLM, answers, slow
 
 from dspy_fusion.programs import CandidateBank, Vote
-from dspy_fusion.programs.calls.metering import LeftBehind, Meter
+from dspy_fusion.programs.calls.leaving import LeftBehind
+from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.pools.candidates import Candidate
 
 
