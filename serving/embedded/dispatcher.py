@@ -14,7 +14,6 @@ import sys
 import threading
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from typing import Any
 
 from dspy_fusion.programs.redaction import redacting
 
@@ -29,6 +28,7 @@ JOBS_BEFORE_LANES = 64  # starting two processes costs about as much as so many 
 _UNDER_WAY_BEFORE_LANES = 4
 _JOBS_A_PLACE = 64  # as many as a batch has slots
 _DEATHS_OF_AN_ERRAND, _DEATHS_OF_LANES = 2, 4
+_ENDED = "the process ended before the answer was finished"
 
 _log = redacting(logging.getLogger(__name__))
 
@@ -70,13 +70,15 @@ class Dispatcher:
         self._feed()
 
     def stop(self) -> None:
-        """Ends all lanes and the thread; their jobs fail. The next job begins anew."""
+        """Ends all lanes and the thread; their jobs fail, and those that wait. The next job begins anew."""
         with self._change:
             lanes, self._is_stopping = list(self._lanes), True
         for lane in lanes:
             lane.stop()
         self._worker.stop()
-        self._reset()
+        while left := self._given_up():
+            for errand in left:
+                errand.job.fail(RuntimeError(_ENDED))
 
     @property
     def process_ids(self) -> tuple[int, ...]:
@@ -84,8 +86,20 @@ class Dispatcher:
         with self._change:
             return tuple(lane.process_id for lane in self._lanes if lane.is_ready)
 
+    def _given_up(self) -> list[Errand]:
+        """What still waits; once nothing does, all begins anew."""
+        with self._change:
+            left = list(self._waiting)
+            self._waiting.clear()
+            if not left:
+                self._begin_anew()
+            return left
+
     def _reset(self) -> None:
         self._change = threading.RLock()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._waiting: deque[Errand] = deque()
         self._lanes = []
         self._submitted = self._under_way = self._here = self._deaths = 0
@@ -131,14 +145,13 @@ class Dispatcher:
         ready = [lane for lane in self._lanes if lane.is_ready]
         free = [lane for lane in ready if lane.load < _JOBS_A_PLACE]
         if free:
-            min(free, key=lambda lane: lane.cost(errand)).send(errand)
-        elif not ready and self._here < _JOBS_A_PLACE:
+            return any(lane.send(errand) for lane in sorted(free, key=lambda lane: lane.cost(errand)))
+        if not ready and self._here < _JOBS_A_PLACE:
             self._here += 1
             errand.job.answer.add_done_callback(self._count_here)
             self._worker.submit(errand.job, errand.make_batch)
-        else:
-            return False
-        return True
+            return True
+        return False
 
     def _count_here(self, _: Future[Answer]) -> None:
         with self._change:
@@ -150,7 +163,7 @@ class Dispatcher:
         self._feed()
 
     def _lane_ended(self, lane: Lane, left: list[Errand]) -> None:
-        error: Any = RuntimeError("the process ended before the answer was finished")
+        error = RuntimeError(_ENDED)
         with self._change:
             if lane in self._lanes:
                 self._lanes.remove(lane)

@@ -55,7 +55,7 @@ class Lane:
     """
 
     def __init__(self, on_ready: Callable[[], None], on_end: Callable[[Lane, list[Errand]], None]) -> None:
-        self.is_ready = False
+        self.is_ready = self._has_ended = False
         self._on_ready, self._on_end = on_ready, on_end
         self._numbers = count()
         self._errands: dict[int, Errand] = {}
@@ -86,10 +86,16 @@ class Lane:
             reading = 0 if key in self._prompts else len(errand.job.prompt) / _PROMPT_TOKENS
         return at_it.total() + reading + (0 if at_it[errand.model] else _NEWCOMER)
 
-    def send(self, errand: Errand) -> None:
-        """Hands an errand over; its answer is set, or it is among those that ``on_end`` gets. Never waits."""
+    def send(self, errand: Errand) -> bool:
+        """Hands an errand over; its answer is set, or it is among those that ``on_end`` gets. Never waits.
+
+        Returns:
+            False where the lane takes nothing any more, since its process has ended.
+        """
         job, number = errand.job, next(self._numbers)
         with self._change:
+            if self._has_ended:
+                return False
             self._errands[number] = errand
             self._prompts[errand.model, job.prompt] = None
             self._prompts.move_to_end((errand.model, job.prompt))
@@ -102,6 +108,7 @@ class Lane:
         job.on_cancel = lambda: self._orders.put(Cancel(number))
         if job.is_cancelled:
             job.on_cancel()
+        return True
 
     def stop(self) -> None:
         """Ends the process and returns when ``on_end`` has returned."""
@@ -130,7 +137,7 @@ class Lane:
             self._process.wait()
         self._orders.put(None)
         with self._change:
-            undone = list(self._errands.values())
+            undone, self._has_ended = list(self._errands.values()), True
             self._errands.clear()
         self._on_end(self, undone)
 

@@ -184,3 +184,43 @@ def test_lanes_end_with_a_killed_parent(weights_path: Path) -> None:
         parent.kill()
     assert len(processes) == 2
     wait_until(lambda: all(map(is_gone, processes)))
+
+
+def test_a_job_that_is_handed_to_a_lane_as_it_ends_is_answered_elsewhere(model: EmbeddedModel) -> None:
+    dispatcher = Dispatcher(lanes=1, jobs_before_lanes=0)
+    expected = answers(dispatcher, model, range(8))
+    wait_until(lambda: len(dispatcher.process_ids) == 1)
+    (process,) = dispatcher.process_ids
+
+    class KillsItsLane(Job):
+        """Its prompt is looked at when a lane has been chosen for it."""
+
+        @property
+        def prompt(self) -> tuple[int, ...]:
+            if is_submitted and Path(f"/proc/{process}").exists():
+                os.kill(process, signal.SIGKILL)
+                wait_until(lambda: not Path(f"/proc/{process}").exists())
+                time.sleep(0.2)  # until the lane has given up what it had
+            return self._prompt
+
+        @prompt.setter
+        def prompt(self, prompt: tuple[int, ...]) -> None:
+            self._prompt = prompt
+
+    is_submitted = False
+    plain = job(model, 0)
+    late = KillsItsLane(plain.prompt, plain.sampling, model.tokenizer.decode)
+    is_submitted = True
+    dispatcher.submit(model.errand(late))
+    assert late.answer.result(timeout=60).text == expected[0]
+    dispatcher.stop()
+
+
+def test_whoever_still_waits_for_a_place_is_told_of_a_stop(model: EmbeddedModel) -> None:
+    dispatcher = Dispatcher(lanes=0)
+    jobs = begin(dispatcher, model, [job(model, seed, max_tokens=250) for seed in range(200)])
+    dispatcher.stop()
+    failures = [each.answer.exception(timeout=60) for each in jobs]
+    assert str(failures[-1]) == "the process ended before the answer was finished"
+    assert all(answers(dispatcher, model, range(4)))
+    dispatcher.stop()
