@@ -10,9 +10,13 @@ import contextlib
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+_lock = threading.Lock()
+_reader: weakref.WeakKeyDictionary[socket.socket, OpenCall] = weakref.WeakKeyDictionary()
 
 
 class OpenCall:
@@ -26,31 +30,40 @@ class OpenCall:
         self.end = end
         self.is_over = False
         self._sockets: dict[int, socket.socket] = {}
-        self._lock = threading.Lock()
 
     def hold(self, sock: object) -> None:
-        """Notes a socket that the call reads from; where nobody waits for the call any more, that is its end."""
+        """Notes a socket that the call reads from; where nobody waits for the call any more, that is its end.
+
+        Connections go from call to call, before one of them is over: whoever read from it before holds it no more.
+        """
         if isinstance(sock, socket.socket):
-            with self._lock:
+            with _lock:
                 self._sockets[id(sock)] = sock
+                _reader[sock] = self
             if self.is_over:
                 self.give_up()
 
     def give_up(self) -> None:
         """Ends what the call reads from, now and from now on."""
         self.is_over = True
-        with self._lock:
-            sockets = list(self._sockets.values())
-            self._sockets.clear()
-        for sock in sockets:
-            with contextlib.suppress(OSError):
-                # not the method of a TLS socket, which would take its session away from the thread that reads
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with _lock:  # until they are ended, for no other call must come to read from them meanwhile
+            for sock in self._let_go():
+                with contextlib.suppress(OSError):
+                    # not the method of a TLS socket, which would take its session away from the thread that reads
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def finished(self) -> None:
         """Lets go of all sockets: from now on they may be another call's."""
-        with self._lock:
-            self._sockets.clear()
+        with _lock:
+            self._let_go()
+
+    def _let_go(self) -> list[socket.socket]:
+        """The sockets that the call read from last, which are nobody's now."""
+        own = [sock for sock in self._sockets.values() if _reader.get(sock) is self]
+        for sock in own:
+            del _reader[sock]
+        self._sockets.clear()
+        return own
 
     def within(self, timeout: float | None) -> float | None:
         """A time limit in seconds that is not later than the end of the call."""

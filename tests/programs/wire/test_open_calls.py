@@ -43,6 +43,19 @@ def test_a_connection_that_went_back_to_its_pool_stays() -> None:
         assert is_open(near, far)
 
 
+def test_a_connection_that_another_call_reads_from_by_now_stays_and_ends_with_that_one() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        first, second = OpenCall(), OpenCall()
+        first.hold(near)  # and puts it back into its pool, but has still to look at what it read
+        second.hold(near)
+        first.give_up()
+        assert is_open(near, far)
+        first.finished()
+        second.give_up()
+        assert not is_open(near, far)
+
+
 def test_no_time_limit_is_later_than_the_end() -> None:
     assert OpenCall().within(None) is None
     assert OpenCall().within(3.0) == 3.0
