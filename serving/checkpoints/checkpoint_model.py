@@ -74,6 +74,7 @@ class CheckpointModel:
         self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
+        self._latest: threading.Thread | None = None  # the worker, or the one before
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """The tokens of a conversation, up to the place where the model answers.
@@ -96,7 +97,11 @@ class CheckpointModel:
         answer: Future[Written] = Future()
         with self._lock:
             if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="checkpoint", daemon=True)
+                self._queue = SimpleQueue()  # one that was let go may still read from its own
+                work = self._queue, self._latest
+                self._worker = self._latest = threading.Thread(
+                    target=self._work, args=work, name="checkpoint", daemon=True
+                )
                 self._worker.start()
             self._queue.put(_Asked(prompt, sampling, answer))
         return answer
@@ -118,13 +123,15 @@ class CheckpointModel:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _work(self) -> None:
+    def _work(self, queue: SimpleQueue[_Asked | None], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()  # until its weights are let go
         model: Any = None
-        while (first := self._queue.get()) is not None:
+        while (first := queue.get()) is not None:
             batch, ends = [first], False
             with suppress(Empty):
                 while len(batch) < self.options.batch:
-                    more = self._queue.get_nowait()
+                    more = queue.get_nowait()
                     if more is None:
                         ends = True
                         break

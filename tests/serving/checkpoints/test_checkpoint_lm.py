@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
+from waiting import wait_for
 
 from dspy_fusion.programs import ConfigurationError, Fusion, PlainAdapter
 from dspy_fusion.serving import ModelServer, checkpoint_lm
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.embedded.embedded_lm import embedded_lm
 from dspy_fusion.serving.embedded.huggingface import to_huggingface
+from dspy_fusion.serving.embedded.token_sampling import Sampling
 from dspy_fusion.serving.endpoint.saved_program import load_program, save_program
 
 pytest.importorskip("peft", reason="peft is not installed: pip install 'dspy-fusion[finetune]'")
@@ -71,6 +75,30 @@ def test_it_is_copied_pickled_and_let_go(folder: Path) -> None:
     assert ask(pickle.loads(pickle.dumps(lm)), SHEETS[1]) == before
     ModelServer("transformers").close()
     assert ask(lm.copy(), SHEETS[1]) == before
+
+
+def test_it_can_be_asked_again_while_it_is_let_go(folder: Path) -> None:
+    model: Any = checkpoint_lm(folder).engine.model
+    prompt = model.prompt([{"role": "user", "content": SHEETS[0]}])
+    is_held, goes_on = threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        is_held.set()
+        goes_on.wait(timeout=60)
+
+    model.submit(prompt, Sampling(3)).add_done_callback(hold)
+    assert is_held.wait(timeout=60)
+    closing = threading.Thread(target=model.close, daemon=True)
+    closing.start()
+    wait_for(lambda: not model.is_loaded)
+    again = model.submit(prompt, Sampling(3))
+    time.sleep(0.2)
+    goes_on.set()
+    assert again.result(timeout=60).tokens <= 3
+    closing.join(timeout=20)
+    assert not closing.is_alive()
+    assert model.is_loaded
+    model.close()
 
 
 def test_a_program_over_it_is_saved_by_its_folder(folder: Path, tmp_path: Path) -> None:
