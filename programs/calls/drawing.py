@@ -21,7 +21,7 @@ from dspy.streaming import StatusMessage
 
 from ..pools.candidates import Candidate
 from .attempts import Attempt, current_lineage
-from .interrupts import let_end, start_threads
+from .interrupts import let_end, next_of, start_threads
 from .leaving import LeftBehind
 from .metering import Meter, count_replayed, meters_of
 from .status_relay import AwaitedRelay, Tell, teller, telling
@@ -166,7 +166,7 @@ def _collect(
     left = 0
     while len(finished) + left < len(batch.attempts):
         try:
-            i, result = arrived.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
+            i, result = next_of(arrived, end)
         except queue.Empty:
             break
         if isinstance(result, StatusMessage):
@@ -184,8 +184,17 @@ def _collect(
 
 def _make(batch: Batch, attempt: Attempt, meter: Meter) -> Candidate:
     if batch.bank is None or not attempt.key:
-        return attempt.make(meter)
-    return batch.bank.drawn_once(attempt, meter)
+        return _in_time(attempt.make(meter), batch, meter)
+    return _in_time(batch.bank.drawn_once(attempt, meter), batch, meter)
+
+
+def _in_time(candidate: Candidate, batch: Batch, meter: Meter) -> Candidate:
+    """The candidate, unless it failed at its deadline: a client, whose own time limit is over at the same moment, would
+    be named as the cause.
+    """
+    if not candidate.ok and batch.deadline_seconds is not None and meter.is_over():
+        raise LeftBehind
+    return candidate
 
 
 async def _amake_all(batch: Batch) -> list[Candidate]:
@@ -202,8 +211,8 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
     async def make(attempt: Attempt, meter: Meter) -> Candidate:
         async with places:
             if batch.bank is None or not attempt.key:
-                return await attempt.amake(meter)
-            return await batch.bank.adrawn_once(attempt, meter)
+                return _in_time(await attempt.amake(meter), batch, meter)
+            return _in_time(await batch.bank.adrawn_once(attempt, meter), batch, meter)
 
     tell = None if _is_streaming(batch.attempts[0]) else teller()
     relay = None if tell is None else AwaitedRelay(tell)

@@ -6,19 +6,23 @@ end, and a call of a server that hangs has none.
 
 from __future__ import annotations
 
+import math
+import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+T = TypeVar("T")
 GRACE_SECONDS = 2.0
 """How long answers that are under way, and paid for, may still come."""
 
 
 _SECONDS_TO_END = 1.0  # for a thread whose connections are closed
+_LOOK_SECONDS = 0.5
 
 
 class Metered(Protocol):
@@ -87,6 +91,21 @@ def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread
     for thread in threads:
         thread.start()
     return threads
+
+
+def next_of(arrived: queue.SimpleQueue[T], end: float | None) -> T:
+    """What arrives next in a queue; ``queue.Empty`` when the time is over, by ``time.monotonic()``.
+
+    The system may give an interrupt to another thread than the main one, which then hears of it only when it stops
+    waiting.
+    """
+    while True:
+        left = math.inf if end is None else max(0.0, end - time.monotonic())
+        try:
+            return arrived.get(timeout=min(left, _LOOK_SECONDS))
+        except queue.Empty:
+            if left <= _LOOK_SECONDS:
+                raise
 
 
 def let_end(threads: Sequence[threading.Thread], error: BaseException) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import dspy
@@ -22,8 +22,7 @@ from dspy_fusion.serving import ModelEntry
 from .conftest import workers
 from .slow_server import BEGUN, SlowServer, slow_server
 
-WITHIN_SECONDS = 5
-PROCESS_WITHIN_SECONDS = 30  # to its very end, on a busy machine; an idle one takes 1 to 4
+PROCESS_WITHIN_SECONDS = 180  # to its very end, on a busy machine; an idle one takes 1 to 4
 KEY = {"api_key": "none", "cache": False}
 MODELS: dict[str, Callable[[str], dspy.LM]] = {
     "native": lambda url: dspy.LM("hosted_vllm/m", engine="lm15", api_base=url, **KEY),
@@ -50,7 +49,7 @@ def imported() -> None:
 
 
 def nothing_is_left(server: SlowServer) -> None:
-    wait_for(lambda: workers() == 0 and not server.open, "threads or sockets are left", seconds=WITHIN_SECONDS)
+    wait_for(lambda: workers() == 0 and not server.open, "threads or sockets are left")
 
 
 @pytest.mark.parametrize("way", ["called", "awaited", "within a module"])
@@ -60,9 +59,16 @@ def test_a_deadline_ends_connections(model: str, mode: str, way: str) -> None:
     task = Vote(Wrapped(), n=2, signature="question -> answer") if way == "within a module" else Wrapped().ask
     with slow_server(mode) as server:
         program = Vote(task, n=3, lms=[MODELS[model](server.address)], deadline_seconds=0.6)
-        with pytest.raises(QuorumNotMet, match=r"no answer within 0\.6 s"):
+        with pytest.raises(QuorumNotMet, match=r"(no answer|not begun) within 0\.6 s"):
             asyncio.run(program.acall(question="q")) if way == "awaited" else program(question="q")
         nothing_is_left(server)
+
+
+def interrupt(server: SlowServer) -> None:
+    """As Ctrl-C when all candidates are asked for, of which the system told another thread than the main one."""
+    with suppress(AssertionError):
+        wait_for(lambda: len(server.open) == 3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("mode", BEGUN)
@@ -71,11 +77,11 @@ def test_an_interrupt_ends_connections(model: str, mode: str) -> None:
     """In a process that lives on, such as a notebook's."""
     with slow_server(mode) as server:
         program = Vote(dspy.Predict("question -> answer"), n=3, lms=[MODELS[model](server.address)])
-        interrupt = threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT))
-        interrupt.start()
+        interrupting = threading.Thread(target=interrupt, args=(server,))
+        interrupting.start()
         with pytest.raises(KeyboardInterrupt):
             program(question="q")
-        interrupt.join()
+        interrupting.join()
         nothing_is_left(server)
 
 
@@ -94,7 +100,7 @@ def test_ctrl_c_ends_a_process(mode: str, engine: str) -> None:
     with slow_server(mode) as server:
         code = SCRIPT.format(engine=engine, address=server.address)
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: len(server.open) == 3, "the process does not ask", seconds=60)
+        wait_for(lambda: len(server.open) == 3, "the process does not ask", seconds=180)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PROCESS_WITHIN_SECONDS)
         assert "KeyboardInterrupt" in errors.splitlines()[-1]
@@ -124,7 +130,7 @@ def test_a_comparison_ends_with_its_connections(mode: str, number: signal.Signal
         (tmp_path / "run.toml").write_text(COMPARE)
         command = [sys.executable, "-m", "dspy_fusion.experiments", "compare", "run.toml", "--out", "run"]
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: len(server.open) >= 3, "the comparison does not ask", seconds=90)
+        wait_for(lambda: len(server.open) >= 3, "the comparison does not ask", seconds=180)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PROCESS_WITHIN_SECONDS)
         assert process.returncode == 130, errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import dspy
 import pytest
 from waiting import wait_for
 
-from dspy_fusion.programs import BestOfN, Fusion, LMJudge, ScorerError, Vote
+from dspy_fusion.programs import BestOfN, Fusion, LMJudge, QuorumNotMet, ScorerError, Vote
 
 from .conftest import TASK, call, lm_at, workers
 from .faulty_server import Asked, FaultyServer
@@ -56,6 +57,22 @@ def test_no_try_begins_that_would_come_too_late(server: FaultyServer) -> None:
     )
     assert outcome.pool.candidates[1].error.startswith("LMRateLimitError")
     assert server.log.requests == 2
+
+
+def test_what_fails_at_its_deadline_is_late_and_nothing_else() -> None:
+    """A client's own time limit is over at the same moment, and on a busy machine its error is seen first."""
+
+    class HeldUp(dspy.Module):
+        async def aforward(self, question: str) -> dspy.Prediction:
+            while not dspy.settings.usage_tracker.is_over():  # no other task has its turn
+                time.sleep(0.01)
+            raise ConnectionError("read timed out")
+
+    program = Vote(HeldUp(), n=2, signature=TASK, deadline_seconds=0.1)
+    with pytest.raises(QuorumNotMet) as raised:
+        asyncio.run(program.acall(question="q"))
+    expected = "DeadlineExceeded: not begun within 0.1 s"
+    assert list(raised.value.causes) == [f"candidate {place}: {expected}" for place in range(2)]
 
 
 @pytest.mark.parametrize("engine", ["lm15", "litellm"])
