@@ -11,60 +11,23 @@ import asyncio
 import queue
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import dspy
 from dspy.streaming import StatusMessage
 
 from ..pools.candidates import Candidate
 from .attempts import Attempt, current_lineage
-from .interrupts import let_end, next_of, start_threads
+from .batches import Batch, Steps, in_order, replayed, without
+from .interrupts import let_end, next_of, threads_for
 from .leaving import LeftBehind
-from .metering import Meter, count_replayed, meters_of
+from .metering import Meter, meters_of
 from .status_relay import AwaitedRelay, Tell, teller, telling
 
 T = TypeVar("T")
 _Arrival = Candidate | BaseException | StatusMessage
-
-
-class Bank(Protocol):
-    """What a batch asks of a bank; ``CandidateBank`` is one."""
-
-    def replays(self, attempts: Sequence[Attempt]) -> Mapping[str, Candidate]:
-        """The kept candidates of these attempts, by key, looked up together."""
-        ...
-
-    def drawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
-        """The kept candidate of an attempt, or a new one, which is kept."""
-        ...
-
-    async def adrawn_once(self, attempt: Attempt, meter: Meter) -> Candidate:
-        """As :meth:`drawn_once`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Attempts that may run side by side.
-
-    Attributes:
-        attempts: what is called; candidates come back in this order, whatever order they arrive in.
-        deadline_seconds: wall time after which unfinished attempts are left behind and count as failed; None waits for
-            all. A call that is being streamed is waited for.
-        max_concurrency: how many run at once; None for all of them.
-        bank: where finished candidates are looked up first and kept.
-    """
-
-    attempts: Sequence[Attempt]
-    deadline_seconds: float | None = None
-    max_concurrency: int | None = None
-    bank: Bank | None = None
-
-
-Steps = Generator[Batch, list[Candidate], T]
 
 
 def run(steps: Steps[T]) -> T:
@@ -88,29 +51,9 @@ async def arun(steps: Steps[T]) -> T:
 
 
 def _make_all(batch: Batch) -> list[Candidate]:
-    replays = _replayed(batch)
-    rest = _without(batch, replays)
-    return _in_order(batch, replays, _make_rest(rest) if rest.attempts else [])
-
-
-def _replayed(batch: Batch) -> Mapping[str, Candidate]:
-    """What the bank has of a batch, in one look-up and before any thread starts."""
-    wanted = [attempt for attempt in batch.attempts if attempt.key]
-    if batch.bank is None or not wanted:
-        return {}
-    replays = batch.bank.replays(wanted)
-    for candidate in replays.values():
-        count_replayed(candidate)
-    return replays
-
-
-def _without(batch: Batch, replays: Mapping[str, Candidate]) -> Batch:
-    return replace(batch, attempts=[a for a in batch.attempts if a.key not in replays]) if replays else batch
-
-
-def _in_order(batch: Batch, replays: Mapping[str, Candidate], fresh: Sequence[Candidate]) -> list[Candidate]:
-    rest = iter(fresh)
-    return [replays[a.key] if a.key in replays else next(rest) for a in batch.attempts]
+    replays = replayed(batch)
+    rest = without(batch, replays)
+    return in_order(batch, replays, _make_rest(rest) if rest.attempts else [])
 
 
 def _make_rest(batch: Batch) -> list[Candidate]:
@@ -137,10 +80,14 @@ def _make_rest(batch: Batch) -> list[Candidate]:
             try:
                 arrived.put((i, context.run(_make, batch, attempt, meter)))
             except BaseException as error:  # noqa: BLE001 (handed to the caller, who raises it)
+                if not isinstance(error, LeftBehind):
+                    waiting.clear()  # nobody would take what comes after it
                 arrived.put((i, error))
 
-    threads = start_threads(work, min(len(batch.attempts), batch.max_concurrency or len(batch.attempts)))
+    threads = threads_for(work, min(len(batch.attempts), batch.max_concurrency or len(batch.attempts)))
     try:
+        for thread in threads:
+            thread.start()
         return _wanted(_collect(batch, arrived, meters, end, tell))
     except BaseException as error:  # an interrupt, for one: nobody waits for any of them
         waiting.clear()
@@ -197,29 +144,40 @@ def _in_time(candidate: Candidate, batch: Batch, meter: Meter) -> Candidate:
     return candidate
 
 
+async def _amake(batch: Batch, attempt: Attempt, meter: Meter) -> Candidate:
+    if batch.bank is None or not attempt.key:
+        return _in_time(await attempt.amake(meter), batch, meter)
+    return _in_time(await batch.bank.adrawn_once(attempt, meter), batch, meter)
+
+
 async def _amake_all(batch: Batch) -> list[Candidate]:
-    replays = await asyncio.to_thread(_replayed, batch) if batch.bank is not None else {}
-    rest = _without(batch, replays)
-    return _in_order(batch, replays, await _amake_rest(rest) if rest.attempts else [])
+    replays = await asyncio.to_thread(replayed, batch) if batch.bank is not None else {}
+    rest = without(batch, replays)
+    return in_order(batch, replays, await _amake_rest(rest) if rest.attempts else [])
 
 
 async def _amake_rest(batch: Batch) -> list[Candidate]:
     places = asyncio.Semaphore(batch.max_concurrency or len(batch.attempts))
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = meters_of([a.kind for a in batch.attempts], at_once=batch.max_concurrency, limited=False, end=end)
+    failed: list[BaseException] = []
 
     async def make(attempt: Attempt, meter: Meter) -> Candidate:
         async with places:
-            if batch.bank is None or not attempt.key:
-                return _in_time(await attempt.amake(meter), batch, meter)
-            return _in_time(await batch.bank.adrawn_once(attempt, meter), batch, meter)
+            if failed:
+                raise LeftBehind  # nobody would take what comes after it
+            try:
+                return await _amake(batch, attempt, meter)
+            except BaseException as error:
+                failed.extend([error] if not isinstance(error, LeftBehind) else ())
+                raise
 
     tell = None if _is_streaming(batch.attempts[0]) else teller()
     relay = None if tell is None else AwaitedRelay(tell)
     with telling(relay and relay.put):
         tasks = [asyncio.create_task(make(*pair)) for pair in zip(batch.attempts, meters, strict=True)]
     try:
-        await asyncio.wait(tasks, timeout=batch.deadline_seconds)
+        await _all_made(tasks, end)
         late = [not task.done() or (end is not None and isinstance(task.exception(), LeftBehind)) for task in tasks]
         return [_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)]
     except BaseException:
@@ -230,6 +188,19 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
             task.cancel()
         if relay is not None:
             await relay.close()
+
+
+async def _all_made(tasks: Sequence[asyncio.Task[Candidate]], end: float | None) -> None:
+    """Waits for all tasks until the end; what one raises that no other could do better is raised at once."""
+    waiting = set(tasks)
+    while waiting:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
+        errors = [error for task in done if (error := task.exception()) is not None]
+        if serious := [error for error in errors if end is None or not isinstance(error, LeftBehind)]:
+            raise next((error for error in serious if not isinstance(error, LeftBehind)), serious[0])
+        if not done:
+            return
 
 
 def _wanted(candidates: list[Candidate]) -> list[Candidate]:

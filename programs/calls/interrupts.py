@@ -85,12 +85,9 @@ def given_up_when_interrupted() -> Iterator[None]:
         _work.reset(token)
 
 
-def start_threads(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    """So many threads that do ``work``; none of them keeps the process from ending."""
-    threads = [threading.Thread(target=work, daemon=True, name="dspy-fusion") for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    return threads
+def threads_for(work: Callable[[], None], count: int) -> list[threading.Thread]:
+    """So many threads that will do ``work``; none of them keeps the process from ending."""
+    return [threading.Thread(target=work, daemon=True, name="dspy-fusion") for _ in range(count)]
 
 
 def next_of(arrived: queue.SimpleQueue[T], end: float | None) -> T:
@@ -118,4 +115,5 @@ def let_end(threads: Sequence[threading.Thread], error: BaseException) -> None:
         return
     end = time.monotonic() + _SECONDS_TO_END
     for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
+        if thread.ident is not None:  # it has begun
+            thread.join(max(0.0, end - time.monotonic()))
