@@ -60,7 +60,7 @@ def _make_rest(batch: Batch) -> list[Candidate]:
     limited, tell = not current_lineage(), None if _is_streaming(batch.attempts[0]) else teller()
     if len(batch.attempts) == 1 and (batch.deadline_seconds is None or _is_streaming(batch.attempts[0])):
         with telling(tell):
-            return [_make(batch, batch.attempts[0], Meter(limited=limited))]  # DSPy streams in this thread alone
+            return [_make_here(batch, Meter(limited=limited))]  # DSPy streams in this thread alone
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = meters_of([a.kind for a in batch.attempts], at_once=batch.max_concurrency, limited=limited, end=end)
     arrived: queue.SimpleQueue[tuple[int, _Arrival]] = queue.SimpleQueue()
@@ -120,13 +120,26 @@ def _collect(
             if tell is not None:
                 tell(result)
             continue
-        if isinstance(result, LeftBehind) and end is not None:
+        if _is_late(result, end):
             left += 1
             continue
         if isinstance(result, BaseException):
             raise result
         finished[i] = result
     return [finished.get(i) or _late(batch, i, meters[i]) for i in range(len(batch.attempts))]
+
+
+def _is_late(result: object, end: float | None) -> bool:
+    """Whether an attempt was left behind by its batch's own deadline; before that, nobody waits for the batch."""
+    return isinstance(result, LeftBehind) and end is not None and time.monotonic() >= end
+
+
+def _make_here(batch: Batch, meter: Meter) -> Candidate:
+    try:
+        return _make(batch, batch.attempts[0], meter)
+    except BaseException:  # an interrupt, for one: threads that the module has started make no further call
+        meter.give_up()
+        raise
 
 
 def _make(batch: Batch, attempt: Attempt, meter: Meter) -> Candidate:
@@ -178,8 +191,8 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
         tasks = [asyncio.create_task(make(*pair)) for pair in zip(batch.attempts, meters, strict=True)]
     try:
         await _all_made(tasks, end)
-        late = [not task.done() or (end is not None and isinstance(task.exception(), LeftBehind)) for task in tasks]
-        return [_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)]
+        late = [not task.done() or _is_late(task.exception(), end) for task in tasks]
+        return _wanted([_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)])
     except BaseException:
         _give_up(meters)
         raise
@@ -197,7 +210,7 @@ async def _all_made(tasks: Sequence[asyncio.Task[Candidate]], end: float | None)
         left = None if end is None else max(0.0, end - time.monotonic())
         done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
         errors = [error for task in done if (error := task.exception()) is not None]
-        if serious := [error for error in errors if end is None or not isinstance(error, LeftBehind)]:
+        if serious := [error for error in errors if not _is_late(error, end)]:
             raise next((error for error in serious if not isinstance(error, LeftBehind)), serious[0])
         if not done:
             return

@@ -39,19 +39,22 @@ class _Work:
     def __init__(self, around: _Work | None) -> None:
         self._around = around
         self._meters: weakref.WeakSet[Metered] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock, self._is_over = threading.Lock(), False
 
     def add(self, meter: Metered) -> None:
-        """Makes a meter part of this block and of those around it."""
+        """Makes a meter part of this block and of those around it; one that comes after the end is given up."""
         with self._lock:
             self._meters.add(meter)
+            is_over = self._is_over
+        if is_over:
+            meter.give_up()
         if self._around is not None:
             self._around.add(meter)
 
     def give_up(self) -> None:
         """Lets nobody wait for what the meters count any more."""
         with self._lock:
-            meters = list(self._meters)
+            self._is_over, meters = True, list(self._meters)
         for meter in meters:
             meter.give_up()
 
