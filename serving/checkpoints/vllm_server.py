@@ -79,7 +79,7 @@ class VllmServer:
 
     def __init__(self, options: VllmOptions) -> None:
         self.options = options
-        self._lock = threading.Lock()
+        self._lock, self._is_closing = threading.Lock(), threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._address = ""
         self._log: Any = None
@@ -99,7 +99,8 @@ class VllmServer:
 
         Raises:
             MissingExtra: vLLM is not installed.
-            ServerDied: it ended before it was ready, or was not ready in time; its last words are in the message.
+            ServerDied: it ended or was closed before it was ready, or was not ready in time; its last words are in the
+                message.
         """
         with self._lock:
             if not self.is_alive:
@@ -110,8 +111,10 @@ class VllmServer:
         """Nothing is to be noted."""
 
     def close(self) -> None:
-        """Ends the process; the server starts again when it is asked."""
+        """Ends the process, also one that is not ready yet; the server starts again when it is asked."""
+        self._is_closing.set()  # whoever waits for it to be ready has the lock
         with self._lock:
+            self._is_closing.clear()
             self._end()
 
     def _end(self) -> None:
@@ -124,16 +127,25 @@ class VllmServer:
         line = self.options.command_line(port)
         self._log = tempfile.TemporaryFile()
         keeper = [sys.executable, "-m", f"{__package__}.keeper", *line]
-        self._process = subprocess.Popen(keeper, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(
+            keeper, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, process_group=0
+        )  # so that Ctrl-C reaches it through its owner alone
         self._address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + self.options.ready_within
         while not _is_ready(self._address):
-            if not self.is_alive or time.monotonic() > end:
-                why = "was not ready in time" if self.is_alive else f"ended with code {self._process.poll()}"
+            if (why := self._why_not(end)) is not None:
                 said = self._last_words()
                 self._end()
                 raise ServerDied(f"vLLM {why} for {self.options.checkpoint.checkpoint}: {said}")
-            time.sleep(0.2)
+            self._is_closing.wait(0.2)
+
+    def _why_not(self, end: float) -> str | None:
+        """Why it will not get ready, or None where it still may."""
+        if self._is_closing.is_set():
+            return "was closed before it was ready"
+        if self._process is not None and (code := self._process.poll()) is not None:
+            return f"ended with code {code}"
+        return "was not ready in time" if time.monotonic() > end else None
 
     def _last_words(self) -> str:
         self._log.seek(0)

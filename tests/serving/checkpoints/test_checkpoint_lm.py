@@ -78,7 +78,8 @@ def test_it_is_copied_pickled_and_let_go(folder: Path) -> None:
 
 
 def test_it_can_be_asked_again_while_it_is_let_go(folder: Path) -> None:
-    model: Any = checkpoint_lm(folder).engine.model
+    lm: Any = checkpoint_lm(folder)
+    model = lm.engine.model
     prompt = model.prompt([{"role": "user", "content": SHEETS[0]}])
     is_held, goes_on = threading.Event(), threading.Event()
 
