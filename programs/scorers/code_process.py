@@ -12,9 +12,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigurationError
 
@@ -50,22 +51,44 @@ class CodeLimits:
                 raise ConfigurationError(f"{name} must be a positive number, but got {name}={value!r}")
 
 
-_known: dict[tuple[str, tuple[str, ...], CodeLimits], list[str | None]] | None = None
+class _Runs:
+    """Runs that are remembered, each of which one thread makes while those that want the same wait for it."""
+
+    def __init__(self) -> None:
+        self.blocks = 0  # in which they are remembered
+        self._guard = threading.Lock()
+        self._known: dict[Any, tuple[threading.Lock, list[str | None]]] = {}
+
+    def once(self, job: Hashable, run: Callable[[], list[str | None]]) -> list[str | None]:
+        with self._guard:
+            lock, outcomes = self._known.setdefault(job, (threading.Lock(), []))
+        with lock:
+            if not outcomes:
+                outcomes.extend(run())
+        return list(outcomes)
+
+
+_guard = threading.Lock()
+_runs: _Runs | None = None
 
 
 @contextlib.contextmanager
 def runs_remembered() -> Iterator[None]:
-    """Inside, in all threads, the same code is run against the same tests once.
+    """Inside, in all threads, the same code is run against the same tests once; blocks that overlap share their runs.
 
     For measurements that see one candidate many times, which so is never right in one row of a table and too slow in
     the next.
     """
-    global _known
-    before, _known = _known, {} if _known is None else _known
+    global _runs
+    with _guard:
+        runs = _runs = _runs or _Runs()
+        runs.blocks += 1
     try:
         yield
     finally:
-        _known = before
+        with _guard:
+            runs.blocks -= 1
+            _runs = runs if runs.blocks else None
 
 
 def run_tests(code: str, tests: Sequence[str], limits: CodeLimits) -> list[str | None]:
@@ -84,12 +107,10 @@ def run_tests(code: str, tests: Sequence[str], limits: CodeLimits) -> list[str |
     """
     if os.name != "posix":
         raise ConfigurationError("code can be tested on Linux and macOS only; this system has no limits for processes")
-    key, known = (code, tuple(tests), limits), _known
-    if known is None:
+    runs = _runs
+    if runs is None:
         return _run(code, tests, limits)
-    if key not in known:
-        known[key] = _run(code, tests, limits)
-    return list(known[key])
+    return runs.once((code, tuple(tests), limits), lambda: _run(code, tests, limits))
 
 
 def _run(code: str, tests: Sequence[str], limits: CodeLimits) -> list[str | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +224,30 @@ def test_inside_runs_remembered_the_same_code_is_run_once() -> None:
         first = [run_tests(f"x = {i}", [odd], LIMITS) for i in range(6)]
         assert [run_tests(f"x = {i}", [odd], LIMITS) for i in range(6)] == first
     assert run_tests("x = 1", ["assert x == 1"], LIMITS) == [None]
+
+
+def test_inside_runs_remembered_threads_that_want_the_same_run_see_one() -> None:
+    ready = threading.Barrier(6)
+
+    def run(_: int) -> list[str | None]:
+        ready.wait(timeout=30)
+        return run_tests("import os", ["raise ValueError(os.urandom(8))"], LIMITS)
+
+    with runs_remembered(), ThreadPoolExecutor(6) as threads:
+        said = list(threads.map(run, range(6)))
+    assert "ValueError" in str(said[0])
+    assert said == said[:1] * 6
+
+
+def test_blocks_that_overlap_share_their_runs_which_end_with_the_last() -> None:
+    def run() -> list[str | None]:
+        return run_tests("import os", ["raise ValueError(os.urandom(8))"], LIMITS)
+
+    first, second = runs_remembered(), runs_remembered()
+    first.__enter__()
+    second.__enter__()
+    known = run()
+    first.__exit__(None, None, None)
+    assert run() == known
+    second.__exit__(None, None, None)
+    assert run() != known
