@@ -9,6 +9,7 @@ It stands between the model and whatever adapter there is, and knows both of DSP
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,6 +37,7 @@ class NoAnswer(Exception):
 
 
 _endings: ContextVar[tuple[Ending, ...]] = ContextVar("dspy_fusion_endings", default=())
+_recording = threading.Lock()
 CUT_OFF = "the answer ended at the model's token limit; raise max_tokens"
 
 
@@ -251,9 +253,8 @@ def _own_tags() -> frozenset[str]:
 
 def _record(lm: Any, entry: dict[str, Any]) -> None:
     """Keeps a call in the history of the model that the user has, as if it had been called itself."""
-    most = dspy.settings.max_history_size
-    history = getattr(lm, "history", None)
+    most, history = dspy.settings.max_history_size, getattr(lm, "history", None)
     if most and isinstance(history, list) and not isinstance(lm, _Guard):
-        if len(history) >= most:
-            history.pop(0)
-        history.append(entry)
+        with _recording:
+            history.append(entry)
+            del history[:-most]

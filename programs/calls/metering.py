@@ -139,7 +139,7 @@ class Meter(UsageTracker, BaseCallback):
 
         Only first calls of siblings are alike for certain.
         """
-        return self._siblings if sum(usage.calls for usage in self._spent.values()) == 1 else 1
+        return self._siblings if sum(usage.calls for usage in self.spent.values()) == 1 else 1
 
     @property
     def spent(self) -> dict[str, Usage]:
@@ -151,8 +151,9 @@ class Meter(UsageTracker, BaseCallback):
         """Calls made now and calls that a bank replayed, the latter at what they cost when they were made,
         per model.
         """
-        names = [*self._spent, *(name for name in self._replayed if name not in self._spent)]
-        return {name: self._spent.get(name, NOTHING_USED) + self._replayed.get(name, NOTHING_USED) for name in names}
+        spent, replayed = dict(self._spent), dict(self._replayed)  # a thread that was left behind may still count
+        names = [*spent, *(name for name in replayed if name not in spent)]
+        return {name: spent.get(name, NOTHING_USED) + replayed.get(name, NOTHING_USED) for name in names}
 
     @property
     def usage(self) -> Usage:
