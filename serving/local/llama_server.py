@@ -155,11 +155,15 @@ class LlamaServer:
             return len(json.load(reply)["tokens"])
 
     def close(self) -> None:
-        """Ends the process; the server starts again when it is asked."""
+        """Ends the process, also one that is not ready yet; the server starts again when it is asked."""
+        self._end()  # whoever waits for it to be ready has the lock
         with self._lock:
-            if self._process is not None:
-                end_process(self._process, seconds=5)
-                self._process, self._has_answered = None, False
+            self._end()
+            self._process, self._has_answered = None, False
+
+    def _end(self) -> None:
+        if (process := self._process) is not None:
+            end_process(process, seconds=5)
 
     @property
     def _name(self) -> str:
@@ -175,12 +179,14 @@ class LlamaServer:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            process_group=0,  # so that Ctrl-C reaches it through its owner alone
         )
         assert self._process.stdin is not None  # noqa: S101 (it is a pipe)
         assert self._process.stdout is not None  # noqa: S101 (it is a pipe)
         threads = self.options.threads or os.cpu_count() or 1
-        self._process.stdin.write(json.dumps({**asdict(self.options), "threads": threads}) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(OSError, ValueError):  # it has ended or was closed, as its silence tells
+            self._process.stdin.write(json.dumps({**asdict(self.options), "threads": threads}) + "\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         reply = json.loads(line) if line.strip() else {"error": f"it ended {self._said()}"}
         if "error" in reply:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -116,6 +117,48 @@ def test_the_server_ends_with_its_owner_however_that_ends(gguf: Path) -> None:
     while Path(f"/proc/{child}").exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_ctrl_c_reaches_the_server_through_its_owner_alone(gguf: Path) -> None:
+    code = (
+        "import time; from dspy_fusion.serving.local.local_lm import local_lm\n"
+        f"server = local_lm({str(gguf)!r}, context=256, parallel=1, threads=1).engine.server\n"
+        "try:\n    print(server.address(), flush=True); time.sleep(120)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1); print(server.is_alive)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline().startswith("http")
+        os.killpg(owner.pid, signal.SIGINT)  # as a terminal does
+        assert owner.stdout.read() == "True\n"
+
+
+def test_a_server_that_never_answers_can_be_closed(gguf: Path) -> None:
+    server = local_lm(gguf, context=256, parallel=1, threads=2).engine.server
+    failures: list[Exception] = []
+
+    def start() -> None:
+        try:
+            server.address()
+        except ConfigurationError as error:
+            failures.append(error)
+
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    while server.process_id is None:
+        time.sleep(0.001)
+    os.kill(server.process_id, signal.SIGSTOP)  # before it has read its options
+    closing = threading.Thread(target=server.close, daemon=True)
+    closing.start()
+    closing.join(timeout=60)
+    if closing.is_alive():
+        os.kill(server.process_id, signal.SIGKILL)
+    assert not closing.is_alive()
+    starting.join(timeout=60)
+    assert "cannot run sft.gguf" in str(failures[0])
+    assert server.address()
+    server.close()
 
 
 def test_a_saved_model_is_the_same_model_again(lm: Any, solve: dspy.Module, tmp_path: Path) -> None:
