@@ -61,8 +61,9 @@ class Workers:
         try:
             yield
         finally:
+            own = (_turns.c.study == self.study) & (_turns.c.worker == self.name)  # another may have taken it over
             with self._engine.begin() as connection:
-                connection.execute(_turns.delete().where(_turns.c.study == self.study))
+                connection.execute(_turns.delete().where(own))
 
     def is_alive(self, worker: str) -> bool:
         """Whether a worker's process runs on this machine, or has given a sign of life within a minute on another."""

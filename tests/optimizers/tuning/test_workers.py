@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,23 @@ def test_the_turn_of_a_killed_worker_is_taken_over(url: str, workers: Workers) -
     assert not workers.is_alive(killed.stdout.strip())
     with workers.turn():
         pass
+
+
+def test_a_worker_that_was_taken_for_dead_ends_nobody_elses_turn(url: str, workers: Workers) -> None:
+    late, third = StudyStore(url, "s").workers, StudyStore(url, "s").workers
+    late.name = "far:1-1"  # of which this machine knows only its beats, and there are none
+    has_entered = threading.Event()
+
+    def enter() -> None:
+        with third.turn():
+            has_entered.set()
+
+    waiting = threading.Thread(target=enter, daemon=True)
+    with ExitStack() as turn_of_late:
+        turn_of_late.enter_context(late.turn())
+        with workers.turn():  # taken over
+            turn_of_late.close()
+            waiting.start()
+            assert not has_entered.wait(timeout=1)
+    waiting.join(30)
+    assert has_entered.is_set()
