@@ -22,7 +22,8 @@ WORDS = "oak elm ash fir yew bay fig gum ivy nut pea rye tea rose reed moss fern
 @dataclass
 class SwitchServer:
     """Each switch is ``honour``, ``ignore`` or ``refuse``;
-    ``status`` other than 200 is what every request gets instead of an answer.
+    ``status`` other than 200 is what every request gets instead of an answer. Nobody is answered before there have been
+    ``at_once`` requests at a time, and after ``held_after`` of them nobody before ``released`` is set.
     """
 
     n: str = "honour"
@@ -34,6 +35,8 @@ class SwitchServer:
     stop: str = "honour"
     context: int | None = None
     delay_seconds: float = 0.0
+    at_once: int = 1
+    held_after: int = 1_000_000
     status: int = 200
     is_loading: bool = False
     retry_after: str = ""
@@ -42,6 +45,21 @@ class SwitchServer:
     now: int = 0
     most: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    met: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def took(self, body: dict[str, Any]) -> None:
+        """Notes a request, and waits with it until it may be answered."""
+        with self.lock:
+            self.bodies.append(body)
+            self.now, self.most, number = self.now + 1, max(self.most, self.now + 1), len(self.bodies)
+        if self.most >= self.at_once or not self.met.wait(30):
+            self.met.set()
+        if number > self.held_after:
+            self.released.wait(120)
+        time.sleep(self.delay_seconds)
+        with self.lock:
+            self.now -= 1
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.status != 200:
@@ -107,13 +125,9 @@ def switch_server(**switches: Any) -> Iterator[SwitchServer]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with state.lock:
-                state.bodies.append(body)
-                state.now, state.most = state.now + 1, max(state.most, state.now + 1)
-            time.sleep(state.delay_seconds)
-            with state.lock:
-                state.now -= 1
-            self.reply(*state.answer(body))
+            state.took(body)
+            with suppress(ConnectionError):  # who asked has left
+                self.reply(*state.answer(body))
 
         def do_GET(self) -> None:
             if self.path == "/v1/models":
@@ -147,6 +161,7 @@ def switch_server(**switches: Any) -> Iterator[SwitchServer]:
     try:
         yield state
     finally:
+        state.released.set()
         server.shutdown()
         server.server_close()
         for connection in connections:

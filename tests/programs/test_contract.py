@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from typing import Any, Literal
 
 import dspy
 import pytest
-from conftest import ScriptedLM, answers, is_fusor, prompt_of, slow, system_of
+from conftest import ScriptedLM, answers, is_fusor, prompt_of, system_of
 from pydantic import BaseModel
+from waiting import with_time_enough
 
 from dspy_fusion.programs import (
     BestOfN,
@@ -188,12 +190,20 @@ def test_too_few_successes_raise_with_every_cause(kind: str) -> None:
 
 
 def test_the_deadline_leaves_a_hanging_candidate_behind(kind: str) -> None:
-    lm = ScriptedLM(slow(5, answers("a"), lambda r: not is_fusor(r) and r.config.seed == 2))
-    started = time.monotonic()
-    with dspy.context(lm=lm):
-        pool = build(kind, deadline_seconds=0.5, quorum=2)(question="q").pool
-    assert time.monotonic() - started < 4
-    assert pool.candidates[2].error == "DeadlineExceeded: no answer within 0.5 s"
+    over = threading.Event()
+
+    def hang(request: Any) -> Any:
+        if not is_fusor(request) and request.config.seed == 2:
+            over.wait(120)
+        return {"answer": "a"}
+
+    def pool_within(seconds: float) -> Any:
+        return build(kind, deadline_seconds=seconds, quorum=2)(question="q").pool
+
+    with dspy.context(lm=ScriptedLM(hang)):
+        pool = with_time_enough(pool_within, lambda pool: pool.candidates[2].usage.calls == 1)
+    over.set()
+    assert re.fullmatch(r"DeadlineExceeded: no answer within [\d.]+ s", pool.candidates[2].error or "")
     assert pool.candidates[2].usage.calls == 1
 
 
@@ -205,11 +215,14 @@ def test_awaiting_keeps_the_deadline(kind: str) -> None:
 
         async def aforward(self, question: str) -> dspy.Prediction:
             if dspy.settings.lm.kwargs.get("seed") == 2:
-                await asyncio.sleep(30)
+                await asyncio.sleep(120)
             return await self.predict.acall(question=question)
 
+    def pool_within(seconds: float) -> Any:
+        return asyncio.run(build(kind, Hanging(), deadline_seconds=seconds).acall(question="q")).pool
+
     with dspy.context(lm=ScriptedLM(answers("a"))):
-        pool = asyncio.run(build(kind, Hanging(), deadline_seconds=0.5).acall(question="q")).pool
+        pool = with_time_enough(pool_within)
     assert pool.candidates[2].error.startswith("DeadlineExceeded")
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import AsyncScriptedEngine, ScriptedEngine
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 from switch_server import SwitchServer, switch_server
-from waiting import wait_for
+from waiting import wait_for, with_time_enough
 
 from dspy_fusion.programs import BestOfN, Fusion
 from dspy_fusion.programs.banks.bank import CandidateBank
@@ -71,7 +71,7 @@ def test_a_dead_replica_is_left_in_peace(start: Started, tmp_path: Path) -> None
 
 
 def test_threads_and_tasks_share_a_replicas_limit(start: Started, tmp_path: Path) -> None:
-    servers = start({"delay_seconds": 0.02}, {"delay_seconds": 0.02})
+    servers = start(*[{"delay_seconds": 0.02, "at_once": 2}] * 2)
     lm = catalogue(tmp_path, servers, "max_concurrency = 2").lm("m")
 
     async def ask() -> None:
@@ -98,10 +98,13 @@ def test_nested_programs_do_not_wait_for_each_other(start: Started, tmp_path: Pa
 
 
 def test_who_waits_past_the_deadline_leaves_the_queue(start: Started, tmp_path: Path) -> None:
-    lm = catalogue(tmp_path, start({"delay_seconds": 0.5}), "max_concurrency = 1").lm("m")
-    program = BestOfN(PlainAnswer(), n=4, scorer=lambda a, p: 0.5, signature="question -> answer", deadline_seconds=0.8)
-    with dspy.context(lm=lm):
-        pool = program(question="q").pool
+    def within(seconds: float) -> tuple[Any, Any]:
+        lm = catalogue(tmp_path, start({"held_after": 1}), "max_concurrency = 1").lm("m")
+        task, options = PlainAnswer(), {"signature": "question -> answer", "deadline_seconds": seconds}
+        with dspy.context(lm=lm):
+            return lm, BestOfN(task, n=4, scorer=lambda a, p: 0.5, **options)(question="q").pool
+
+    lm, pool = with_time_enough(within)
     assert len(pool.good) == 1
     assert all("DeadlineExceeded" in (candidate.error or "") for candidate in pool.candidates if not candidate.ok)
     wait_for(lambda: lm.affinity.endpoints[0].places.waiting == 0)
