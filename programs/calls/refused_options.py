@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dspy.utils.exceptions import ContextWindowExceededError, LMConfigurationError, LMError, LMUnsupportedFeatureError
@@ -54,8 +55,18 @@ class Refusal:
     only_the_value: bool = False
 
 
+@dataclass
+class _OfModel:
+    """What a model refuses, by the names of its options, for as long as the engine that it was asked through is there:
+    another one may come to have that one's address in memory.
+    """
+
+    engine: Callable[[], Any]
+    by_option: dict[str, list[Refusal]] = field(default_factory=dict)
+
+
 _lock = threading.Lock()
-_known: dict[tuple[str, str], dict[str, list[Refusal]]] = {}
+_known: dict[tuple[str, str], _OfModel] = {}
 _logged: set[tuple[str, str]] = set()
 
 
@@ -90,7 +101,9 @@ def refusals_in(error: BaseException, sent: Mapping[str, Any], preferred: Iterab
 def remember(lm: Any, refusal: Refusal) -> None:
     """Keeps a refusal for the rest of the process; the option is not sent to this model at this address again."""
     with _lock:
-        kept = _known.setdefault(_identity(lm), {}).setdefault(refusal.option, [])
+        if (of_model := _of(lm)) is None:
+            of_model = _known[_identity(lm)] = _OfModel(_held_loosely(_engine(lm)))
+        kept = of_model.by_option.setdefault(refusal.option, [])
         if refusal not in kept:
             kept.append(refusal)
 
@@ -98,7 +111,8 @@ def remember(lm: Any, refusal: Refusal) -> None:
 def known_refusal(lm: Any, option: str, value: Any) -> Refusal | None:
     """What is known to stand against sending an option: an earlier refusal, or what DSPy's own client says."""
     with _lock:
-        kept = list(_known.get(_identity(lm), {}).get(option, ()))
+        of_model = _of(lm)
+        kept = [] if of_model is None else list(of_model.by_option.get(option, ()))
     for refusal in kept:
         if not refusal.only_the_value or _is_no_nearer(value, refusal.value, option):
             return refusal
@@ -142,11 +156,30 @@ def forget_refusals() -> None:
         _logged.clear()
 
 
+def _of(lm: Any) -> _OfModel | None:
+    """What is known of a model. The lock is held."""
+    of_model = _known.get(_identity(lm))
+    return of_model if of_model is not None and of_model.engine() is _engine(lm) else None
+
+
 def _identity(lm: Any) -> tuple[str, str]:
-    kwargs = getattr(lm, "kwargs", None) or {}
-    engine = getattr(lm, "engine", "")
-    address = kwargs.get("api_base") or kwargs.get("base_url") or ("" if isinstance(engine, str) else str(id(engine)))
+    kwargs, engine = getattr(lm, "kwargs", None) or {}, _engine(lm)
+    address = kwargs.get("api_base") or kwargs.get("base_url") or ("" if engine is None else str(id(engine)))
     return getattr(lm, "model", ""), str(address)
+
+
+def _engine(lm: Any) -> Any:
+    """The engine of a model without an address, whose refusals are that engine's; None of one of DSPy's own."""
+    engine = getattr(lm, "engine", "")
+    kwargs = getattr(lm, "kwargs", None) or {}
+    return None if isinstance(engine, str) or kwargs.get("api_base") or kwargs.get("base_url") else engine
+
+
+def _held_loosely(engine: Any) -> Callable[[], Any]:
+    try:
+        return (lambda: None) if engine is None else weakref.ref(engine)
+    except TypeError:  # an object without weak references
+        return lambda: engine
 
 
 def _refuses_temperature(lm: Any) -> bool:

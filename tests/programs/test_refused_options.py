@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -19,6 +20,7 @@ from faults.refusing_server import (
 )
 
 from dspy_fusion.programs import BestOfN, Fusion, LMJudge, ProposeAggregate, QuorumNotMet, Vote
+from dspy_fusion.programs.calls import refused_options
 from dspy_fusion.programs.calls.refused_options import forget_refusals, refuses
 
 ENGINES = ("lm15", "litellm")
@@ -250,6 +252,24 @@ def test_two_addresses_of_one_name_are_two_models() -> None:
             with dspy.context(lm=lm_at(server)):
                 Vote(dspy.Predict("question -> answer"), n=1)(question="q")
     assert "seed" in lenient.bodies[0]
+
+
+class _Engine:
+    """An engine of somebody's own."""
+
+
+def test_what_an_engine_refused_that_is_gone_is_not_held_against_the_one_that_comes_to_lie_in_its_place() -> None:
+    places: set[int] = set()
+    for _ in range(1000):
+        lm = SimpleNamespace(model="own/model", engine=_Engine(), kwargs={})
+        if id(lm.engine) in places:
+            break
+        places.add(id(lm.engine))
+        refused_options.remember(lm, refused_options.Refusal("temperature", 0.7))
+        assert refuses(lm, "temperature")
+    else:
+        pytest.skip("no place in memory was used again")
+    assert not refuses(lm, "temperature")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
