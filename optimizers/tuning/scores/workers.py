@@ -107,8 +107,8 @@ class Workers:
         while not done.wait(BEAT_SECONDS):
             try:
                 self._beat()
-            except exc.OperationalError:
-                continue  # a busy database; the next beat is soon enough
+            except exc.SQLAlchemyError:
+                continue  # a busy database, or one that is started again; the next beat is soon enough
 
 
 def _is_fresh(beat: float | None) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event, exc
+from waiting import wait_for
 
 from dspy_fusion.optimizers.tuning.scores.study_store import StudyStore
 from dspy_fusion.optimizers.tuning.scores.workers import STALE_SECONDS, Workers
@@ -117,3 +119,22 @@ def test_a_worker_that_was_taken_for_dead_ends_nobody_elses_turn(url: str, worke
             assert not has_entered.wait(timeout=1)
     waiting.join(30)
     assert has_entered.is_set()
+
+
+def test_a_worker_beats_on_after_any_error_of_its_database(
+    url: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dspy_fusion.optimizers.tuning.scores.workers.BEAT_SECONDS", 0.02)
+    failed: list[str] = []
+
+    def fail(*_: object) -> None:
+        if threading.current_thread().name == "heartbeat" and not failed:
+            failed.append("the connection is closed")
+            raise exc.InterfaceError("", {}, Exception(failed[0]))
+
+    event.listen(workers._engine, "before_cursor_execute", fail)
+    with workers.at_work(), sa.create_engine(url).connect() as connection:
+        wait_for(lambda: bool(failed))
+        failed_at = time.time()
+        beat = sa.text("select max(beat) from dspy_fusion_workers")
+        wait_for(lambda: connection.scalar(beat) > failed_at, "it beats no more")
