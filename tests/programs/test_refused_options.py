@@ -258,18 +258,20 @@ class _Engine:
     """An engine of somebody's own."""
 
 
-def test_what_an_engine_refused_that_is_gone_is_not_held_against_the_one_that_comes_to_lie_in_its_place() -> None:
-    places: set[int] = set()
-    for _ in range(1000):
-        lm = SimpleNamespace(model="own/model", engine=_Engine(), kwargs={})
-        if id(lm.engine) in places:
-            break
-        places.add(id(lm.engine))
+def _model() -> Any:
+    return SimpleNamespace(model="own/model", engine=_Engine(), kwargs={})
+
+
+def test_what_an_engine_refused_is_not_held_against_another_that_comes_to_lie_in_its_place() -> None:
+    models = [_model() for _ in range(1000)]
+    for lm in models:
         refused_options.remember(lm, refused_options.Refusal("temperature", 0.7))
-        assert refuses(lm, "temperature")
-    else:
-        pytest.skip("no place in memory was used again")
-    assert not refuses(lm, "temperature")
+    assert all(refuses(lm, "temperature") for lm in models)
+    places = {id(lm.engine) for lm in models}
+    del lm, models[:]
+    later = [_model() for _ in range(1000)]
+    assert places & {id(lm.engine) for lm in later}, "none of them has the place of another"
+    assert not any(refuses(lm, "temperature") for lm in later)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
