@@ -177,6 +177,8 @@ class MlflowWriter:
         link_prompts(client, self._run_id, self.place.experiment, told.prompts)
 
     def _tell_child(self, client: MlflowClient, told: Told) -> None:
+        if told.run not in self._below:
+            self._below |= self._runs_below(client)  # another machine that works on this run may have told it
         run_id, status = self._below.get(told.run, ("", "RUNNING"))
         if status != "RUNNING" and not told.renews:
             return

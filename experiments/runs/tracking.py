@@ -77,9 +77,17 @@ def experiment_id(client: MlflowClient, uri: str, name: str, run: Path) -> str:
 
     A local store keeps its artifacts beside the run's folder.
     """
-    experiment = client.get_experiment_by_name(name)
+    from mlflow.exceptions import MlflowException
+
+    if (experiment := client.get_experiment_by_name(name)) is not None:
+        return experiment.experiment_id
     artifacts = (run.parent / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
-    return experiment.experiment_id if experiment else client.create_experiment(name, artifact_location=artifacts)
+    try:
+        return client.create_experiment(name, artifact_location=artifacts)
+    except MlflowException:
+        if (experiment := client.get_experiment_by_name(name)) is None:
+            raise
+        return experiment.experiment_id  # another process was first
 
 
 def default_uri(folder: RunFolder) -> str:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dspy_fusion.experiments.records.outbox import Told, parameters_of, trial_to
 from dspy_fusion.experiments.runs.run_folder import RunFolder
 from dspy_fusion.experiments.runs.run_tracker import Tracker
 from dspy_fusion.experiments.runs.run_writer import MlflowWriter, Place
-from dspy_fusion.experiments.runs.tracking import connect, default_uri, without_password
+from dspy_fusion.experiments.runs.tracking import connect, default_uri, experiment_id, without_password
 from dspy_fusion.optimizers import Interval, TrialReport
 
 HALF = Interval(0.5, 0.4, 0.6, 20)
@@ -144,6 +144,36 @@ def test_a_trial_that_was_begun_or_told_is_not_written_twice(place: Place) -> No
     again = MlflowWriter(place)
     assert again.write() == parent
     assert again.written == 0
+
+
+def test_two_machines_that_work_on_one_study_tell_each_trial_once(place: Place, tmp_path: Path) -> None:
+    places = [replace(place, key="a study", folder=tmp_path / name) for name in ("here", "there")]
+    writers = [MlflowWriter(each) for each in places]
+    for each, writer in zip(places, writers, strict=True):
+        each.folder.mkdir()
+        each.outbox.put(asdict(Told(parameters={"trials": 3})))
+        writer.write()
+    for each, writer in zip(places, writers, strict=True):
+        for trial in TRIALS:
+            each.outbox.put(asdict(trial_told(asdict(trial), CAREFUL)))
+        writer.write()
+    _, below = runs(place)
+    assert sorted(below) == ["trial 0", "trial 1", "trial 2"]
+
+
+def test_an_experiment_that_another_process_makes_meanwhile_is_taken(place: Place) -> None:
+    mine, other = connect(place.uri), connect(place.uri)
+    looks_up = mine.get_experiment_by_name
+
+    def look_up(name: str) -> Any:
+        found = looks_up(name)
+        if found is None:
+            other.create_experiment(name)
+        return found
+
+    mine.get_experiment_by_name = look_up
+    taken = experiment_id(mine, place.uri, "e", place.folder)
+    assert other.get_experiment(taken).name == "e"
 
 
 def test_without_tracking_everything_waits_and_is_told_later(place: Place) -> None:
