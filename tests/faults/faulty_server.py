@@ -132,10 +132,10 @@ def _response(asked: Asked, fault: str) -> tuple[int, dict[str, str], bytes, dic
     plain = {"Content-Type": "application/json"}
     if fault == "error_500":
         return 500, plain, b'{"error": {"message": "out of memory", "type": "server_error", "code": null}}', {}
-    if fault == "rate_limit_429":
+    if fault in ("rate_limit_429", "rate_limit_429 for a minute"):
         return (
             429,
-            {**plain, "Retry-After": "1"},
+            {**plain, "Retry-After": "1" if fault == "rate_limit_429" else "60"},
             b'{"error": {"message": "slow down", "type": "rate_limit_error"}}',
             {},
         )

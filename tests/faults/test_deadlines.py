@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import dspy
 import pytest
-from waiting import wait_for
+from waiting import wait_for, with_time_enough
 
 from dspy_fusion.programs import BestOfN, Fusion, LMJudge, QuorumNotMet, ScorerError, Vote
 
-from .conftest import TASK, call, lm_at, workers
+from .conftest import TASK, Outcome, call, lm_at, workers
 from .faulty_server import Asked, FaultyServer
 
 
 class TwoSteps(dspy.Module):
-    """Pauses between two calls, the longer the higher the seed, and takes any failure for its own."""
+    """Pauses between two calls until it is left behind, unless it has the first seed, and takes any failure for its
+    own.
+    """
+
+    left = threading.Event()
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,35 +31,47 @@ class TwoSteps(dspy.Module):
 
     def forward(self, question: str) -> dspy.Prediction:
         self.first(question=question)
-        time.sleep(float(dspy.settings.lm.kwargs["seed"] > 0))
+        if dspy.settings.lm.kwargs["seed"] > 0:
+            self.left.wait(120)
         try:
             return self.second(question=question)
         except Exception:  # noqa: BLE001
             return self.second(question=question)
 
 
+def left_behind(server: FaultyServer, program: Callable[[float], dspy.Module], requests: int) -> Outcome:
+    """What came of a program with a deadline before which so many requests can be made."""
+
+    def within(seconds: float) -> Outcome:
+        TwoSteps.left.clear()
+        outcome = call(server, program(seconds), lm_at(server, "lm15"), 5)
+        TwoSteps.left.set()
+        wait_for(lambda: workers() == 0, "threads are left")
+        return outcome
+
+    return with_time_enough(within, lambda outcome: outcome.billed.requests == requests)
+
+
 def test_a_module_that_is_left_behind_calls_no_more(server: FaultyServer) -> None:
-    outcome = call(server, Vote(TwoSteps(), n=2, signature=TASK, deadline_seconds=0.7), lm_at(server, "lm15"), 5)
+    outcome = left_behind(server, lambda s: Vote(TwoSteps(), n=2, signature=TASK, deadline_seconds=s), 3)
     assert [candidate.ok for candidate in outcome.pool.candidates] == [True, False]
-    wait_for(lambda: workers() == 0, "threads are left")
     assert server.log.requests == 3
 
 
 def test_a_program_within_a_program_that_is_left_behind_calls_no_more(server: FaultyServer) -> None:
-    program = Vote(Vote(TwoSteps(), n=1, signature=TASK), n=2, signature=TASK, deadline_seconds=0.7)
-    call(server, program, lm_at(server, "lm15"), 5)
-    wait_for(lambda: workers() == 0, "threads are left")
+    inner = Vote(TwoSteps(), n=1, signature=TASK)
+    left_behind(server, lambda s: Vote(inner, n=2, signature=TASK, deadline_seconds=s), 2)
     assert server.log.requests == 2
 
 
 def test_no_try_begins_that_would_come_too_late(server: FaultyServer) -> None:
-    program = Vote(dspy.Predict(TASK), n=2, deadline_seconds=0.9)  # the server asks for a second's patience
+    program = Vote(dspy.Predict(TASK), n=2, deadline_seconds=50)
     outcome = call(
         server,
         program,
         lm_at(server, "lm15", num_retries=5),
         5,
-        plan=lambda asked: "rate_limit_429" if asked.seed == 1 else "",
+        plan=lambda asked: "rate_limit_429 for a minute" if asked.seed == 1 else "",
     )
     assert outcome.pool.candidates[1].error.startswith("LMRateLimitError")
     assert server.log.requests == 2

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import pytest
 from waiting import wait_for
 
-WITHIN_SECONDS = 30  # on a busy machine; an idle one takes 2 to 5
+WITHIN_SECONDS = 180  # on a busy machine; an idle one takes 2 to 5
+ANSWERED = 9  # before the command is told to end
 FILES = {
     "models.toml": '[paid]\nmodel = "openai/m"\naddress = "{address}"\n',
     "compare.toml": """
@@ -74,14 +75,16 @@ training = { lora = false, batch_size = 4, micro_batch = 4, log_every = 1, threa
 
 
 class Paid(BaseHTTPRequestHandler):
-    """Answers each question after a fifth of a second, and keeps what it was asked."""
+    """Answers so many questions, and the rest when the command has been told to end; keeps what it was asked."""
 
     asked: ClassVar[list[str]] = []
+    told = threading.Event()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append(json.dumps(body, sort_keys=True))
-        time.sleep(0.2)
+        if len(self.asked) > ANSWERED:
+            self.told.wait(240)
         text = "[[ ## answers ## ]]\n(a) 1 + 1 = 2\n\n[[ ## answer ## ]]\nA river.\n\n[[ ## completed ## ]]\n"
         answer = {
             "id": "x",
@@ -108,6 +111,7 @@ class Paid(BaseHTTPRequestHandler):
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     Paid.asked = []
+    Paid.told.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Paid)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -123,6 +127,16 @@ def start(folder: Path, command: str, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def all_asked() -> int:
+    """How much was asked once the server has read all that was sent: nothing new for a while."""
+    before, since = len(Paid.asked), time.monotonic()
+    while time.monotonic() - since < 1.0:
+        time.sleep(0.02)
+        if len(Paid.asked) != before:
+            before, since = len(Paid.asked), time.monotonic()
+    return before
+
+
 @pytest.mark.parametrize(
     ("command", "options"),
     [("compare", ["--no-tracking"]), ("tune", ["--no-tracking", "--workers", "2"]), ("synthesize", []),
@@ -132,18 +146,18 @@ def test_a_command_that_is_told_to_end_makes_no_further_call(command: str, optio
     if command == "finetune":
         pytest.importorskip("trl", reason="trl is not installed: pip install 'dspy-fusion[finetune]'")
     process = start(folder, command, *options)
-    wait_for(lambda: len(Paid.asked) >= 10 or process.poll() is not None, "nothing is asked", seconds=120)
+    wait_for(lambda: len(Paid.asked) > ANSWERED or process.poll() is not None, "nothing is asked", seconds=180)
     assert process.poll() is None, process.communicate()[1][-2000:]
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=WITHIN_SECONDS)
+    Paid.told.set()
     assert process.returncode == 130, errors[-2000:]
     assert "Traceback" not in errors
-    asked = set(Paid.asked)
-    before = len(Paid.asked)
+    asked, before = set(Paid.asked), all_asked()
     time.sleep(1.0)
     assert len(Paid.asked) == before
     again = start(folder, command, *options)
-    _, errors = again.communicate(timeout=240)
+    _, errors = again.communicate(timeout=600)
     assert again.returncode == 0, errors[-2000:]
     repeated = len(asked & set(Paid.asked[before:]))
     assert repeated <= 24, "answers that were paid for were asked for again"  # what was under way: 8 examples of 3
