@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ scripted = importlib.import_module(
     "conftest"
 )  # the one at the top; a checker would take `import conftest` for this very file
 
+PATIENCE_SECONDS = 120.0
 SHEET = "(a) 12 + 30\n(b) 745 - 98\n(c) 128 x 4\n(d) 99 + 1"
 
 
@@ -50,10 +52,22 @@ def client(url: str) -> Iterator[openai.OpenAI]:
         yield made
 
 
-def ask(url: str, model: str = "m", content: str = "q", timeout: float = 30, **further: Any) -> httpx.Response:
+def ask(url: str, model: str = "m", content: str = "q", **further: Any) -> httpx.Response:
     """A chat request with nothing around it."""
     body = {"model": model, "messages": [{"role": "user", "content": content}], **further}
-    return httpx.post(f"{url}/chat/completions", json=body, timeout=timeout)
+    return httpx.post(f"{url}/chat/completions", json=body, timeout=PATIENCE_SECONDS)
+
+
+def health(url: str) -> dict[str, Any]:
+    """What a server says of itself."""
+    return httpx.get(f"{url.removesuffix('/v1')}/health", timeout=PATIENCE_SECONDS).json()
+
+
+def connected(url: str, sent: bytes) -> socket.socket:
+    """A connection on which so much has been sent."""
+    made = socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=PATIENCE_SECONDS)
+    made.sendall(sent)
+    return made
 
 
 class SlowEngine:

@@ -16,7 +16,7 @@ from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 from dspy_fusion.serving.endpoint.streaming import FusorStream, Shown
 
-from .conftest import SHEET, ask, fusion_of, worksheets_fusion
+from .conftest import PATIENCE_SECONDS, SHEET, ask, fusion_of, worksheets_fusion
 
 
 class Graded(dspy.Signature):
@@ -129,5 +129,6 @@ def test_a_stop_text_that_is_too_long_is_refused(graded: str) -> None:
     response = httpx.post(
         f"{graded}/chat/completions",
         json={"model": "m", "messages": [{"role": "user", "content": "q"}], "stop": "x" * 100_000, "stream": True},
+        timeout=PATIENCE_SECONDS,
     )
     assert (response.status_code, response.json()["error"]["param"]) == (400, "stop[0]")

@@ -16,7 +16,7 @@ from dspy_fusion.serving.endpoint.request_limits import Limits
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
-from .conftest import ask, fusion_of, scripted
+from .conftest import PATIENCE_SECONDS, ask, fusion_of, scripted
 
 USER = {"role": "user", "content": "q"}
 
@@ -104,7 +104,12 @@ def small() -> Iterator[str]:
 def test_a_wrong_field_is_named(small: str, changes: dict[str, Any], param: str, message: str) -> None:
     body = {"model": "one", "messages": [USER], **changes}
     content = json.dumps({key: value for key, value in body.items() if value is not None})
-    response = httpx.post(f"{small}/chat/completions", content=content, headers={"Content-Type": "application/json"})
+    response = httpx.post(
+        f"{small}/chat/completions",
+        content=content,
+        headers={"Content-Type": "application/json"},
+        timeout=PATIENCE_SECONDS,
+    )
     error = response.json()["error"]
     assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert message in error["message"]
@@ -128,7 +133,10 @@ def test_what_is_no_request_is_refused(
     small: str, content: bytes, headers: dict[str, str], status: int, code: str | None
 ) -> None:
     response = httpx.post(
-        f"{small}/chat/completions", content=content, headers={"Content-Type": "application/json", **headers}
+        f"{small}/chat/completions",
+        content=content,
+        headers={"Content-Type": "application/json", **headers},
+        timeout=PATIENCE_SECONDS,
     )
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
@@ -137,7 +145,10 @@ def test_a_request_that_does_not_say_how_large_it_is_is_limited_too(small: str) 
     chunks = (b" " * 1000 for _ in range(5))
     assert (
         httpx.post(
-            f"{small}/chat/completions", content=chunks, headers={"Content-Type": "application/json"}
+            f"{small}/chat/completions",
+            content=chunks,
+            headers={"Content-Type": "application/json"},
+            timeout=PATIENCE_SECONDS,
         ).status_code
         == 413
     )
@@ -147,9 +158,9 @@ def test_unknown_models_and_paths_are_404s(small: str) -> None:
     response = ask(small, model="on")
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
     assert "there are: one, two" in response.json()["error"]["message"]
-    assert httpx.get(f"{small}/models/on").json()["error"]["param"] == "model"
-    assert "/v1/embeddings" in httpx.post(f"{small}/embeddings").json()["error"]["message"]
-    assert httpx.get(f"{small}/chat/completions").status_code == 405
+    assert httpx.get(f"{small}/models/on", timeout=PATIENCE_SECONDS).json()["error"]["param"] == "model"
+    assert "/v1/embeddings" in httpx.post(f"{small}/embeddings", timeout=PATIENCE_SECONDS).json()["error"]["message"]
+    assert httpx.get(f"{small}/chat/completions", timeout=PATIENCE_SECONDS).status_code == 405
 
 
 def test_neutral_and_meaningless_fields_are_allowed(small: str) -> None:
@@ -188,10 +199,18 @@ def test_the_key_is_asked_for_where_there_is_one() -> None:
             {"Authorization": "Basic secret"},
             {"Authorization": "secret"},
         ):
-            assert httpx.get(f"{url}/models", headers=headers).json()["error"]["code"] == "invalid_api_key"
+            assert (
+                httpx.get(f"{url}/models", headers=headers, timeout=PATIENCE_SECONDS).json()["error"]["code"]
+                == "invalid_api_key"
+            )
             assert ask(url).status_code == 401
-        assert httpx.get(f"{url}/models", headers={**right, "Host": "my.example.com"}).status_code == 200
-        assert httpx.get(f"{url.removesuffix('/v1')}/health").json()["status"] == "ok"
+        assert (
+            httpx.get(
+                f"{url}/models", headers={**right, "Host": "my.example.com"}, timeout=PATIENCE_SECONDS
+            ).status_code
+            == 200
+        )
+        assert httpx.get(f"{url.removesuffix('/v1')}/health", timeout=PATIENCE_SECONDS).json()["status"] == "ok"
 
 
 def test_what_cannot_be_served_is_refused() -> None:

@@ -12,7 +12,7 @@ from dspy_fusion.programs import Fusion
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
-from .conftest import scripted
+from .conftest import PATIENCE_SECONDS, scripted
 
 TURNS = [
     {"role": "user", "content": "first"},
@@ -28,7 +28,9 @@ def served(
     lm = scripted.ScriptedLM(lambda request: outputs or {"answer": "fine"})
     program = Fusion(dspy.Predict(signature), n=1, lms=[lm], fusor_lm=lm)
     with endpoint_server([ServedProgram("m", program)]) as url:
-        response = httpx.post(f"{url}/chat/completions", json={"model": "m", "messages": messages})
+        response = httpx.post(
+            f"{url}/chat/completions", json={"model": "m", "messages": messages}, timeout=PATIENCE_SECONDS
+        )
     return response, lm.requests
 
 

@@ -17,7 +17,7 @@ import pytest
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
-from .conftest import fusion_of, scripted
+from .conftest import PATIENCE_SECONDS, fusion_of, scripted
 
 
 @pytest.fixture(scope="module")
@@ -145,5 +145,5 @@ HARNESS = {
 
 
 def test_what_lm_evaluation_harness_sends_is_served(served: str) -> None:
-    choice = httpx.post(f"{served}/chat/completions", json=HARNESS).json()["choices"][0]
+    choice = httpx.post(f"{served}/chat/completions", json=HARNESS, timeout=PATIENCE_SECONDS).json()["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("You asked: Answer:", "stop")

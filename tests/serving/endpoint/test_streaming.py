@@ -16,7 +16,7 @@ from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 from dspy_fusion.serving.endpoint.streaming import Shown, reader_for
 
-from .conftest import fusion_of, scripted
+from .conftest import PATIENCE_SECONDS, fusion_of, scripted
 
 TASK = dspy.Signature("question -> reasoning, answer")
 ANSWERS = [
@@ -106,4 +106,9 @@ def test_an_answer_that_was_begun_and_failed_is_withdrawn() -> None:
         ):
             list(client.chat.completions.create(model="m", messages=[{"role": "user", "content": "q"}], stream=True))
         body = {"model": "m", "messages": [{"role": "user", "content": "q"}]}
-        assert httpx.post(f"{url}/chat/completions", json=body).json()["choices"][0]["message"]["content"] == "most"
+        assert (
+            httpx.post(f"{url}/chat/completions", json=body, timeout=PATIENCE_SECONDS).json()["choices"][0]["message"][
+                "content"
+            ]
+            == "most"
+        )

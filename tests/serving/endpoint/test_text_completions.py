@@ -15,7 +15,7 @@ from dspy_fusion.serving.endpoint.request_limits import Limits
 from dspy_fusion.serving.endpoint.served_program import ServedProgram
 from dspy_fusion.serving.endpoint.server import endpoint_server
 
-from .conftest import SHEET, fusion_of, scripted
+from .conftest import PATIENCE_SECONDS, SHEET, fusion_of, scripted
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,9 @@ def test_what_only_a_continuation_could_have_is_refused_by_name(
     served: str, field: str, value: Any, message: str
 ) -> None:
     body = json.dumps({"model": "m", "prompt": "one", field: value})
-    answered = httpx.post(f"{served}/completions", content=body, headers={"Content-Type": "application/json"})
+    answered = httpx.post(
+        f"{served}/completions", content=body, headers={"Content-Type": "application/json"}, timeout=PATIENCE_SECONDS
+    )
     assert answered.status_code == 400
     error = answered.json()["error"]
     assert message in error["message"]
@@ -146,5 +148,5 @@ HARNESS = {"model": "m", "prompt": ["Question: 1 + 1?"], "max_tokens": 256, "tem
 
 
 def test_what_lm_evaluation_harness_sends_is_served(served: str) -> None:
-    choice = httpx.post(f"{served}/completions", json=HARNESS).json()["choices"][0]
+    choice = httpx.post(f"{served}/completions", json=HARNESS, timeout=PATIENCE_SECONDS).json()["choices"][0]
     assert choice["text"] == "You asked: "
