@@ -15,6 +15,7 @@ import dspy
 import numpy as np
 
 from dspy_fusion.programs import Candidate, CandidateBank, Vote
+from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import ConfigurationError, FusionError, QuorumNotMet
 from dspy_fusion.programs.pools.selection import normalized
 
@@ -95,12 +96,12 @@ def draw_pool(
 def _here(
     program: Vote, drawing: Drawing, examples: Sequence[dspy.Example], on_example: Callable[[], None]
 ) -> list[_Drawn]:
-    with ThreadPoolExecutor(drawing.max_concurrency) as threads:
+    with ThreadPoolExecutor(drawing.max_concurrency) as threads, given_up_when_interrupted():
         futures = [threads.submit(copy_context().run, _drawn, program, example, on_example) for example in examples]
         try:
             return [future.result() for future in futures]
         finally:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)  # whoever began the threads waits for them
 
 
 def _on_ray(

@@ -15,6 +15,7 @@ import dspy
 
 from dspy_fusion.programs import CandidateBank, PairVerdict, PairwiseJudge
 from dspy_fusion.programs.calls.drawing import run
+from dspy_fusion.programs.calls.interrupts import given_up_when_interrupted
 from dspy_fusion.programs.errors import ScorerError
 from dspy_fusion.programs.pools.candidates import Usage
 
@@ -81,12 +82,13 @@ def ask_about(
     with (
         dspy.context(adapter=adapter, trace=None, disable_history=True),
         ThreadPoolExecutor(max_concurrency, "pair") as threads,
+        given_up_when_interrupted(),
     ):
         futures = [threads.submit(copy_context().run, compare, pair) for pair in pairs]
         try:
             verdicts = [future.result() for future in futures]
         finally:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)  # whoever began the threads waits for them
     if watch.gave_up:
         raise ScorerError(
             f"no verdict on the first {_FAILURES_TO_GIVE_UP} pairs can be read; the last cause: {watch.last_error}"

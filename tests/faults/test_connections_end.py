@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -133,6 +134,30 @@ def test_a_comparison_ends_with_its_connections(mode: str, number: signal.Signal
         wait_for(lambda: len(server.open) >= 3, "the comparison does not ask", seconds=180)
         process.send_signal(number)
         _, errors = process.communicate(timeout=PROCESS_WITHIN_SECONDS)
+        assert process.returncode == 130, errors
+        assert "Traceback" not in errors
+        wait_for(lambda: not server.open, "sockets are left")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["diagnose", "--task", "worksheets", "--models", "slow", "--examples", "4", "--n", "2"],
+     ["judge-check", "pairs.jsonl", "--judge", "slow"]],
+)  # fmt: skip
+def test_what_else_asks_models_ends_with_its_connections(options: list[str], tmp_path: Path) -> None:
+    with slow_server("hang") as server:
+        (tmp_path / "models.toml").write_text(f'[slow]\nmodel = "openai/m"\naddress = "{server.address}"\n')
+        pair = {"input": "Say a river.", "output_1": "The Rhine.", "output_2": "Blue.", "label": 1}
+        (tmp_path / "pairs.jsonl").write_text("".join(json.dumps({**pair, "input": f"{i}"}) + "\n" for i in range(4)))
+        command = [sys.executable, "-m", "dspy_fusion.experiments", *options]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: len(server.open) >= 3 or process.poll() is not None, "it does not ask", seconds=180)
+            assert process.poll() is None, process.communicate()[1]
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=PROCESS_WITHIN_SECONDS)
+        finally:
+            process.kill()
         assert process.returncode == 130, errors
         assert "Traceback" not in errors
         wait_for(lambda: not server.open, "sockets are left")
