@@ -135,12 +135,15 @@ def _outcome(code: str, test: str, seconds: float) -> str | None:
 
 def _awaited(child: int, seconds: float) -> int | None:
     """The exit code of a process, or None where it had to be ended."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    end, is_late = time.monotonic() + seconds, False
+    while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
+        if is_late:  # and has been looked for since: this process may have had no turn for so long
+            break
         time.sleep(_LOOK_SECONDS)
+        is_late = time.monotonic() >= end
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None

@@ -10,6 +10,7 @@ from typing import Any
 import dspy
 import pytest
 from conftest import ScriptedLM, answers
+from waiting import with_time_enough
 
 from dspy_fusion.programs import QuorumNotMet, Vote
 from dspy_fusion.programs.calls.leaving import LeftBehind
@@ -20,7 +21,7 @@ PERMITS = 256
 
 
 def test_calls_that_come_too_late_neither_count_nor_take_a_permit() -> None:
-    late, ended = threading.Event(), threading.Semaphore(0)
+    late, begun, ended = threading.Event(), list[int](), threading.Semaphore(0)
 
     class ComesLate(dspy.Module):
         def __init__(self) -> None:
@@ -28,26 +29,34 @@ def test_calls_that_come_too_late_neither_count_nor_take_a_permit() -> None:
             self.predict = dspy.Predict("question -> answer")
 
         def forward(self, question: str) -> Any:
+            begun.append(1)
             try:
-                late.wait(timeout=60)
+                late.wait(timeout=120)
                 return self.predict(question=question)
             finally:
                 ended.release()
 
     class Around(dspy.Module):
-        def __init__(self) -> None:
+        def __init__(self, seconds: float) -> None:
             super().__init__()
-            self.inner = Vote(ComesLate(), n=PERMITS // 2 + 1, deadline_seconds=0.2)
+            self.inner = Vote(ComesLate(), n=PERMITS // 2 + 1, deadline_seconds=seconds)
 
         def forward(self, question: str) -> Any:
             return self.inner(question=question)
 
+    def within(seconds: float) -> Any:
+        late.clear()
+        begun.clear()
+        with limited(calls=PERMITS * 4) as spent, pytest.raises(QuorumNotMet, match="not begun within"):
+            Vote(Around(seconds), n=2)(question="q")
+        late.set()
+        assert all(ended.acquire(timeout=60) for _ in begun)
+        return spent
+
     lm = ScriptedLM(answers("a"))
     with dspy.context(lm=lm):
-        with limited(calls=PERMITS * 4) as spent, pytest.raises(QuorumNotMet, match="not begun within"):
-            Vote(Around(), n=2)(question="q")
-        late.set()
-        assert all(ended.acquire(timeout=60) for _ in range(PERMITS + 2))
+        spent = with_time_enough(within, lambda _: len(begun) == PERMITS + 2)
+        assert len(begun) == PERMITS + 2
         assert spent.usage.calls == len(lm.requests) == 0
         assert Vote(dspy.Predict("question -> answer"), n=2, deadline_seconds=60)(question="q").answer == "a"
 

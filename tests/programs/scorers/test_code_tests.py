@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from dspy_fusion.programs.scorers.code_process import extract_code, run_tests, r
 
 TESTS = ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]
 RIGHT = "def add(a, b):\n    return a + b"
-LIMITS = CodeLimits(seconds=1.0, memory_bytes=1 << 29, file_bytes=1 << 20)
+LIMITS = CodeLimits(seconds=60.0, memory_bytes=1 << 29, file_bytes=1 << 20)
+SHORT = replace(LIMITS, seconds=1.0)
 
 
 def program(*codes: str, **options: Any) -> BestOfN:
@@ -49,18 +50,28 @@ def test_tests_may_come_with_the_inputs() -> None:
         ("x = b'x' * (1 << 30)", "MemoryError"),
         ("open('a', 'wb').write(b'x' * (2 << 20))", "File too large"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-        ("while True: pass", "it took longer than 1 seconds"),
-        ("import time; time.sleep(60)", "it took longer than 1 seconds"),
-        ("import os\nfor i in range(6): os.fork()\nimport time; time.sleep(60)", "it took longer than 1 seconds"),
         ("i = 0\nwhile True:\n    i += 1\n    open(f'{i}', 'wb').write(b'x' * 99999)", "it wrote more than|too long"),
     ],
 )
 def test_code_that_does_wrong_fails_and_comes_to_an_end(code: str, cause: str) -> None:
-    started = time.monotonic()
     (outcome,) = run_tests(f"{code}\n", TESTS[:1], LIMITS)
     assert outcome is not None
     assert any(part in outcome for part in cause.split("|"))
-    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import time; time.sleep(600)",
+        "import os\nfor i in range(6): os.fork()\nimport time; time.sleep(600)",
+    ],
+)
+def test_code_that_takes_too_long_comes_to_an_end(code: str) -> None:
+    assert run_tests(f"{code}\n", TESTS[:1], SHORT) in (
+        ["it took longer than 1 seconds"],
+        ["all tests together took longer than 3 seconds"],  # where its own process had no turn for so long
+    )
 
 
 EQUAL_TO_ALL = "class Same{base}:\n    def __eq__(self, other): return True\n    def __hash__(self): return 3\n"
@@ -139,8 +150,8 @@ def test_what_is_printed_is_nobodys_concern() -> None:
 
 def test_a_test_that_never_ends_keeps_no_other_from_its_turn() -> None:
     code = "def add(a, b):\n    while a: pass\n    return b"
-    first, second = run_tests(code, TESTS, LIMITS)
-    assert (first, second) == ("it took longer than 1 seconds", None)
+    first, second = run_tests(code, TESTS, replace(LIMITS, seconds=3.0))
+    assert (first, second) == ("it took longer than 3 seconds", None)
 
 
 def test_nothing_outside_its_folder_is_touched_and_no_key_is_seen(

@@ -58,11 +58,14 @@ def test_the_highest_reward_is_taken(path: str, address: str) -> None:
 @pytest.mark.parametrize("trouble", ["a connection that breaks", 429, 503])
 def test_a_server_that_is_busy_for_a_moment_costs_no_score(trouble: Any) -> None:
     asked: list[str] = []
+    lock = threading.Lock()
 
     class Busy(Handler):
         def do_POST(self) -> None:
-            asked.append(self.path)
-            if len(asked) > 2:
+            with lock:
+                asked.append(self.path)
+                number = len(asked)
+            if number > 2:
                 super().do_POST()
             elif trouble in (429, 503):
                 self.send_error(trouble)
