@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from dspy_fusion.programs.held_file import held
 from dspy_fusion.serving.catalogue.models import load_models
 
 from ..plans.comparison_config import CompareConfig
@@ -73,7 +74,18 @@ class Outcome:
 def carried_out(comparison: Comparison, log: Console, *, engine: Engine = "local") -> Outcome:
     """Runs or continues a comparison that is ready, in this process or on a Ray cluster, writes its views and tells
     MLflow.
+
+    Raises:
+        ConfigurationError: another process is at work in its folder.
     """
+    path = comparison.folder.path
+    with writing(path):
+        lock = held(path / "lock", f"another process is at work in {path}; wait for it, or choose another folder")
+    with lock:
+        return _carried_out(comparison, log, engine)
+
+
+def _carried_out(comparison: Comparison, log: Console, engine: Engine) -> Outcome:
     config, folder = comparison.config, comparison.folder
     log.print(f"{folder.path}: {len(comparison.done)} of {comparison.total} records are there", highlight=False)
     uri = config.tracking_uri or default_uri(folder)

@@ -64,6 +64,25 @@ def test_any_module_is_compared_and_an_ended_run_asks_nothing_again(lm: Any, tmp
     assert len(lm.requests) == asked
 
 
+def test_two_do_not_run_one_comparison_at_the_same_time(lm: Any, tmp_path: Path) -> None:
+    programs, said = {"two steps": TwoSteps()}, []
+
+    def metric(example: dspy.Example, prediction: dspy.Prediction) -> float:
+        if not said:
+            said.append("it ran")
+            try:
+                run(programs, metric, tmp_path)
+            except ConfigurationError as error:
+                said.append(str(error))
+        return right(example, prediction)
+
+    assert run(programs, metric, tmp_path).finished
+    assert said[1:] == [f"another process is at work in {tmp_path / 'run'}; wait for it, or choose another folder"]
+    asked = len(lm.requests)
+    assert run(programs, metric, tmp_path).finished  # once it is done, the folder is free
+    assert len(lm.requests) == asked
+
+
 @pytest.mark.parametrize(
     "metric",
     [
