@@ -1,6 +1,6 @@
 """Records: one JSON line per (task, example, strategy, seed), the truth of which tables, plots and MLflow are views.
 
-A killed run loses at most the line it was writing; that torn line is cut off when the file is opened again, and its
+A killed run loses at most the line it was writing; that torn line is cut off when the file is added to again, and its
 work is done anew.
 """
 
@@ -23,7 +23,7 @@ class RecordFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, reads what it holds, and cuts off a torn last line.
+        """Opens the file and reads what it holds; a torn last line is cut off when the first record is added.
 
         Raises:
             ConfigurationError: the file cannot be written.
@@ -32,8 +32,8 @@ class RecordFile:
         self.path = path
         self._lock = threading.Lock()
         self._failed = {record.key: bool(record.error) for record in _each(path)} if path.exists() else {}
+        self._file: JsonLines | None = None  # who only reads may do so beside the process that writes
         try:
-            self._file = JsonLines(path)
             path.touch()
         except OSError as error:
             raise ConfigurationError(
@@ -44,6 +44,7 @@ class RecordFile:
         """Writes one record and hands it to the operating system before returning."""
         line = record.to_json().encode()
         with self._lock:
+            self._file = self._file or JsonLines(self.path)
             self._file.append(line)
             self._failed[record.key] = bool(record.error)
 
@@ -61,7 +62,8 @@ class RecordFile:
 
     def close(self) -> None:
         """Closes the file; what was appended stays readable."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def read_records(path: Path) -> tuple[Record, ...]:

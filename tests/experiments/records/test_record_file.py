@@ -30,9 +30,10 @@ def test_record_of_an_older_run_can_be_read(record: Make) -> None:
 def test_torn_last_line_is_cut_off(tmp_path: Path, record: Make) -> None:
     path = tmp_path / "records.jsonl"
     whole = record("a", 0, 1.0).to_json() + "\n"
-    path.write_text(whole + record("a", 1, 1.0).to_json()[:40])
+    path.write_text(torn := whole + record("a", 1, 1.0).to_json()[:40])
     assert len(read_records(path)) == 1
     file = RecordFile(path)
+    assert path.read_text() == torn  # which another process may be writing
     file.append(record("a", 1, 0.5))
     assert [found.score for found in read_records(path)] == [1.0, 0.5]
 
