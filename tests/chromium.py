@@ -77,7 +77,7 @@ class Page:
 
     def _close(self) -> None:
         self._browser.terminate()
-        self._browser.wait(timeout=20)
+        self._browser.wait(timeout=120)
         os.close(self._out)
         os.close(self._in)
 

@@ -179,6 +179,20 @@ def _forget_settings() -> None:
         sys.modules["mlflow"].set_tracking_uri(None)
 
 
+@pytest.fixture(autouse=True)
+def fresh_addresses() -> Iterator[None]:
+    """What a process remembers of an address is gone for the next test, whose server may get the same free port."""
+    yield
+    package = "dspy_fusion.{}".format
+    if refusals := sys.modules.get(package("programs.calls.refused_options")):
+        refusals.forget_refusals()
+    if affinity := sys.modules.get(package("serving.replicas.affinity")):
+        affinity._same.cache_clear()
+        sys.modules[package("serving.replicas.endpoints")]._endpoints.clear()
+    if gpu_time := sys.modules.get(package("serving.replicas.gpu_time")):
+        gpu_time._clocks.clear()
+
+
 @pytest.fixture
 def plain_adapter() -> None:
     """Models are asked in plain text, as the small ones that are trained here have to be."""

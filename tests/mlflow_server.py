@@ -66,7 +66,7 @@ class MlflowServer:
         """Ends it and all its processes, by default politely."""
         if self._process is not None:
             os.killpg(self._process.pid, number)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=120)
             self._process = None
 
     def kill_when(self, query: str, count: int) -> threading.Thread:

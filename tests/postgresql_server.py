@@ -57,7 +57,7 @@ def postgresql_server() -> Iterator[str]:
             yield f"postgresql://tuner@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)  # ends sessions too
-            server.wait(30)
+            server.wait(120)
     finally:
         shutil.rmtree(folder)
 
@@ -73,10 +73,10 @@ def _user() -> str | None:
 
 
 def _await_ready(binaries: Path, port: int) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         if not subprocess.run(
             [binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True
         ).returncode:
             return
         time.sleep(0.1)
-    pytest.fail("PostgreSQL did not start within 30 s")
+    pytest.fail("PostgreSQL did not start within 120 s")

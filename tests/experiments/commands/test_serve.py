@@ -161,10 +161,10 @@ def test_the_command_serves_until_it_is_told_to_stop(saved: Path) -> None:
         said = process.stdout.readline()
         url, key = said.split(" at ")[1].strip(), {"Authorization": "Bearer k"}
         body: dict[str, Any] = {"model": "mine", "messages": [{"role": "user", "content": SHEET}]}
-        refused, listed = httpx.get(f"{url}/models"), httpx.get(f"{url}/models", headers=key)
-        answered = httpx.post(f"{url}/chat/completions", json=body, headers=key, timeout=60)
+        refused, listed = httpx.get(f"{url}/models", timeout=120), httpx.get(f"{url}/models", headers=key, timeout=120)
+        answered = httpx.post(f"{url}/chat/completions", json=body, headers=key, timeout=120)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=120) == 0
     assert said.startswith("serving mine, aft at http://127.0.0.1:")
     assert refused.status_code == 401
     assert [model["id"] for model in listed.json()["data"]] == ["mine", "aft"]

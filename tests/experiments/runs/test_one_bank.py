@@ -58,6 +58,6 @@ def test_processes_fill_one_bank_side_by_side(url: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMPARE, url]
     runs = [subprocess.Popen([*command, str(tmp_path / str(place))], stderr=subprocess.PIPE) for place in range(2)]
     for run in runs:
-        _, said = run.communicate(timeout=120)
+        _, said = run.communicate(timeout=400)
         assert run.returncode == 0, said.decode()
     assert len(CandidateBank(url)) == before + 12

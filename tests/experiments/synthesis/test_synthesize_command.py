@@ -94,7 +94,7 @@ def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path)
             "--shard-rows",
             "20",
         ]
-        assert command(config, *options, "--out", "whole").wait(120) == 0
+        assert command(config, *options, "--out", "whole").wait(400) == 0
         rng, out = random.Random(4), config.parent / "killed"
         server.count(reset=True)
         for share in sorted(rng.uniform(0.05, 0.95) for _ in range(3)):
@@ -104,7 +104,7 @@ def test_a_command_killed_at_any_moment_ends_as_an_undisturbed_one(config: Path)
             time.sleep(rng.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        assert command(config, *options, "--out", "killed").wait(120) == 0
+        assert command(config, *options, "--out", "killed").wait(400) == 0
         assert server.count().requests - 3 * 50 <= 3 * 3 * 4  # kills, calls of a row, rows in flight
     assert len(rows_in(out)) == 50
     assert rows_in(out) == rows_in(config.parent / "whole")

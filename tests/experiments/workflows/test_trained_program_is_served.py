@@ -60,11 +60,11 @@ def served(*arguments: str) -> Iterator[str]:
             yield process.stdout.readline().split(" at ")[1].strip()
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def asked(url: str) -> str:
-    model = httpx.get(f"{url}/models").json()["data"][0]["id"]
+    model = httpx.get(f"{url}/models", timeout=120).json()["data"][0]["id"]
     body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": SHEET}]}
     return httpx.post(f"{url}/chat/completions", json=body, timeout=120).json()["choices"][0]["message"]["content"]
 

@@ -53,7 +53,7 @@ def lines(*logs: Path) -> int:
 
 
 def finish(process: Any) -> None:
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
 
 
@@ -70,7 +70,7 @@ def test_a_killed_study_goes_on_as_if_nothing_had_happened(
     url = f"sqlite:///{tmp_path / 'killed.db'}"
     for kill_at in kills:
         process = start_worker(url, "killed", kill_at)
-        process.communicate(timeout=120)
+        process.communicate(timeout=400)
         assert process.returncode == -signal.SIGKILL
     finish(start_worker(url, "killed"))
     finish(undisturbed)
@@ -91,7 +91,7 @@ def test_two_processes_share_a_study_on_postgresql(tmp_path: Path, start_worker:
 def test_a_killed_workers_trial_is_taken_up_by_the_other(tmp_path: Path, start_worker: StartWorker) -> None:
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     mortal, other = start_worker(url, "mortal", 14), start_worker(url, "other")
-    mortal.communicate(timeout=120)
+    mortal.communicate(timeout=400)
     finish(other)
     report = TuningReport.load(tmp_path / "other.json")
     assert len(report.trials) == 6

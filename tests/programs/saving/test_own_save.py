@@ -47,7 +47,7 @@ with dspy.context(adapter=loaded.adapter):
 
 def answer_of_a_new_process(path: Path) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", ANSWER, str(path), SHEET], capture_output=True, text=True, timeout=120, cwd=path.parent
+        [sys.executable, "-c", ANSWER, str(path), SHEET], capture_output=True, text=True, timeout=400, cwd=path.parent
     )
     assert run.returncode == 0, run.stderr
     return run.stdout

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,18 @@ def is_gone(process: int) -> bool:
         return True
 
 
+@contextmanager
+def held(dispatcher: Dispatcher) -> Iterator[None]:
+    """Lanes that stand still meanwhile, so that what they are given is not finished."""
+    processes = dispatcher.process_ids
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    yield
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
+
 def test_lanes_write_what_the_thread_writes(dispatcher: Dispatcher, model: EmbeddedModel) -> None:
     here = Dispatcher(lanes=0)
     assert answers(dispatcher, model, range(60)) == answers(here, model, range(60))
@@ -83,8 +96,9 @@ def test_tokens_and_their_scores_arrive_one_by_one(dispatcher: Dispatcher, model
 
 
 def test_a_cancelled_request_is_dropped(dispatcher: Dispatcher, model: EmbeddedModel) -> None:
-    gone, kept = begin(dispatcher, model, [job(model, 1, max_tokens=250), job(model, 2, max_tokens=250)])
-    gone.cancel()
+    with held(dispatcher):
+        gone, kept = begin(dispatcher, model, [job(model, 1, max_tokens=250), job(model, 2, max_tokens=250)])
+        gone.cancel()
     with pytest.raises(CancelledError):
         gone.answer.result(timeout=120)
     assert kept.answer.result(timeout=120).text
@@ -128,8 +142,9 @@ def test_where_no_process_can_be_started_the_thread_works(
 
 def test_stopped_lanes_are_gone_and_the_next_request_begins_anew(dispatcher: Dispatcher, model: EmbeddedModel) -> None:
     processes = dispatcher.process_ids
-    (unfinished,) = begin(dispatcher, model, [job(model, 1, max_tokens=250)])
-    dispatcher.stop()
+    with held(dispatcher):
+        (unfinished,) = begin(dispatcher, model, [job(model, 1, max_tokens=250)])
+        dispatcher.stop()
     assert all(map(is_gone, processes))
     with pytest.raises(RuntimeError, match="the process ended before the answer was finished"):
         unfinished.answer.result(timeout=120)
