@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,14 @@ def postgresql_server() -> Iterator[str]:
             server.wait(120)
     finally:
         shutil.rmtree(folder)
+
+
+def new_database(url: str) -> str:
+    """The URL of another empty database of the same server."""
+    psycopg, name = pytest.importorskip("psycopg"), f"d{uuid.uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{url.rpartition('/')[0]}/{name}"
 
 
 def _user() -> str | None:

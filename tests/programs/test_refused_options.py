@@ -264,11 +264,11 @@ def _model() -> Any:
 
 def test_what_an_engine_refused_is_not_held_against_another_that_comes_to_lie_in_its_place() -> None:
     models = [_model() for _ in range(1000)]
-    for lm in models:
-        refused_options.remember(lm, refused_options.Refusal("temperature", 0.7))
+    for number in range(1000):
+        refused_options.remember(models[number], refused_options.Refusal("temperature", 0.7))
     assert all(refuses(lm, "temperature") for lm in models)
     places = {id(lm.engine) for lm in models}
-    del lm, models[:]
+    models.clear()
     later = [_model() for _ in range(1000)]
     assert places & {id(lm.engine) for lm in later}, "none of them has the place of another"
     assert not any(refuses(lm, "temperature") for lm in later)

@@ -11,7 +11,7 @@ from typing import Any
 
 import dspy
 import pytest
-from postgresql_server import postgresql_server
+from postgresql_server import new_database, postgresql_server
 
 from dspy_fusion import Fusion, Vote, compare, diagnose
 from dspy_fusion.programs import CandidateBank
@@ -29,9 +29,14 @@ compare({"vote": vote}, rows, "exact", inputs=["worksheet"], output="answers", b
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def server() -> Iterator[str]:
     with postgresql_server() as url:
         yield url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    return new_database(server)
 
 
 def add(request: Any) -> dict[str, str]:
