@@ -193,8 +193,10 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
         await _all_made(tasks, end)
         late = [not task.done() or _is_late(task.exception(), end) for task in tasks]
         return _wanted([_late(batch, i, meters[i]) if late[i] else task.result() for i, task in enumerate(tasks)])
-    except BaseException:
+    except BaseException as error:
         _give_up(meters)
+        if relay is not None and not isinstance(error, Exception):
+            relay.give_up()
         raise
     finally:
         for task in tasks:

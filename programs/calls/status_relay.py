@@ -108,10 +108,20 @@ class AwaitedRelay:
         else:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, message)
 
+    def give_up(self) -> None:
+        """Sends nothing more: who was to take it may have gone, and would be waited for without end."""
+        self._task.cancel()
+
     async def close(self) -> None:
-        """Waits until what was taken is sent."""
+        """Waits until what was taken is sent, or given up."""
         self._queue.put_nowait(None)
-        await self._task
+        try:
+            await asyncio.wait([self._task])
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
+        if not self._task.cancelled():
+            self._task.result()
 
     async def _forward(self) -> None:
         while (message := await self._queue.get()) is not None:

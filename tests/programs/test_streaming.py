@@ -7,7 +7,9 @@ from typing import Any
 
 import dspy
 import pytest
+from anyio import create_memory_object_stream
 from conftest import ScriptedLM, answers
+from dspy.streaming.messages import StatusStreamingCallback
 
 from dspy_fusion.programs import BestOfN, Fusion, ProposeAggregate, Vote
 
@@ -90,3 +92,24 @@ def test_a_listener_of_the_comparison_finds_it() -> None:
             return [item async for item in dspy.streamify(program, stream_listeners=[listener])(question="q")]
 
         assert tokens(asyncio.run(collect())) == "they differ"
+
+
+class Unending(Asking):
+    async def aforward(self, question: str) -> dspy.Prediction:
+        self.tool(word=question)
+        return await asyncio.get_running_loop().create_future()
+
+
+def test_who_is_cancelled_does_not_wait_for_whoever_takes_no_messages_any_more() -> None:
+    async def cancelled() -> bool:
+        stream, _unread = create_memory_object_stream[Any](0)
+        callback = StatusStreamingCallback(dspy.streaming.StatusMessageProvider())
+        with dspy.context(send_stream=stream, callbacks=[callback]):
+            task = asyncio.create_task(Vote(Unending(), n=2).acall(question="q"))
+        while not stream.statistics().tasks_waiting_send:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task], timeout=30)
+        return task.cancelled()
+
+    assert asyncio.run(asyncio.wait_for(cancelled(), 60))
