@@ -17,6 +17,8 @@ import dspy
 
 from dspy_fusion.programs.calls.metering import Meter
 
+from .places import is_left_behind
+
 _PAUSE_SECONDS, _LONGEST_SECONDS, _LONGEST_SECONDS_FOR_SIBLINGS = 0.01, 0.1, 0.3
 
 
@@ -62,9 +64,10 @@ class Group:
     def fail(self, error: BaseException) -> None:
         """Gives all the others the error of the request.
 
-        Where it was not made (the leader was cancelled), each asks by itself.
+        Where it was not made (the leader was cancelled), or was ended because nobody waits for the leader, each asks by
+        itself.
         """
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or is_left_behind():
             return self.hand_out(())
         for other in self.others:
             if other.set_running_or_notify_cancel():

@@ -15,6 +15,7 @@ from typing import TypeAlias, TypeVar
 import dspy
 
 from dspy_fusion.programs.calls.leaving import LeftBehind
+from dspy_fusion.programs.calls.metering import Meter
 
 T = TypeVar("T")
 
@@ -85,3 +86,10 @@ def wait_while_wanted(future: Future[T]) -> T:
         if future.done():
             raise  # the result is an error of that kind
         raise LeftBehind from None
+
+
+def is_left_behind() -> bool:
+    """Whether nobody waits any more for the attempt that this call belongs to: its errors then say nothing of a server,
+    for its connection was ended from here.
+    """
+    return isinstance(tracker := dspy.settings.usage_tracker, Meter) and tracker.is_over()

@@ -32,7 +32,7 @@ from dspy_fusion.programs.redaction import redacting
 
 from .affinity import Affinity
 from .endpoints import Endpoint
-from .places import wait_while_wanted
+from .places import is_left_behind, wait_while_wanted
 
 logger = redacting(logging.getLogger(__name__))
 _LAID_OVER = (
@@ -147,7 +147,7 @@ class _Route:
 
     def failed(self, endpoint: Endpoint, error: LMError) -> float:
         """The pause in seconds before the next address; raises the error where there is none."""
-        if not is_retryable_lm_error(error) or _is_left_behind():
+        if not is_retryable_lm_error(error) or is_left_behind():
             raise error  # the latter says nothing of the address: its connection was ended from here
         endpoint.failed(error.retry_after)
         if _is_streaming():
@@ -188,10 +188,6 @@ class _Route:
         if (kept := vars(self.lm).get("update_history")) is not None:
             copied.update_history = kept
         return copied
-
-
-def _is_left_behind() -> bool:
-    return isinstance(tracker := dspy.settings.usage_tracker, Meter) and tracker.is_over()
 
 
 def _takes(lm: dspy.LM, name: str) -> bool:

@@ -8,6 +8,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from switch_server import SwitchServer, switch_server
 
 from dspy_fusion.programs import BestOfN, PlainAdapter
 from dspy_fusion.programs.banks.bank import CandidateBank
+from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.errors import ConfigurationError
 from dspy_fusion.serving.catalogue.models import load_models
 from dspy_fusion.serving.catalogue.probe_report import Finding, ProbeReport, keep_report
 from dspy_fusion.serving.replicas import gathered_requests
+from dspy_fusion.serving.replicas.gathered_requests import Gathering, Group
 from dspy_fusion.serving.replicas.together import TogetherLM, shares
 
 pytestmark = pytest.mark.usefixtures("siblings_wait")
@@ -219,3 +222,14 @@ def test_what_stands_in_the_way_is_named(tmp_path: Path, keys: str, message: str
 def test_shares_add_up() -> None:
     assert shares(40, [10, 10, 20]) == [10, 10, 20]
     assert sum(shares(7, [1, 1, 1])) == sum(shares(7, [0, 0])) == 7
+
+
+def test_those_who_are_still_wanted_ask_by_themselves_where_nobody_waits_for_the_leader() -> None:
+    gathering, meter = Gathering(), Meter(limited=False)
+    group, other = gathering.join("the same"), gathering.join("the same")
+    assert isinstance(group, Group)
+    assert isinstance(other, Future)
+    meter.give_up()  # its deadline, which is not theirs
+    with dspy.context(usage_tracker=meter):
+        group.fail(dspy.LMTransportError("the connection was ended from here"))
+    assert other.result(timeout=5) is None
