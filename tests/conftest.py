@@ -163,8 +163,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
-    """No LM, no adapter, no callback, an empty trace, no history, and MLflow's own store: for a test, and for what a
-    module's fixtures make before the next one.
+    """No LM, no adapter, no callback, an empty trace, no history, MLflow's own store and no experiment in it: for a
+    test, and for what a module's fixtures make before the next one.
     """
     _forget_settings()
     yield
@@ -177,6 +177,8 @@ def _forget_settings() -> None:
     )
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_tracking_uri(None)
+    if "mlflow.tracking.fluent" in sys.modules:
+        sys.modules["mlflow.tracking.fluent"]._active_experiment_id = None  # it is in no other test's store
 
 
 @pytest.fixture(autouse=True)

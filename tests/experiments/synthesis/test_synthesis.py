@@ -143,7 +143,7 @@ def test_one_process_at_a_time_even_after_a_kill(scene: Any) -> None:
     ready = context.Event()
     process = context.Process(target=hold, args=(ready,))
     process.start()
-    ready.wait(30)
+    assert ready.wait(120)
     with pytest.raises(ConfigurationError, match=r"another process is at work in .*out; wait for it"):
         scene.prepare()
     os.kill(process.pid or 0, signal.SIGKILL)

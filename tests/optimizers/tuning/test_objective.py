@@ -109,7 +109,7 @@ def test_nothing_more_begins_once_an_example_has_failed_for_good(make: Make) -> 
                 refused.set()
                 raise ConfigurationError("it cannot work")
             refused.wait(timeout=30)
-            time.sleep(0.1)  # until the other thread has handed on what went wrong
+            time.sleep(0.5)  # until the other thread has handed on what went wrong
             return dspy.Prediction(answer="a")
 
     with pytest.raises(ConfigurationError, match="it cannot work"):

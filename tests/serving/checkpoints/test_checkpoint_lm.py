@@ -96,7 +96,7 @@ def test_it_can_be_asked_again_while_it_is_let_go(folder: Path) -> None:
     time.sleep(0.2)
     goes_on.set()
     assert again.result(timeout=60).tokens <= 3
-    closing.join(timeout=20)
+    closing.join(timeout=60)
     assert not closing.is_alive()
     assert model.is_loaded
     model.close()
