@@ -29,8 +29,14 @@ _reserved = sa.Table(
 )
 
 
+_of_tasks: set[tuple[str, float]] = set()  # keys and ends of those that tasks of this process hold
+
+
 class Reservations:
     """The reservations of a bank.
+
+    A thread does not wait for a task of its own process: where the thread is one of an event loop, that task waits for
+    it.
 
     Args:
         engine: of the bank's database.
@@ -45,9 +51,9 @@ class Reservations:
         """Waits until nobody else draws a key, and reserves it for the block; where ``is_over`` says so before, the
         block begins without.
         """
-        hold = self._hold(key)
+        hold = _Hold(self._engine, key, self._asked)
         try:
-            while not hold.taken() and not is_over():
+            while not hold.taken() and not hold.is_a_tasks and not is_over():
                 time.sleep(POLL_SECONDS)
             yield
         finally:
@@ -56,16 +62,13 @@ class Reservations:
     @asynccontextmanager
     async def aheld(self, key: str, is_over: Callable[[], bool]) -> AsyncIterator[None]:
         """As :meth:`held`, without a thread while it waits; whoever is cancelled leaves no reservation behind."""
-        hold = self._hold(key)
+        hold = _Hold(self._engine, key, self._asked, of_task=True)
         try:
             while not await asyncio.to_thread(hold.taken) and not is_over():
                 await asyncio.sleep(POLL_SECONDS)
             yield
         finally:  # a future and no task, which could be cancelled before it has begun
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, hold.end))
-
-    def _hold(self, key: str) -> _Hold:
-        return _Hold(self._engine, key, self._asked)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -79,8 +82,11 @@ class Reservations:
 class _Hold:
     """One reservation, which is taken and ended in any threads and in any order: once ended, it is taken no more."""
 
-    def __init__(self, engine: sa.Engine, key: str, asked: Callable[[], AbstractContextManager[None]]) -> None:
-        self._engine, self._key, self._asked = engine, key, asked
+    def __init__(
+        self, engine: sa.Engine, key: str, asked: Callable[[], AbstractContextManager[None]], *, of_task: bool = False
+    ) -> None:
+        self._engine, self._key, self._asked, self._of_task = engine, key, asked, of_task
+        self.is_a_tasks = False  # of this process, when it was last asked for
         self._lock, self._is_ended = threading.Lock(), False
         self._row: tuple[str, float] | None = None  # what may stand in the table
 
@@ -96,14 +102,18 @@ class _Hold:
             if self._row is not None:
                 with self._asked():
                     self._delete(*self._row)
+                _of_tasks.discard((self._key, self._row[1]))
 
     def _insert(self) -> bool:
         self._row = process, ends = own_name(), time.time() + LEASE_SECONDS
+        if self._of_task:
+            _of_tasks.add((self._key, ends))
         try:
             with self._engine.begin() as connection:
                 connection.execute(_reserved.insert().values(key=self._key, process=process, ends=ends))
         except IntegrityError:
             self._row = None
+            _of_tasks.discard((self._key, ends))
             return False
         return True
 
@@ -113,6 +123,7 @@ class _Hold:
             row = connection.execute(sa.select(_reserved).where(_reserved.c.key == self._key)).first()
         if row is None:
             return True
+        self.is_a_tasks = row.process == own_name() and (self._key, row.ends) in _of_tasks
         runs = runs_here(row.process)
         if runs or (runs is None and row.ends > time.time()):
             return False

@@ -110,3 +110,26 @@ def test_one_that_is_cancelled_while_it_reserves_leaves_no_reservation(tmp_path:
         event.remove(bank.engine, "before_cursor_execute", reserving)
         assert reservations(bank) == 0
         assert in_time(program.acall(question="q")).answer == "a"
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_call_that_holds_up_the_event_loop_does_not_wait_for_a_task_of_that_loop(
+    tmp_path: Path, shared: bool, n: int
+) -> None:
+    program, script = voter(CandidateBank(tmp_path / "bank.db", shared=shared), n), ScriptedEngine(answers("a"))
+
+    async def both() -> list[str]:
+        engine = _FirstHangs(script)
+        with dspy.context(lm=dspy.LM("scripted/model", engine=script, async_engine=engine, cache=False)):
+            task = asyncio.create_task(program.acall(question="q"))
+            await engine.asked.wait()
+            called = program(question="q")
+            task.cancel()
+            return [called.answer]
+
+    ended: list[list[str]] = []
+    thread = threading.Thread(target=lambda: ended.append(asyncio.run(both())), daemon=True)
+    thread.start()
+    thread.join(timeout=30)
+    assert ended == [["a"]]
