@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -44,8 +45,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file without secrets, beside its place first, so that a kill never leaves half of one."""
-    partial = path.with_suffix(".partial")
+    """Writes a JSON file without secrets, beside its place first, so that a kill never leaves half of one.
+
+    Two that write it at once, such as workers of a study, each write their own, and the later one stays.
+    """
+    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial")
     partial.write_text(json.dumps(without_secrets_in(content), indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(path)
 
