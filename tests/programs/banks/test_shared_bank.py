@@ -7,15 +7,19 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dspy
 import pytest
 import sqlalchemy as sa
 from conftest import ScriptedLM, answers, slow
+from waiting import wait_for
 
 from dspy_fusion.programs import CandidateBank, Vote
+from dspy_fusion.programs.banks import reservations
 from dspy_fusion.programs.calls.leaving import LeftBehind
 from dspy_fusion.programs.calls.metering import Meter
 from dspy_fusion.programs.pools.candidates import Candidate
@@ -196,6 +200,40 @@ def test_the_reservation_of_a_killed_process_is_passed_over(tmp_path: Path, host
         assert len(program(question="q").pool.good) == 2
     with bank.engine.connect() as connection:
         assert connection.scalar(sa.text("select count(*) from dspy_fusion_reservations")) == 0
+
+
+def test_a_draw_that_takes_long_stays_reserved_for_other_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, release, drawing = [1000.0], threading.Event(), threading.Event()
+    monkeypatch.setattr(reservations, "RENEWED_SECONDS", 0.01)
+    monkeypatch.setattr(reservations, "runs_here", lambda name: None)
+    monkeypatch.setattr(reservations, "time", SimpleNamespace(time=lambda: now[0], sleep=time.sleep))
+    banks = [CandidateBank(tmp_path / "bank.db", shared=True) for _ in range(2)]
+
+    def answer(request: Any) -> dict[str, str]:
+        drawing.set()
+        release.wait(timeout=60)
+        return {"answer": "a"}
+
+    def end() -> float:
+        with banks[0].engine.connect() as connection:
+            return connection.scalar(sa.text("select ends from dspy_fusion_reservations"))
+
+    lm = ScriptedLM(answer)
+    with dspy.context(lm=lm), ThreadPoolExecutor(2) as threads:
+        (attempt,) = Vote(dspy.Predict("question -> answer"), n=1).attempts({"question": "q"}, 1)
+        attempt = replace(attempt, key="key")
+        drawn = [threads.submit(copy_context().run, banks[0].drawn_once, attempt, Meter(limited=True))]
+        assert drawing.wait(timeout=60)
+        drawn.append(threads.submit(copy_context().run, banks[1].drawn_once, attempt, Meter(limited=True)))
+        for _ in range(3):
+            now[0] += 100
+            wait_for(lambda: end() == now[0] + reservations.LEASE_SECONDS, "it is not renewed")
+            time.sleep(0.1)  # the second looks
+        release.set()
+        assert [future.result(timeout=60).replayed for future in drawn] == [False, True]
+    assert len(lm.requests) == 1
 
 
 def test_who_is_given_up_waits_no_longer_for_another_process(tmp_path: Path) -> None:
