@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..syntax import parsed
+
 _ENTRIES = frozenset("__call__ acall forward aforward complete stream generate agenerate basic_request request".split())
 _MUTATORS = frozenset(
     "append appendleft extend insert add update setdefault pop popleft popitem remove discard clear put put_nowait"
@@ -91,7 +93,7 @@ def _is_setting(name: str) -> bool:
 def _tree(code: types.CodeType) -> ast.AST | None:
     """The syntax of a function; of a lambda, that of all lambdas in its statement."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+        tree = parsed(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return None  # no file, or a part of a statement that does not stand alone
     if code.co_name != "<lambda>":

@@ -13,6 +13,7 @@ import dspy
 from dspy.signatures.signature import make_signature
 
 from ..errors import ConfigurationError
+from ..syntax import parsed
 from .own_types import WrittenTypes, made_types
 from .written_types import bound_of, checked_bounds, read_type
 
@@ -74,7 +75,7 @@ def read_signature(text: object, constraints: object = None, own: object = None)
 def _side(text: str, own: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of one side, read as the arguments of a function that is never made."""
     try:
-        (function,) = ast.parse(f"def fields(\n{text.strip()}\n): pass").body  # a remark ends before the bracket
+        (function,) = parsed(f"def fields(\n{text.strip()}\n): pass").body  # a remark ends before the bracket
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigurationError(f"the signature's part {text.strip()!r:.120} cannot be read") from None
     arguments = function.args if isinstance(function, ast.FunctionDef) else None

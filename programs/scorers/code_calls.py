@@ -12,6 +12,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..syntax import parsed
+
 _TRIES = 20  # for each call that is wanted
 _LONGEST = 400  # characters of a call
 
@@ -39,7 +41,7 @@ def calls_like(tests: Sequence[str], count: int, *, seed: int = 0) -> list[str]:
 def _calls(test: str) -> Iterator[ast.Call]:
     """The calls of a test's assertions whose arguments are all literals, outermost first."""
     try:
-        tree = ast.parse(test)
+        tree = parsed(test)
     except (SyntaxError, ValueError):
         return
     for statement in ast.walk(tree):
