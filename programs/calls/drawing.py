@@ -173,16 +173,18 @@ async def _amake_rest(batch: Batch) -> list[Candidate]:
     places = asyncio.Semaphore(batch.max_concurrency or len(batch.attempts))
     end = None if batch.deadline_seconds is None else time.monotonic() + batch.deadline_seconds
     meters = meters_of([a.kind for a in batch.attempts], at_once=batch.max_concurrency, limited=False, end=end)
-    failed: list[BaseException] = []
+    has_failed = asyncio.Event()
 
     async def make(attempt: Attempt, meter: Meter) -> Candidate:
+        """The candidate, once it has a place; nothing is begun after a failure that ends the batch."""
         async with places:
-            if failed:
+            if has_failed.is_set():
                 raise LeftBehind  # nobody would take what comes after it
             try:
                 return await _amake(batch, attempt, meter)
             except BaseException as error:
-                failed.extend([error] if not isinstance(error, LeftBehind) else ())
+                if not isinstance(error, LeftBehind):
+                    has_failed.set()
                 raise
 
     tell = None if _is_streaming(batch.attempts[0]) else teller()

@@ -60,6 +60,7 @@ class _Runs:
         self._known: dict[Any, tuple[threading.Lock, list[str | None]]] = {}
 
     def once(self, job: Hashable, run: Callable[[], list[str | None]]) -> list[str | None]:
+        """The outcomes of a job, run for whoever wants it first."""
         with self._guard:
             lock, outcomes = self._known.setdefault(job, (threading.Lock(), []))
         with lock:

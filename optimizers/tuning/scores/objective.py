@@ -168,6 +168,7 @@ class Objective:
         self._give_bank(program)
 
         def work() -> None:
+            """Runs examples, one after the other, until none is left or one has failed for good."""
             try:
                 while left:
                     with suppress(IndexError):  # another thread was faster

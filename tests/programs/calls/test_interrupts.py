@@ -55,6 +55,14 @@ def interrupted(work: Callable[[], Any], begun: threading.Event, threads: Thread
     return future
 
 
+def is_left_behind(work: Callable[[], Any], begun: threading.Event, may_go_on: threading.Event) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        future = interrupted(work, begun, threads)
+        may_go_on.set()
+        with pytest.raises(LeftBehind):
+            future.result(timeout=30)
+
+
 @pytest.mark.parametrize("way", ["called", "awaited"])
 @pytest.mark.parametrize("deadline", [None, 3600.0])
 def test_a_program_that_is_interrupted_ends_without_an_answer_and_with_no_failure(
@@ -67,11 +75,7 @@ def test_a_program_that_is_interrupted_ends_without_an_answer_and_with_no_failur
     def work() -> Any:
         return program(question="q") if way == "called" else asyncio.run(program.acall(question="q"))
 
-    with ThreadPoolExecutor(1) as threads:
-        future = interrupted(work, begun, threads)
-        may_go_on.set()
-        with pytest.raises(LeftBehind):
-            future.result(timeout=30)
+    is_left_behind(work, begun, may_go_on)
     assert not lm.requests
 
 
@@ -84,11 +88,7 @@ def test_a_program_that_begins_after_the_interrupt_asks_nobody(lm: ScriptedLM, m
         may_begin.wait(timeout=30)
         return Vote(dspy.Predict(TASK), n=2)(question="q")
 
-    with ThreadPoolExecutor(1) as threads:
-        future = interrupted(work, begun, threads)
-        may_begin.set()
-        with pytest.raises(LeftBehind):
-            future.result(timeout=30)
+    is_left_behind(work, begun, may_begin)
     assert not lm.requests
 
 
